@@ -1,0 +1,222 @@
+//! The language between signalling and a media shard: commands in, events out. All values, no sockets.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Names one media session (one leg's media) for the life of the process; chosen by signalling, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MediaSessionId(pub u64);
+
+/// Names a socket of the shard's runtime. The shard's one browser socket is [`SocketId::BROWSERS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u32);
+
+impl SocketId {
+    /// The UDP port all browser legs of the shard share.
+    pub const BROWSERS: Self = Self(0);
+}
+
+/// An audio codec the gateway speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Opus, `opus/48000/2` on the wire (RFC 7587).
+    Opus,
+    /// G.711 mu-law (RFC 3551).
+    Pcmu,
+    /// G.711 A-law (RFC 3551).
+    Pcma,
+}
+
+/// How a leg's media is carried and protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keying {
+    /// A browser: ICE-lite, DTLS-SRTP, BUNDLE and rtcp-mux on the shard's shared port.
+    DtlsSrtp,
+    /// A plain RTP trunk leg on a port of its own. Symmetric RTP latches only onto the SDP's address or these networks.
+    Plain {
+        /// The trunk's own networks, whence RTP is believed beside the SDP's address.
+        networks: Vec<IpNet>,
+    },
+}
+
+/// The bandwidth of the far side, so that a browser is asked not to send what will be thrown away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bandwidth {
+    /// The far side is G.711: `maxplaybackrate=8000;sprop-maxcapturerate=8000`.
+    Narrow,
+    /// The far side takes what Opus gives.
+    Full,
+}
+
+/// What signalling asks of a shard.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Makes a session. Nothing is sent until its descriptions are exchanged.
+    Open {
+        /// The new session.
+        session: MediaSessionId,
+        /// How its media is carried.
+        keying: Keying,
+        /// Codecs allowed on this leg, best first.
+        codecs: Vec<Codec>,
+        /// No packet for this long raises [`Event::Silent`]; none while zero.
+        silence_timeout: Duration,
+    },
+    /// Asks for an SDP offer; answered by [`Event::LocalDescription`].
+    CreateOffer {
+        /// The session.
+        session: MediaSessionId,
+        /// Bandwidth of the far side.
+        bandwidth: Bandwidth,
+    },
+    /// Gives the peer's SDP offer; answered by [`Event::LocalDescription`] (the answer) or [`Event::Rejected`].
+    HandleOffer {
+        /// The session.
+        session: MediaSessionId,
+        /// The peer's SDP, as received.
+        sdp: Vec<u8>,
+        /// Bandwidth of the far side.
+        bandwidth: Bandwidth,
+    },
+    /// Gives the peer's SDP answer to our offer; answered by [`Event::Negotiated`] or [`Event::Rejected`]. A second
+    /// answer (the 200 after a 183) replaces the first.
+    HandleAnswer {
+        /// The session.
+        session: MediaSessionId,
+        /// The peer's SDP, as received.
+        sdp: Vec<u8>,
+    },
+    /// Joins two sessions: each hears the other, transcoded only when their codecs differ. Replaces earlier joins.
+    Bridge {
+        /// One side.
+        a: MediaSessionId,
+        /// The other.
+        b: MediaSessionId,
+    },
+    /// The session hears itself (echo test).
+    Echo {
+        /// The session.
+        session: MediaSessionId,
+    },
+    /// Plays a local ringback tone (425 Hz 1 s on, 4 s off) to the session until it is bridged, echoed or closed.
+    Ringback {
+        /// The session.
+        session: MediaSessionId,
+    },
+    /// Sends telephone-events (RFC 4733), one after another.
+    SendDigits {
+        /// The session to whose peer they go.
+        session: MediaSessionId,
+        /// Of `0-9 * # A-D`; others are ignored.
+        digits: String,
+        /// Length of each digit.
+        duration: Duration,
+    },
+    /// Ends the session; answered by [`Event::Closed`], after which its id is void.
+    Close {
+        /// The session.
+        session: MediaSessionId,
+    },
+}
+
+/// What a shard tells signalling.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Our SDP: the offer after `CreateOffer`, the answer after `HandleOffer`.
+    LocalDescription {
+        /// The session.
+        session: MediaSessionId,
+        /// The SDP to send.
+        sdp: Vec<u8>,
+        /// The audio codec agreed on, once it is.
+        codec: Option<Codec>,
+    },
+    /// The peer's answer was taken.
+    Negotiated {
+        /// The session.
+        session: MediaSessionId,
+        /// The audio codec agreed on.
+        codec: Codec,
+    },
+    /// The peer's SDP cannot be used: 488 with `reason`.
+    Rejected {
+        /// The session.
+        session: MediaSessionId,
+        /// In words, for the Reason and Warning headers.
+        reason: String,
+    },
+    /// The media path works: DTLS finished, or the first RTP packet was believed. Told once.
+    Connected {
+        /// The session.
+        session: MediaSessionId,
+        /// The peer's address.
+        peer: SocketAddr,
+    },
+    /// A digit from the peer ended (each digit is told once).
+    Digit {
+        /// The session it came from.
+        session: MediaSessionId,
+        /// One of `0-9 * # A-D`.
+        digit: char,
+        /// How long it was held.
+        duration: Duration,
+    },
+    /// Nothing arrived for the session's silence timeout. Told again only after media came back.
+    Silent {
+        /// The session.
+        session: MediaSessionId,
+    },
+    /// The session cannot go on (no port, DTLS fingerprint wrong, DTLS alert). `Close` is still owed.
+    Failed {
+        /// The session.
+        session: MediaSessionId,
+        /// In words, for the log and the call record.
+        reason: String,
+    },
+    /// The session is gone; its last figures.
+    Closed {
+        /// The session.
+        session: MediaSessionId,
+        /// What went over it.
+        statistics: Statistics,
+    },
+}
+
+/// One session's figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Statistics {
+    /// RTP packets received and accepted.
+    pub packets_received: u64,
+    /// RTP packets sent.
+    pub packets_sent: u64,
+    /// RTP packets that never came (RFC 3550 A.3).
+    pub packets_lost: u64,
+    /// Packets dropped: malformed, unauthenticated, replayed or from an address not believed.
+    pub packets_discarded: u64,
+    /// Interarrival jitter (RFC 3550 A.8).
+    pub jitter: Duration,
+    /// Round trip by the peer's receiver reports, when it sent any.
+    pub round_trip: Option<Duration>,
+    /// From `HandleOffer`/`HandleAnswer` to the first media received.
+    pub time_to_media: Option<Duration>,
+}
+
+/// A wish for a port, raised by `Open` with [`Keying::Plain`]; answered with `Shard::handle_port`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRequest {
+    /// The session that wants it.
+    pub session: MediaSessionId,
+}
+
+/// A port the runtime bound: RTP on an even port, RTCP on the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalPort {
+    /// The RTP socket.
+    pub rtp: SocketId,
+    /// The RTCP socket.
+    pub rtcp: SocketId,
+    /// The RTP address to write into SDP.
+    pub advertised: SocketAddr,
+}

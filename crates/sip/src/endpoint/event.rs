@@ -1,0 +1,61 @@
+//! What the endpoint tells its user: requests to answer, and what became of each INVITE session.
+
+use crate::flow::{ConnectionId, Flow};
+use crate::message::{Request, Response};
+
+/// Names a server transaction that still wants its final response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// Names an INVITE usage (one leg's signalling), incoming or outgoing, until [`SessionEvent::Ended`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// One thing the endpoint's user must know. Drained with `Endpoint::poll_event`.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A request outside any dialog that is not an INVITE. Must be answered with `Endpoint::respond`.
+    Request { id: RequestId, flow: Flow, request: Request },
+    /// A new INVITE. The endpoint has already answered 100 Trying; exactly one of `accept`/`reject` must follow, unless
+    /// the session is cancelled first. A challenge (401/407) is a `reject` with its headers.
+    Invite { session: SessionId, flow: Flow, request: Request },
+    /// Something happened to a session.
+    Session { session: SessionId, event: SessionEvent },
+    /// The answer (or its absence, as a locally made 408/503) to a request sent with `Endpoint::send_request`.
+    Response { id: OutgoingId, response: Response },
+    /// A packet that is not SIP; counted and dropped. `answered` when a 400 could be sent.
+    Malformed { flow: Flow, reason: String, answered: bool },
+    /// A connection closed: bindings on it are gone.
+    FlowClosed { connection: ConnectionId },
+}
+
+/// Names a request outside a dialog that this side sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutgoingId(pub u64);
+
+/// What happens to a session. Every session ends with exactly one `Ended`, after which its id is void.
+#[derive(Debug, Clone)]
+pub enum SessionEvent {
+    /// Outgoing: 101-199 arrived (100 is not told).
+    Progress { response: Response },
+    /// Outgoing: a 2xx arrived; the endpoint has sent the ACK. Retransmitted 2xx are re-ACKed silently.
+    Answered { response: Response },
+    /// Outgoing: a final non-2xx arrived, or was made locally (`local`): 408 timer B, 503 transport failure,
+    /// 487 when a CANCEL was never answered. `Ended` follows.
+    Refused { response: Response, local: bool },
+    /// Incoming: CANCEL arrived before the final response; the endpoint has sent 200 to it and 487. `Ended` follows.
+    Cancelled { request: Request },
+    /// Incoming: the ACK for our 2xx arrived (its body, when it carries one).
+    Confirmed { body: Vec<u8> },
+    /// Incoming: no ACK within 64*T1 of our 2xx; the endpoint has sent BYE (RFC 3261 §13.3.1.4). `Ended` follows.
+    NoAck,
+    /// The peer hung up; the endpoint has answered 200. `Ended` follows.
+    Bye { request: Request },
+    /// A request inside the dialog which the user must answer with `Endpoint::respond` (INFO, REFER, UPDATE, re-INVITE,
+    /// MESSAGE, NOTIFY ...). The endpoint has already checked CSeq order and glare.
+    Request { id: RequestId, request: Request },
+    /// The flow under the session closed. The session lives on: its owner decides.
+    FlowLost,
+    /// Nothing more will come for this session.
+    Ended,
+}

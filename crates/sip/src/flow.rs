@@ -1,0 +1,75 @@
+//! Flows: what a SIP message arrives on and can be sent on (RFC 5626 §3.1). Names connections; owns no socket.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// The transport of a flow (RFC 3261 §18, RFC 7118).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams; the only transport on which the transaction layer retransmits.
+    Udp,
+    /// A stream with Content-Length framing.
+    Tcp,
+    /// A stream inside TLS.
+    Tls,
+    /// A WebSocket behind somebody else's TLS.
+    Ws,
+    /// A WebSocket inside TLS.
+    Wss,
+}
+
+impl Transport {
+    /// The token in a Via header's sent-protocol.
+    #[must_use]
+    pub fn via_token(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
+        }
+    }
+
+    /// Whether the transport itself delivers (RFC 3261 §17: timers E, G, A do not run).
+    #[must_use]
+    pub fn is_reliable(self) -> bool {
+        self != Self::Udp
+    }
+
+    /// Whether messages travel in WebSocket frames.
+    #[must_use]
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.via_token())
+    }
+}
+
+/// Names one accepted or opened connection for the life of the process; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// One connection, or one UDP peer, that a message can be sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// How the peer is reached.
+    pub transport: Transport,
+    /// The peer's address as the socket sees it.
+    pub peer: SocketAddr,
+    /// The connection. `None` for UDP; `None` for TCP means "a connection to `peer`, opened when there is none".
+    pub connection: Option<ConnectionId>,
+}
+
+/// One message to be written to a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where it goes.
+    pub flow: Flow,
+    /// The serialised message (or a keep-alive CRLF).
+    pub bytes: bytes::Bytes,
+}

@@ -1,0 +1,155 @@
+//! The directory: an immutable snapshot of agents, extensions, credentials, trunks and numbers. Made by the store after each
+//! change and handed over whole, so that no call ever waits for a database. Knows nothing of SQL.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use media::Codec;
+use sip::Ha1;
+
+/// Everything the switchboard may look up. Keys are ids with their prefixes (`agt_`, `ext_`, `crd_`, `trk_`, `num_`).
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    /// The SIP domain and digest realm of the agents, e.g. `phone.example.com`.
+    pub realm: String,
+    /// Agents by id.
+    pub agents: HashMap<String, Agent>,
+    /// Extensions by number (the user part of the AOR).
+    pub extensions: HashMap<String, Extension>,
+    /// Credentials by username.
+    pub credentials: HashMap<String, Credential>,
+    /// Trunks by id.
+    pub trunks: HashMap<String, Trunk>,
+    /// Numbers by E.164 (`+` and digits).
+    pub numbers: HashMap<String, Number>,
+}
+
+/// A person who phones.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// `agt_…`
+    pub id: String,
+    /// Shown to people the agent calls inside the company.
+    pub display_name: String,
+    /// A disabled agent cannot register or call.
+    pub enabled: bool,
+    /// Presented to the PSTN (E.164), when set.
+    pub caller_id_number: Option<String>,
+    /// Calls at once, 0 = no limit of its own.
+    pub max_concurrent_calls: u32,
+}
+
+/// An address an agent registers: `sip:<number>@<realm>`.
+#[derive(Debug, Clone)]
+pub struct Extension {
+    /// `ext_…`
+    pub id: String,
+    /// The user part of the AOR and what others dial.
+    pub number: String,
+    /// Whose it is; `None` for an unowned phone.
+    pub agent_id: Option<String>,
+    /// How long it rings before "no answer".
+    pub ring_timeout: Duration,
+    /// How many bindings it may have at once (at least 1).
+    pub max_contacts: usize,
+    /// What happens to one binding too many.
+    pub on_limit: OnLimit,
+    /// Codecs offered to its phones, best first.
+    pub codecs: Vec<Codec>,
+}
+
+/// What a REGISTER beyond `max_contacts` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLimit {
+    /// The binding refreshed longest ago goes.
+    ReplaceOldest,
+    /// The REGISTER is refused with 403.
+    Reject,
+}
+
+/// A username with its digest secrets.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// `crd_…`
+    pub id: String,
+    /// The digest username.
+    pub username: String,
+    /// The number of the extension it registers and calls as.
+    pub extension: String,
+    /// HA1 for MD5 and SHA-256; the secret itself is not known.
+    pub ha1: Ha1,
+}
+
+/// A carrier.
+#[derive(Debug, Clone)]
+pub struct Trunk {
+    /// `trk_…`
+    pub id: String,
+    /// For logs and the dialplan, unique.
+    pub name: String,
+    /// A disabled trunk neither sends nor receives calls.
+    pub enabled: bool,
+    /// Where outbound calls go, in order of priority, then weight.
+    pub gateways: Vec<Gateway>,
+    /// Whence inbound calls come; nothing else is believed.
+    pub inbound_networks: Vec<IpNet>,
+    /// Whence RTP is believed beside the SDP's address.
+    pub media_networks: Vec<IpNet>,
+    /// Codecs offered, best first (G.711 only today).
+    pub codecs: Vec<Codec>,
+    /// How calls present themselves.
+    pub caller_id: CallerId,
+    /// Calls at once over it, 0 = no limit.
+    pub max_channels: u32,
+}
+
+/// One address of a trunk.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// Host (and port) as configured: stays in the request URI, e.g. `example.pstn.twilio.com`.
+    pub host: String,
+    /// UDP or TCP.
+    pub transport: sip::Transport,
+    /// What the host resolved to, port included; empty while unresolved.
+    pub addresses: Vec<SocketAddr>,
+    /// Lower first.
+    pub priority: u16,
+    /// Share within a priority.
+    pub weight: u16,
+}
+
+/// The From of an outbound call.
+#[derive(Debug, Clone, Default)]
+pub struct CallerId {
+    /// Used when the agent has no `caller_id_number` (E.164).
+    pub fallback: Option<String>,
+    /// The host of From; the gateway's own advertised name when `None`.
+    pub domain: Option<String>,
+    /// How numbers are written in From and the request URI.
+    pub format: NumberFormat,
+}
+
+/// How a trunk wants numbers written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NumberFormat {
+    /// `+4930123456`
+    #[default]
+    E164,
+    /// `4930123456`
+    E164WithoutPlus,
+}
+
+/// A number of ours at a trunk.
+#[derive(Debug, Clone)]
+pub struct Number {
+    /// `num_…`
+    pub id: String,
+    /// E.164 with plus.
+    pub e164: String,
+    /// The trunk it comes over.
+    pub trunk_id: String,
+    /// The extension number (user part) it rings; `None` leaves it to the dialplan alone.
+    pub extension: Option<String>,
+}

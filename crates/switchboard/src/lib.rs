@@ -1,0 +1,1 @@
+//! The call logic, sans-IO: registrar, location, dialplan and the B2BUA.

@@ -1,0 +1,198 @@
+//! What the switchboard gives the world after each input, and what operators may ask of it.
+
+use std::time::SystemTime;
+
+use media::Statistics;
+
+/// Which shard carries a call's media: an index below `SwitchboardConfig::shards`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardIndex(pub usize);
+
+/// A call's id as the API shows it: `call_` and 26 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub String);
+
+/// One thing to be done outside. Drained to `None` after every input.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Write a message to a flow.
+    Transmit(sip::Transmit),
+    /// Tell a media shard.
+    Media {
+        /// Which shard.
+        shard: ShardIndex,
+        /// What it shall do.
+        command: media::Command,
+    },
+    /// A call came up or changed; the whole picture of it.
+    CallChanged(CallView),
+    /// A call ended: its one record.
+    CallEnded(CallRecord),
+    /// The bindings of an AOR changed; the whole list.
+    BindingsChanged {
+        /// The extension's number.
+        extension: String,
+        /// What is registered now.
+        bindings: Vec<BindingView>,
+    },
+    /// Close this connection (a scanner, or a flow that broke the framing rules).
+    CloseConnection(sip::ConnectionId),
+}
+
+/// What an operator (REST, signal) asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operator {
+    /// Ends a call.
+    Hangup {
+        /// Which.
+        call: CallId,
+    },
+    /// No new calls from now on (503 with Retry-After); running ones go on.
+    Drain,
+    /// BYE or a final response on every leg, now.
+    HangupAll,
+}
+
+/// Why an operator's command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorError {
+    /// No such call is running.
+    #[error("no running call has this id")]
+    UnknownCall,
+}
+
+/// A running call as the API shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallView {
+    /// Its id.
+    pub id: CallId,
+    /// Who called whom.
+    pub direction: Direction,
+    /// Where it stands.
+    pub state: CallState,
+    /// The caller as dialled from (extension number or E.164).
+    pub from: String,
+    /// What was dialled.
+    pub to: String,
+    /// When its INVITE arrived.
+    pub started_at: SystemTime,
+    /// When it was answered.
+    pub answered_at: Option<SystemTime>,
+    /// The agent calling or answering, once known.
+    pub agent_id: Option<String>,
+    /// The trunk it goes over.
+    pub trunk_id: Option<String>,
+    /// Its legs, caller first.
+    pub legs: Vec<LegView>,
+}
+
+/// One leg as the API shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LegView {
+    /// `leg_` and 26 characters.
+    pub id: String,
+    /// Extension number, E.164 number or `echo`.
+    pub party: String,
+    /// Where it stands.
+    pub state: CallState,
+    /// The codec agreed on.
+    pub codec: Option<media::Codec>,
+    /// How its signalling travels.
+    pub transport: sip::Transport,
+    /// The signalling peer.
+    pub remote: std::net::SocketAddr,
+}
+
+/// Who called whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From a trunk to an agent.
+    Inbound,
+    /// From an agent to a trunk.
+    Outbound,
+    /// Between agents, or an agent and a service such as the echo test.
+    Internal,
+}
+
+/// Where a call or leg stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallState {
+    /// A target is being found.
+    Routing,
+    /// A target rings.
+    Ringing,
+    /// People talk.
+    Connected,
+    /// It is being taken down.
+    Ending,
+}
+
+/// The one record of an ended call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRecord {
+    /// The call as it was last seen.
+    pub call: CallView,
+    /// When the first target rang.
+    pub ringing_at: Option<SystemTime>,
+    /// When it ended.
+    pub ended_at: SystemTime,
+    /// How.
+    pub result: CallResult,
+    /// The SIP status the caller saw; 200 for an answered call.
+    pub sip_status: u16,
+    /// The Q.850 cause (RFC 3326).
+    pub q850: Option<u8>,
+    /// Who ended it.
+    pub ended_by: EndedBy,
+    /// One sentence.
+    pub explanation: String,
+    /// Media figures per leg, in the order of `call.legs`; `None` for a leg that never had media.
+    pub statistics: Vec<Option<Statistics>>,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallResult {
+    /// It was answered, then hung up.
+    Answered,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// The target was busy or declined.
+    Busy,
+    /// The caller gave up.
+    Cancelled,
+    /// It could not be carried out.
+    Failed,
+}
+
+/// Who ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// The calling leg.
+    Caller,
+    /// The called leg.
+    Callee,
+    /// An operator through the API, or the stop of the process.
+    Operator,
+    /// The gateway itself: a timer, a lost flow, a failed leg.
+    System,
+}
+
+/// One registered contact as the API shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BindingView {
+    /// `reg_…`, stable over refreshes.
+    pub id: String,
+    /// The Contact URI as sent.
+    pub contact: String,
+    /// `+sip.instance`, when sent.
+    pub instance: Option<String>,
+    /// The client's User-Agent.
+    pub user_agent: Option<String>,
+    /// How it is reached.
+    pub flow: sip::Flow,
+    /// When it was first registered.
+    pub registered_at: SystemTime,
+    /// When it runs out.
+    pub expires_at: SystemTime,
+}

@@ -1,0 +1,1 @@
+//! Development only: a simulated clock and network around the switchboard.
