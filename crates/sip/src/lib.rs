@@ -1,1 +1,17 @@
 //! SIP, sans-IO: messages, framing, digest, transactions, dialogs and INVITE sessions (RFC 3261 and successors).
+
+mod digest;
+mod endpoint;
+mod flow;
+mod framing;
+mod message;
+
+pub use digest::*;
+pub use endpoint::*;
+pub use flow::{ConnectionId, Flow, Transmit, Transport};
+pub use framing::{Framed, FramingError, StreamFramer};
+pub use message::{
+    AddressOfRecord, AuthParams, CSeq, Contact, Contacts, Header, HeaderError, HeaderValue, Headers, Host, MAX_HEADERS,
+    MAX_MESSAGE, Message, Method, NameAddr, Params, ParseError, ParseErrorKind, Reason, Request, Response, SipUri,
+    StatusCode, TelUri, Uri, UriError, Via,
+};

@@ -1,0 +1,5 @@
+//! The sans-IO endpoint.
+
+mod event;
+
+pub use event::*;
