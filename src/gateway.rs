@@ -1,0 +1,165 @@
+//! What the rest of the process sees of the running switchboard: its calls and bindings as last told, and a way to send it an
+//! operator's command. The signalling task writes, the API reads; neither waits for the other.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use switchboard::{BindingView, CallView, Operator, OperatorError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Commands waiting for the signalling task; one more is refused at once, which an operator can repeat.
+const COMMANDS_WAITING: usize = 64;
+
+/// How long an operator's command may take; the signalling task turns around in microseconds.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A command on its way to the signalling task.
+#[derive(Debug)]
+pub struct OperatorCommand {
+    /// What is asked.
+    pub operator: Operator,
+    /// Where the answer goes; the asker may have gone away.
+    pub reply: oneshot::Sender<Result<(), OperatorError>>,
+}
+
+/// Why an operator's command failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// The switchboard refused.
+    #[error(transparent)]
+    Refused(#[from] OperatorError),
+    /// The signalling task is overloaded or stopped.
+    #[error("the gateway does not take commands at the moment")]
+    Unavailable,
+}
+
+/// Whether the gateway can take calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readiness {
+    /// Every listener is bound.
+    pub listening: bool,
+    /// The process is about to stop and takes no new calls.
+    pub draining: bool,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    calls: RwLock<HashMap<String, CallView>>,
+    bindings: RwLock<HashMap<String, Vec<BindingView>>>,
+    listening: AtomicBool,
+    draining: AtomicBool,
+}
+
+/// The API's side.
+#[derive(Debug, Clone)]
+pub struct GatewayHandle {
+    tables: Arc<Tables>,
+    commands: mpsc::Sender<OperatorCommand>,
+}
+
+/// The signalling task's side: it alone writes.
+#[derive(Debug, Clone)]
+pub struct GatewayTables {
+    tables: Arc<Tables>,
+}
+
+/// Both sides, and the commands for the signalling task to read.
+#[must_use]
+pub fn gateway() -> (GatewayHandle, GatewayTables, mpsc::Receiver<OperatorCommand>) {
+    let (commands, receiver) = mpsc::channel(COMMANDS_WAITING);
+    let tables = Arc::new(Tables::default());
+    (GatewayHandle { tables: Arc::clone(&tables), commands }, GatewayTables { tables }, receiver)
+}
+
+impl GatewayHandle {
+    /// The running calls, oldest first.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallView> {
+        let calls = self.tables.calls.read().unwrap_or_else(PoisonError::into_inner);
+        let mut calls: Vec<_> = calls.values().cloned().collect();
+        calls.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
+        calls
+    }
+
+    /// One running call.
+    #[must_use]
+    pub fn call(&self, id: &str) -> Option<CallView> {
+        self.tables.calls.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// What is registered for an extension's number.
+    #[must_use]
+    pub fn bindings(&self, extension: &str) -> Vec<BindingView> {
+        let bindings = self.tables.bindings.read().unwrap_or_else(PoisonError::into_inner);
+        bindings.get(extension).cloned().unwrap_or_default()
+    }
+
+    /// How many contacts are registered in all.
+    #[must_use]
+    pub fn bindings_total(&self) -> usize {
+        self.tables.bindings.read().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+    }
+
+    /// How many calls are running.
+    #[must_use]
+    pub fn calls_total(&self) -> usize {
+        self.tables.calls.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether the gateway can take calls.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            listening: self.tables.listening.load(Ordering::Relaxed),
+            draining: self.tables.draining.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Has the switchboard carry out a command and waits for its answer.
+    ///
+    /// # Errors
+    /// [`GatewayError::Refused`] with the switchboard's reason; [`GatewayError::Unavailable`] when its queue is full, it has
+    /// stopped, or it did not answer in time.
+    pub async fn operator(&self, operator: Operator) -> Result<(), GatewayError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(OperatorCommand { operator, reply }).map_err(|_| GatewayError::Unavailable)?;
+        match tokio::time::timeout(COMMAND_DEADLINE, answer).await {
+            Ok(Ok(result)) => Ok(result?),
+            Ok(Err(_)) | Err(_) => Err(GatewayError::Unavailable),
+        }
+    }
+}
+
+impl GatewayTables {
+    /// A call came up or changed.
+    pub fn call_changed(&self, call: CallView) {
+        self.tables.calls.write().unwrap_or_else(PoisonError::into_inner).insert(call.id.0.clone(), call);
+    }
+
+    /// A call ended.
+    pub fn call_ended(&self, id: &str) {
+        self.tables.calls.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// The bindings of an extension changed; the whole list.
+    pub fn bindings_changed(&self, extension: String, bindings: Vec<BindingView>) {
+        let mut table = self.tables.bindings.write().unwrap_or_else(PoisonError::into_inner);
+        if bindings.is_empty() {
+            table.remove(&extension);
+        } else {
+            table.insert(extension, bindings);
+        }
+    }
+
+    /// Every listener is bound, or no longer.
+    pub fn set_listening(&self, listening: bool) {
+        self.tables.listening.store(listening, Ordering::Relaxed);
+    }
+
+    /// The process is about to stop.
+    pub fn set_draining(&self, draining: bool) {
+        self.tables.draining.store(draining, Ordering::Relaxed);
+    }
+}
