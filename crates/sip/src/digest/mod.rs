@@ -1,5 +1,10 @@
-//! Digest authentication of requests (RFC 3261 §22, RFC 7616, RFC 8760).
+//! Digest authentication of requests (RFC 3261 §22, RFC 7616, RFC 8760): challenges and checks. Stores no secrets and decides
+//! nothing about who may do what.
 
+mod algorithm;
+mod authenticator;
 mod ha1;
+mod nonce;
 
+pub use authenticator::{Authenticator, Verdict};
 pub use ha1::Ha1;
