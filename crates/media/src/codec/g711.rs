@@ -1,0 +1,193 @@
+//! G.711 mu-law and A-law (ITU-T G.711) by tables, and a plain concealment: the last frame again, fading (after G.711 Appendix I).
+
+use super::LONGEST;
+
+/// Which of the two laws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Law {
+    Mu,
+    A,
+}
+
+static MU_TO_LINEAR: [i16; 256] = mu_table();
+static A_TO_LINEAR: [i16; 256] = a_table();
+
+const fn mu_to_linear(code: u8) -> i16 {
+    let code = !code;
+    let magnitude = (((code & 0x0f) as i16) << 3) + 0x84;
+    let magnitude = (magnitude << ((code & 0x70) >> 4)) - 0x84;
+    if code & 0x80 != 0 { -magnitude } else { magnitude }
+}
+
+const fn a_to_linear(code: u8) -> i16 {
+    let code = code ^ 0x55;
+    let segment = (code & 0x70) >> 4;
+    let mantissa = ((code & 0x0f) as i16) << 4;
+    let magnitude = if segment == 0 { mantissa + 8 } else { (mantissa + 0x108) << (segment - 1) };
+    if code & 0x80 != 0 { magnitude } else { -magnitude }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)] // evaluated by the compiler, 0..256
+const fn mu_table() -> [i16; 256] {
+    let mut table = [0_i16; 256];
+    let mut code = 0_usize;
+    while code < 256 {
+        table[code] = mu_to_linear(code as u8);
+        code += 1;
+    }
+    table
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)] // evaluated by the compiler, 0..256
+const fn a_table() -> [i16; 256] {
+    let mut table = [0_i16; 256];
+    let mut code = 0_usize;
+    while code < 256 {
+        table[code] = a_to_linear(code as u8);
+        code += 1;
+    }
+    table
+}
+
+fn linear_to_mu(sample: i16) -> u8 {
+    const BIAS: i32 = 0x84;
+    const CLIP: i32 = 32_635;
+    let sign = if sample < 0 { 0x80_u8 } else { 0 };
+    let magnitude = i32::from(sample).abs().min(CLIP) + BIAS;
+    // The bias puts the top bit at 7..=14.
+    let exponent = 31 - magnitude.leading_zeros() - 7;
+    let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 3 bits and 4 bits
+    let code = ((exponent as u8) << 4) | mantissa as u8;
+    !(sign | code)
+}
+
+fn linear_to_a(sample: i16) -> u8 {
+    let (sign, magnitude) = if sample >= 0 { (0x80_u8, i32::from(sample)) } else { (0, -i32::from(sample) - 1) };
+    let code = if magnitude < 256 {
+        magnitude >> 4
+    } else {
+        let exponent = (31 - magnitude.leading_zeros()).cast_signed() - 7;
+        (exponent << 4) | ((magnitude >> (exponent + 3)) & 0x0f)
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most 0x7f
+    let code = code as u8;
+    (sign | code) ^ 0x55
+}
+
+impl Law {
+    /// Decodes as much of `payload` as fits; gives how many samples.
+    pub(crate) fn decode(self, payload: &[u8], samples: &mut [i16; LONGEST]) -> usize {
+        let table = match self {
+            Self::Mu => &MU_TO_LINEAR,
+            Self::A => &A_TO_LINEAR,
+        };
+        let mut count = 0;
+        for (sample, code) in samples.iter_mut().zip(payload) {
+            *sample = table.get(usize::from(*code)).copied().unwrap_or_default();
+            count += 1;
+        }
+        count
+    }
+
+    /// Appends `samples` encoded.
+    pub(crate) fn encode(self, samples: &[i16], payload: &mut Vec<u8>) {
+        match self {
+            Self::Mu => payload.extend(samples.iter().map(|sample| linear_to_mu(*sample))),
+            Self::A => payload.extend(samples.iter().map(|sample| linear_to_a(*sample))),
+        }
+    }
+}
+
+/// Conceals lost G.711 frames.
+#[derive(Debug)]
+pub(crate) struct Plc {
+    last: [i16; 160],
+    /// How loud the next concealed frame is, in 256ths; silence after the third.
+    gain: i32,
+}
+
+impl Default for Plc {
+    fn default() -> Self {
+        Self { last: [0; 160], gain: 0 }
+    }
+}
+
+impl Plc {
+    /// Keeps the last 20 ms that were really heard.
+    pub(crate) fn remember(&mut self, samples: &[i16]) {
+        let tail = samples.get(samples.len().saturating_sub(160)..).unwrap_or_default();
+        if tail.len() == 160 {
+            self.last.copy_from_slice(tail);
+            self.gain = 224;
+        }
+    }
+
+    /// Writes `duration` samples in place of what was lost.
+    pub(crate) fn conceal(&mut self, duration: usize, samples: &mut [i16; LONGEST]) -> usize {
+        let mut count = 0;
+        for (sample, old) in samples.iter_mut().zip(self.last.iter().cycle()).take(duration) {
+            #[allow(clippy::cast_possible_truncation)] // a gain below one keeps the range
+            let faded = (i32::from(*old) * self.gain / 256) as i16;
+            *sample = faded;
+            count += 1;
+        }
+        self.gain = (self.gain - 80).max(0);
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_both_laws_survives_a_round_trip() {
+        for law in [Law::Mu, Law::A] {
+            for code in 0..=255_u8 {
+                let mut samples = [0; LONGEST];
+                law.decode(&[code], &mut samples);
+                let mut back = Vec::new();
+                law.encode(&samples[..1], &mut back);
+                let mut again = [0; LONGEST];
+                law.decode(&back, &mut again);
+                assert_eq!(again[0], samples[0], "{law:?} {code:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_points_of_the_recommendation_hold() {
+        let mut samples = [0; LONGEST];
+        Law::Mu.decode(&[0x00, 0x80, 0xff, 0x7f], &mut samples);
+        assert_eq!(samples[..4], [-32_124, 32_124, 0, 0]);
+        Law::A.decode(&[0xd5, 0x55, 0xaa, 0x2a], &mut samples);
+        assert_eq!(samples[..4], [8, -8, 32_256, -32_256]);
+    }
+
+    #[test]
+    fn extremes_are_clipped_not_wrapped() {
+        for (law, sample) in [(Law::Mu, i16::MIN), (Law::Mu, i16::MAX), (Law::A, i16::MIN), (Law::A, i16::MAX)] {
+            let mut payload = Vec::new();
+            law.encode(&[sample], &mut payload);
+            let mut samples = [0; LONGEST];
+            law.decode(&payload, &mut samples);
+            assert!((i32::from(samples[0]) - i32::from(sample)).abs() < 1200, "{law:?} {sample}: {}", samples[0]);
+        }
+    }
+
+    #[test]
+    fn concealment_fades_to_silence() {
+        let mut plc = Plc::default();
+        plc.remember(&[1000; 160]);
+        let mut samples = [0; LONGEST];
+        let levels: Vec<i16> = (0..5)
+            .map(|_| {
+                assert_eq!(plc.conceal(160, &mut samples), 160);
+                samples[0]
+            })
+            .collect();
+        assert!(levels[0] > 800 && levels[0] > levels[1] && levels[1] > levels[2]);
+        assert_eq!(levels[3..], [0, 0]);
+    }
+}

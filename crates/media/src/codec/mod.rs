@@ -1,0 +1,100 @@
+//! Codecs at the rate the gateway works in: 8 kHz mono, where G.711 is at home and libopus converts by itself.
+
+mod g711;
+mod opus;
+
+pub(crate) use g711::{Law, Plc};
+pub(crate) use opus::{OpusDecoder, OpusEncoder};
+
+use crate::command::Codec;
+
+/// The rate of decoded sound, in Hz.
+pub(crate) const RATE: u32 = 8000;
+/// The longest packet Opus may carry, 120 ms (RFC 6716 §3.4), in samples.
+pub(crate) const LONGEST: usize = 960;
+
+impl Codec {
+    /// The RTP clock rate in Hz: 48000 for Opus whatever it carries (RFC 7587 §4.1).
+    #[must_use]
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::Pcmu | Self::Pcma => 8000,
+        }
+    }
+}
+
+/// A decoder of either kind, with its concealment.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    Opus(OpusDecoder),
+    G711(Law, Plc),
+}
+
+/// libopus refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("opus: {0}")]
+pub(crate) struct CodecError(pub(crate) String);
+
+impl Decoder {
+    pub(crate) fn new(codec: Codec) -> Result<Self, CodecError> {
+        Ok(match codec {
+            Codec::Opus => Self::Opus(OpusDecoder::new()?),
+            Codec::Pcmu => Self::G711(Law::Mu, Plc::default()),
+            Codec::Pcma => Self::G711(Law::A, Plc::default()),
+        })
+    }
+
+    /// Decodes a payload into `samples`; gives how many.
+    pub(crate) fn decode(&mut self, payload: &[u8], samples: &mut [i16; LONGEST]) -> Result<usize, CodecError> {
+        match self {
+            Self::Opus(decoder) => decoder.decode(payload, samples),
+            Self::G711(law, plc) => {
+                let count = law.decode(payload, samples);
+                plc.remember(samples.get(..count).unwrap_or_default());
+                Ok(count)
+            }
+        }
+    }
+
+    /// Fills in a lost packet of `duration` samples, from the FEC in `following` when there is any.
+    pub(crate) fn conceal(
+        &mut self,
+        following: Option<&[u8]>,
+        duration: usize,
+        samples: &mut [i16; LONGEST],
+    ) -> Result<usize, CodecError> {
+        match self {
+            Self::Opus(decoder) => decoder.conceal(following, duration, samples),
+            Self::G711(_, plc) => Ok(plc.conceal(duration, samples)),
+        }
+    }
+}
+
+/// An encoder of either kind.
+#[derive(Debug)]
+pub(crate) enum Encoder {
+    Opus(OpusEncoder),
+    G711(Law),
+}
+
+impl Encoder {
+    pub(crate) fn new(codec: Codec) -> Result<Self, CodecError> {
+        Ok(match codec {
+            Codec::Opus => Self::Opus(OpusEncoder::new()?),
+            Codec::Pcmu => Self::G711(Law::Mu),
+            Codec::Pcma => Self::G711(Law::A),
+        })
+    }
+
+    /// Encodes one frame, appending to `payload`.
+    pub(crate) fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) -> Result<(), CodecError> {
+        match self {
+            Self::Opus(encoder) => encoder.encode(samples, payload),
+            Self::G711(law) => {
+                law.encode(samples, payload);
+                Ok(())
+            }
+        }
+    }
+}

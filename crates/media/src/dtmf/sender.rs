@@ -1,0 +1,228 @@
+//! Sending telephone-events (RFC 4733 §2.5.1) on the gateway's own clock, so that neither a foreign clock rate nor loss before the
+//! gateway distorts a digit. Knows nothing of RTP numbering: the caller gives the timestamp of each press.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::event_of;
+
+/// How often a pressed key is updated, and how far apart end packets are.
+const UPDATE: Duration = Duration::from_millis(20);
+/// The end is said three times (§2.5.1.4).
+const ENDS: u8 = 3;
+/// Between two digits, so that detectors see two (ITU-T Q.24 wants 40 ms at least).
+const PAUSE: Duration = Duration::from_millis(60);
+/// Digits waiting to be sent; more than anyone dials ahead.
+const MAX_WAITING: usize = 64;
+/// A key whose release never came.
+const LONGEST_PRESS: Duration = Duration::from_secs(30);
+/// What a detector must accept (ITU-T Q.24).
+const SHORTEST_PRESS: Duration = Duration::from_millis(40);
+
+/// One packet to be sent; `offset` is added to the timestamp the press began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventPacket {
+    pub(crate) marker: bool,
+    /// A press begins: its timestamp is to be taken now.
+    pub(crate) begins: bool,
+    /// The start of the current segment, after the start of the press.
+    pub(crate) offset: u32,
+    pub(crate) payload: [u8; 4],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Press {
+    event: u8,
+    /// Known from the start for dialled digits, at the release for relayed ones.
+    duration: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sounding {
+    press: Press,
+    started: Instant,
+    next: Instant,
+    first: bool,
+    segment: u64,
+    ends_left: u8,
+}
+
+/// The digits on their way to one peer.
+#[derive(Debug, Default)]
+pub(crate) struct DigitSender {
+    waiting: VecDeque<Press>,
+    sounding: Option<Sounding>,
+    ready_at: Option<Instant>,
+}
+
+impl DigitSender {
+    /// A key went down at the far side; its length is not known yet.
+    pub(crate) fn press(&mut self, digit: char) {
+        self.queue(digit, None);
+    }
+
+    /// The key pressed last came up after `duration`.
+    pub(crate) fn release(&mut self, duration: Duration) {
+        let duration = Some(duration.max(SHORTEST_PRESS));
+        if let Some(press) = self.waiting.iter_mut().rev().find(|press| press.duration.is_none()) {
+            press.duration = duration;
+        } else if let Some(sounding) = &mut self.sounding
+            && sounding.press.duration.is_none()
+        {
+            sounding.press.duration = duration;
+        }
+    }
+
+    /// Dials one digit of a known length.
+    pub(crate) fn dial(&mut self, digit: char, duration: Duration) {
+        self.queue(digit, Some(duration.clamp(SHORTEST_PRESS, LONGEST_PRESS)));
+    }
+
+    fn queue(&mut self, digit: char, duration: Option<Duration>) {
+        if let Some(event) = event_of(digit)
+            && self.waiting.len() < MAX_WAITING
+        {
+            self.waiting.push_back(Press { event, duration });
+        }
+    }
+
+    /// Whether audio must be kept back: it would carry the digit a second time.
+    pub(crate) fn is_sounding(&self) -> bool {
+        self.sounding.is_some()
+    }
+
+    /// When [`Self::poll`] will have something.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        match &self.sounding {
+            Some(sounding) => Some(sounding.next),
+            None if self.waiting.is_empty() => None,
+            None => Some(self.ready_at.unwrap_or(now)),
+        }
+    }
+
+    /// The packet due now, with durations in units of `clock_rate`. Call until `None`.
+    pub(crate) fn poll(&mut self, now: Instant, clock_rate: u32) -> Option<EventPacket> {
+        if self.sounding.is_none() {
+            if self.ready_at.is_some_and(|ready| now < ready) {
+                return None;
+            }
+            let press = self.waiting.pop_front()?;
+            self.sounding = Some(Sounding { press, started: now, next: now, first: true, segment: 0, ends_left: ENDS });
+        }
+        let sounding = self.sounding.as_mut()?;
+        if now < sounding.next {
+            return None;
+        }
+        let elapsed = now.saturating_duration_since(sounding.started);
+        let duration = sounding.press.duration.unwrap_or(LONGEST_PRESS);
+        let begins = sounding.first;
+        let ended = !begins && elapsed >= duration;
+        let so_far =
+            if ended { duration } else { (elapsed + if begins { UPDATE } else { Duration::ZERO }).min(duration) };
+        let units = so_far.as_micros() as u64 * u64::from(clock_rate) / 1_000_000;
+        // A press longer than 16 bits continues in a new segment (§2.5.1.3).
+        let whole_segments = units.saturating_sub(1) / u64::from(u16::MAX);
+        let in_segment = units - whole_segments * u64::from(u16::MAX);
+        let [high, low] = u16::try_from(in_segment).unwrap_or(u16::MAX).to_be_bytes();
+        let volume = 10;
+        #[allow(clippy::cast_possible_truncation)] // a press of 30 s has a few segments
+        let packet = EventPacket {
+            marker: begins,
+            begins,
+            offset: (whole_segments * u64::from(u16::MAX)) as u32,
+            payload: [sounding.press.event, if ended { 0x80 | volume } else { volume }, high, low],
+        };
+        sounding.first = false;
+        sounding.segment = whole_segments;
+        sounding.next = now + UPDATE;
+        if ended {
+            sounding.ends_left -= 1;
+            if sounding.ends_left == 0 {
+                self.sounding = None;
+                self.ready_at = Some(now + PAUSE);
+            }
+        } else if sounding.press.duration.is_some() {
+            // The end is sent when it is due, not at the next update.
+            sounding.next = sounding.next.min(sounding.started + duration);
+        }
+        Some(packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(sender: &mut DigitSender, clock_rate: u32, from: Instant) -> Vec<(Duration, EventPacket)> {
+        let mut sent = Vec::new();
+        let mut now = from;
+        while let Some(deadline) = sender.deadline(now) {
+            now = now.max(deadline);
+            while let Some(packet) = sender.poll(now, clock_rate) {
+                sent.push((now - from, packet));
+            }
+        }
+        sent
+    }
+
+    fn units(packet: &EventPacket) -> u16 {
+        u16::from_be_bytes([packet.payload[2], packet.payload[3]])
+    }
+
+    #[test]
+    fn a_dialled_digit_has_one_marker_and_three_ends_of_its_full_length() {
+        let mut sender = DigitSender::default();
+        sender.dial('7', Duration::from_millis(100));
+        let sent = run(&mut sender, 8000, Instant::now());
+        assert_eq!(sent.iter().filter(|(_, p)| p.marker).count(), 1);
+        let ends: Vec<_> = sent.iter().filter(|(_, p)| p.payload[1] & 0x80 != 0).collect();
+        assert_eq!(ends.len(), 3);
+        assert!(ends.iter().all(|(_, p)| units(p) == 800 && p.payload[0] == 7));
+        assert_eq!(ends[0].0, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn durations_are_counted_in_the_clock_of_the_peer() {
+        let mut sender = DigitSender::default();
+        sender.dial('1', Duration::from_millis(120));
+        let sent = run(&mut sender, 48_000, Instant::now());
+        assert_eq!(units(&sent.last().expect("sent").1), 5760);
+    }
+
+    #[test]
+    fn a_relayed_press_lasts_until_its_release() {
+        let start = Instant::now();
+        let mut sender = DigitSender::default();
+        sender.press('#');
+        assert!(sender.poll(start, 8000).is_some_and(|p| p.begins));
+        for n in 1..=4 {
+            let packet = sender.poll(start + UPDATE * n, 8000).expect("update");
+            assert_eq!((packet.payload[1] & 0x80, packet.payload[0]), (0, 11));
+        }
+        sender.release(Duration::from_millis(90));
+        let end = sender.poll(start + UPDATE * 5, 8000).expect("end");
+        assert_eq!((end.payload[1] & 0x80, units(&end)), (0x80, 720));
+    }
+
+    #[test]
+    fn digits_are_sent_one_after_another_with_a_pause() {
+        let mut sender = DigitSender::default();
+        for digit in "12x3".chars() {
+            sender.dial(digit, Duration::from_millis(60));
+        }
+        let begins: Vec<_> = run(&mut sender, 8000, Instant::now()).into_iter().filter(|(_, p)| p.begins).collect();
+        let events: Vec<u8> = begins.iter().map(|(_, p)| p.payload[0]).collect();
+        assert_eq!(events, [1, 2, 3]);
+        assert!(begins[1].0 - begins[0].0 >= Duration::from_millis(60) + PAUSE);
+    }
+
+    #[test]
+    fn a_long_press_is_split_before_its_duration_overflows() {
+        let mut sender = DigitSender::default();
+        sender.dial('5', Duration::from_secs(10));
+        let sent = run(&mut sender, 8000, Instant::now());
+        let last = sent.last().expect("sent").1;
+        assert_eq!((last.offset, u32::from(units(&last))), (65_535, 80_000 - 65_535));
+        assert!(sent.windows(2).all(|pair| pair[0].1.offset <= pair[1].1.offset));
+    }
+}

@@ -1,0 +1,168 @@
+//! The stream sent to one peer: one SSRC, sequence numbers without holes, timestamps on the peer's clock that stay continuous
+//! whatever happens to the source (RFC 3550 §5.1, §7.1 for translators).
+
+use std::time::{Duration, Instant};
+
+use super::Header;
+
+/// How a packet's place in time is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// By the source's timestamp, at the source's clock rate.
+    Source { ssrc: u32, timestamp: u32, clock_rate: u32 },
+    /// By the gateway's own clock: played or generated media.
+    Own,
+}
+
+/// Numbers and times what is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Egress {
+    pub(crate) ssrc: u32,
+    clock_rate: u32,
+    sequence: u16,
+    timestamp: u32,
+    /// The source last followed: its SSRC, its timestamp, and ours for it.
+    anchor: Option<(u32, u32, u32)>,
+    last_sent: Option<Instant>,
+    packets: u64,
+    octets: u64,
+}
+
+impl Egress {
+    /// Starts a stream with random first numbers, as RFC 3550 §5.1 wants.
+    pub(crate) fn new(ssrc: u32, first_sequence: u16, first_timestamp: u32, clock_rate: u32) -> Self {
+        Self {
+            ssrc,
+            clock_rate,
+            sequence: first_sequence,
+            timestamp: first_timestamp,
+            anchor: None,
+            last_sent: None,
+            packets: 0,
+            octets: 0,
+        }
+    }
+
+    /// The timestamp for media at `pace`. A new source continues where the old one stopped, after the time that passed.
+    pub(crate) fn timestamp_for(&mut self, now: Instant, pace: Pace) -> u32 {
+        match pace {
+            Pace::Source { ssrc, timestamp, clock_rate } => match self.anchor {
+                Some((followed, theirs, ours)) if followed == ssrc => {
+                    let delta = i64::from(timestamp.wrapping_sub(theirs).cast_signed());
+                    let scaled = delta * i64::from(self.clock_rate) / i64::from(clock_rate.max(1));
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // timestamps wrap at 32 bits
+                    let value = ours.wrapping_add(scaled as u32);
+                    // Kept close, so that the scaled difference stays exact over a long call.
+                    if delta.unsigned_abs() > u64::from(clock_rate) * 60 && delta % 6 == 0 {
+                        self.anchor = Some((ssrc, timestamp, value));
+                    }
+                    value
+                }
+                Some(_) | None => {
+                    let ours = self.continued(now);
+                    self.anchor = Some((ssrc, timestamp, ours));
+                    ours
+                }
+            },
+            Pace::Own => {
+                self.anchor = None;
+                self.continued(now)
+            }
+        }
+    }
+
+    /// Forgets the source, so that the next packet of any source continues after the time that passed.
+    pub(crate) fn unanchor(&mut self) {
+        self.anchor = None;
+    }
+
+    /// Makes the header of the next packet and counts it.
+    pub(crate) fn header(
+        &mut self,
+        now: Instant,
+        marker: bool,
+        payload_type: u8,
+        timestamp: u32,
+        payload: usize,
+    ) -> Header {
+        let header = Header { marker, payload_type, sequence: self.sequence, timestamp, ssrc: self.ssrc };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = timestamp;
+        self.last_sent = Some(now);
+        self.packets += 1;
+        self.octets += payload as u64;
+        header
+    }
+
+    /// Packets and payload octets sent, for sender reports.
+    pub(crate) fn sent(&self) -> (u64, u64) {
+        (self.packets, self.octets)
+    }
+
+    /// The timestamp that `now` has on this stream, for sender reports.
+    pub(crate) fn continued(&self, now: Instant) -> u32 {
+        let Some(last) = self.last_sent else { return self.timestamp };
+        self.timestamp.wrapping_add(units(now.saturating_duration_since(last), self.clock_rate))
+    }
+
+    /// The clock rate of the stream's timestamps, in Hz.
+    pub(crate) fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
+    /// Changes the clock rate when another codec is negotiated; the numbers go on.
+    pub(crate) fn set_clock_rate(&mut self, clock_rate: u32) {
+        if self.clock_rate != clock_rate {
+            self.clock_rate = clock_rate;
+            self.anchor = None;
+        }
+    }
+}
+
+/// `elapsed` in timestamp units, wrapped.
+pub(crate) fn units(elapsed: Duration, clock_rate: u32) -> u32 {
+    #[allow(clippy::cast_possible_truncation)] // timestamps wrap at 32 bits
+    let units = (elapsed.as_micros() * u128::from(clock_rate) / 1_000_000) as u32;
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_follow_the_source_at_our_clock_rate() {
+        let now = Instant::now();
+        let mut egress = Egress::new(7, 1, 1000, 8000);
+        let pace = |timestamp| Pace::Source { ssrc: 1, timestamp, clock_rate: 48_000 };
+        for n in 0..5_u32 {
+            let timestamp = egress.timestamp_for(now, pace((u32::MAX - 960).wrapping_add(n * 960)));
+            assert_eq!(timestamp, 1000 + n * 160);
+            egress.header(now, false, 0, timestamp, 160);
+        }
+    }
+
+    #[test]
+    fn a_new_source_continues_after_the_time_that_passed() {
+        let now = Instant::now();
+        let mut egress = Egress::new(7, 65_535, 0, 8000);
+        let first = egress.timestamp_for(now, Pace::Source { ssrc: 1, timestamp: 5, clock_rate: 8000 });
+        assert_eq!(egress.header(now, true, 0, first, 160).sequence, 65_535);
+        let later = now + Duration::from_millis(50);
+        let second = egress.timestamp_for(later, Pace::Source { ssrc: 2, timestamp: 9_000_000, clock_rate: 8000 });
+        assert_eq!((second, egress.header(later, true, 0, second, 160).sequence), (400, 0));
+    }
+
+    #[test]
+    fn following_a_source_for_hours_does_not_drift() {
+        let mut now = Instant::now();
+        let mut egress = Egress::new(7, 1, 0, 8000);
+        for n in 0..(3 * 3600 * 50_u32) {
+            let source = n.wrapping_mul(960);
+            let timestamp = egress.timestamp_for(now, Pace::Source { ssrc: 1, timestamp: source, clock_rate: 48_000 });
+            assert_eq!(timestamp, n * 160);
+            egress.header(now, false, 0, timestamp, 160);
+            now += Duration::from_millis(20);
+        }
+    }
+}
