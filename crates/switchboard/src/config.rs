@@ -1,0 +1,76 @@
+//! What the switchboard is told once, at its start.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use sip::Host;
+
+/// Settings of a switchboard. Agents, trunks and rules come later and change: see `Directory` and `Dialplan`.
+#[derive(Debug, Clone)]
+pub struct SwitchboardConfig {
+    /// How many media shards there are; at least 1.
+    pub shards: usize,
+    /// The host peers reach us at over UDP and TCP: in Contact, Via and, without a trunk's own domain, From.
+    pub advertised_host: Host,
+    /// The port peers reach us at over UDP and TCP.
+    pub advertised_port: u16,
+    /// `User-Agent` and `Server`.
+    pub user_agent: String,
+    /// The shortest registration granted; less is refused with 423.
+    pub min_expires: Duration,
+    /// The longest registration granted; more is shortened.
+    pub max_expires: Duration,
+    /// Granted when the client names none.
+    pub default_expires: Duration,
+    /// How long a step rings when neither the dialplan nor the extension says.
+    pub ring_timeout: Duration,
+    /// How long a gateway may stay silent before the next one is tried.
+    pub attempt_timeout: Duration,
+    /// How long both directions of a leg may be silent before a dead call is ended; zero switches it off.
+    pub silence_timeout: Duration,
+    /// Calls at once; more get 503.
+    pub max_calls: usize,
+    /// Legs one call may ring at once.
+    pub max_branches: usize,
+    /// Sent as Retry-After with a 503.
+    pub retry_after: Duration,
+}
+
+impl Default for SwitchboardConfig {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            advertised_host: Host::Ip(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+            advertised_port: 5060,
+            user_agent: "Patchcord".to_owned(),
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(3600),
+            default_expires: Duration::from_secs(600),
+            ring_timeout: Duration::from_secs(60),
+            attempt_timeout: Duration::from_secs(4),
+            silence_timeout: Duration::from_secs(60),
+            max_calls: 2000,
+            max_branches: 32,
+            retry_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One moment on both clocks, read by the shell at its start: turns every `now` into a wall-clock time.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// The monotonic clock.
+    pub instant: Instant,
+    /// The wall clock at the same moment.
+    pub system: SystemTime,
+}
+
+impl Clock {
+    /// The wall-clock time of an instant.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> SystemTime {
+        match instant.checked_duration_since(self.instant) {
+            Some(after) => self.system + after,
+            None => self.system - self.instant.duration_since(instant),
+        }
+    }
+}
