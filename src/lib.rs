@@ -4,4 +4,5 @@
 pub mod certificate;
 pub mod cli;
 pub mod config;
+pub mod gateway;
 pub mod identifier;
