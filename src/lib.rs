@@ -6,3 +6,5 @@ pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod identifier;
+pub mod resolver;
+pub mod store;

@@ -1,0 +1,258 @@
+//! Makes the [`Directory`] the switchboard works from out of the tables, and publishes it.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use sip::Ha1;
+use switchboard::{Directory, NumberFormat};
+use tokio::sync::watch;
+
+use super::sql::rows;
+use super::{
+    Addresses, Agent, CallerIdFormat, Extension, GatewayTransport, Number, OnLimit, Store, StoreError, Stored, Trunk,
+};
+
+/// Reads that may be overtaken by a change before the snapshot is given up; each new change tries again anyway.
+const ATTEMPTS: usize = 10;
+
+/// The default SIP port (RFC 3261 §19.1.2).
+const SIP_PORT: u16 = 5060;
+
+#[derive(sqlx::FromRow)]
+struct Secret {
+    id: String,
+    username: String,
+    extension_id: String,
+    realm: String,
+    ha1_md5: String,
+    ha1_sha256: String,
+}
+
+impl Store {
+    /// The directory, now and whenever it changes.
+    #[must_use]
+    pub fn directory(&self) -> watch::Receiver<Arc<Directory>> {
+        self.shared.directory.subscribe()
+    }
+
+    /// Counts the changes of what the directory holds, by whichever node made them.
+    pub(super) async fn revision(&self) -> Result<i64, StoreError> {
+        let (revision,) = rows!(self, (i64,), fetch_one, "SELECT revision FROM directory_revision WHERE id = 1")?;
+        Ok(revision)
+    }
+
+    /// Publishes the directory as the database has it now.
+    ///
+    /// # Errors
+    /// When the database fails; the directory stays as it was.
+    pub async fn publish(&self) -> Result<(), StoreError> {
+        let mut published = self.shared.published.lock().await;
+        for _ in 0..ATTEMPTS {
+            let revision = self.revision().await?;
+            let directory = self.read_directory().await?;
+            // The tables are read one after the other: a change in between would make a picture that never was.
+            if self.revision().await? == revision {
+                *published = revision;
+                self.shared.directory.send_replace(Arc::new(directory));
+                return Ok(());
+            }
+        }
+        Err(StoreError::Changed)
+    }
+
+    /// Publishes when another node, or another process on this one, changed something.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn publish_if_changed(&self) -> Result<(), StoreError> {
+        let published = *self.shared.published.lock().await;
+        if self.revision().await? == published {
+            return Ok(());
+        }
+        self.publish().await
+    }
+
+    /// The hosts of all gateways, as configured.
+    #[must_use]
+    pub fn gateway_hosts(&self) -> HashSet<String> {
+        let directory = self.shared.directory.borrow();
+        directory.trunks.values().flat_map(|trunk| &trunk.gateways).map(|gateway| gateway.host.clone()).collect()
+    }
+
+    /// Takes what the gateways' hosts resolved to and puts it into the published directory.
+    pub async fn set_addresses(&self, addresses: Addresses) {
+        // Held so that a snapshot being read does not publish the old addresses after these.
+        let _published = self.shared.published.lock().await;
+        {
+            let mut known = self.shared.addresses.write().unwrap_or_else(PoisonError::into_inner);
+            if *known == addresses {
+                return;
+            }
+            known.clone_from(&addresses);
+        }
+        self.shared.directory.send_modify(|directory| {
+            for gateway in Arc::make_mut(directory).trunks.values_mut().flat_map(|trunk| &mut trunk.gateways) {
+                gateway.addresses = resolved(&gateway.host, &addresses);
+            }
+        });
+    }
+
+    async fn read_directory(&self) -> Result<Directory, StoreError> {
+        let agents = rows!(self, Stored<Agent>, fetch_all, "SELECT * FROM agents")?;
+        let extensions = rows!(self, Stored<Extension>, fetch_all, "SELECT * FROM extensions")?;
+        let secrets = rows!(
+            self,
+            Secret,
+            fetch_all,
+            "SELECT id, username, extension_id, realm, ha1_md5, ha1_sha256 FROM credentials"
+        )?;
+        let trunks = rows!(self, Stored<Trunk>, fetch_all, "SELECT * FROM trunks")?;
+        let numbers = rows!(self, Stored<Number>, fetch_all, "SELECT * FROM numbers")?;
+        let numbers_of: HashMap<_, _> =
+            extensions.iter().map(|row| (row.id.clone(), row.value.number.clone())).collect();
+        let addresses = self.shared.addresses.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let trunks = trunks.into_iter().map(|row| (row.id.clone(), trunk(row, &addresses)));
+        Ok(Directory {
+            realm: self.realm().to_owned(),
+            agents: agents.into_iter().map(|row| (row.id.clone(), agent(row))).collect(),
+            extensions: extensions.into_iter().map(|row| (row.value.number.clone(), extension(row))).collect(),
+            credentials: self.credentials_of(secrets, &numbers_of),
+            trunks: trunks.collect(),
+            numbers: numbers.into_iter().map(|row| (row.value.e164.clone(), number(row, &numbers_of))).collect(),
+        })
+    }
+
+    fn credentials_of(
+        &self,
+        secrets: Vec<Secret>,
+        numbers: &HashMap<String, String>,
+    ) -> HashMap<String, switchboard::Credential> {
+        let total = secrets.len();
+        let usable: HashMap<_, _> = secrets
+            .into_iter()
+            .filter(|secret| secret.realm == self.realm())
+            .filter_map(|secret| {
+                let extension = numbers.get(&secret.extension_id)?.clone();
+                let ha1 = Ha1 { md5: digest(&secret.ha1_md5)?, sha256: digest(&secret.ha1_sha256)? };
+                let credential =
+                    switchboard::Credential { id: secret.id, username: secret.username.clone(), extension, ha1 };
+                Some((secret.username, credential))
+            })
+            .collect();
+        if usable.len() < total {
+            tracing::warn!(
+                count = total - usable.len(),
+                realm = self.realm(),
+                "credentials were made for another SIP domain and do not work until they are rotated"
+            );
+        }
+        usable
+    }
+}
+
+fn digest<const N: usize>(text: &str) -> Option<[u8; N]> {
+    hex::decode(text).ok()?.try_into().ok()
+}
+
+fn unsigned(value: i64) -> u32 {
+    u32::try_from(value.max(0)).unwrap_or(u32::MAX)
+}
+
+fn agent(row: Stored<Agent>) -> switchboard::Agent {
+    switchboard::Agent {
+        id: row.id,
+        display_name: row.value.display_name,
+        enabled: row.value.enabled,
+        caller_id_number: row.value.caller_id_number,
+        max_concurrent_calls: unsigned(row.value.max_concurrent_calls),
+    }
+}
+
+fn extension(row: Stored<Extension>) -> switchboard::Extension {
+    switchboard::Extension {
+        id: row.id,
+        number: row.value.number,
+        agent_id: row.value.agent_id,
+        ring_timeout: Duration::from_secs(unsigned(row.value.ring_timeout_s).into()),
+        max_contacts: usize::try_from(row.value.max_contacts.max(1)).unwrap_or(usize::MAX),
+        on_limit: match row.value.on_limit {
+            OnLimit::ReplaceOldest => switchboard::OnLimit::ReplaceOldest,
+            OnLimit::Reject => switchboard::OnLimit::Reject,
+        },
+        codecs: row.value.codecs.0.into_iter().map(Into::into).collect(),
+    }
+}
+
+fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::Trunk {
+    let trunk = row.value;
+    let mut gateways: Vec<_> = trunk
+        .gateways
+        .0
+        .iter()
+        .map(|gateway| switchboard::Gateway {
+            host: gateway.host().to_owned(),
+            transport: match gateway.transport {
+                GatewayTransport::Udp => sip::Transport::Udp,
+                GatewayTransport::Tcp => sip::Transport::Tcp,
+            },
+            addresses: resolved(gateway.host(), addresses),
+            priority: gateway.priority,
+            weight: gateway.weight,
+        })
+        .collect();
+    gateways.sort_by_key(|gateway| (gateway.priority, std::cmp::Reverse(gateway.weight)));
+    switchboard::Trunk {
+        id: row.id,
+        name: trunk.name,
+        enabled: trunk.enabled,
+        gateways,
+        inbound_networks: trunk.inbound.0.cidrs,
+        media_networks: trunk.media_cidrs.0,
+        codecs: trunk.codecs.0.into_iter().map(Into::into).collect(),
+        caller_id: switchboard::CallerId {
+            fallback: trunk.caller_id.0.fallback,
+            domain: trunk.caller_id.0.domain,
+            format: match trunk.caller_id.0.format {
+                CallerIdFormat::E164 => NumberFormat::E164,
+                CallerIdFormat::E164WithoutPlus => NumberFormat::E164WithoutPlus,
+            },
+        },
+        max_channels: unsigned(trunk.max_channels),
+    }
+}
+
+fn number(row: Stored<Number>, numbers: &HashMap<String, String>) -> switchboard::Number {
+    switchboard::Number {
+        id: row.id,
+        e164: row.value.e164,
+        trunk_id: row.value.trunk_id,
+        extension: row.value.target.and_then(|target| numbers.get(&target.0).cloned()),
+    }
+}
+
+/// A numeric host needs no resolver.
+fn resolved(host: &str, addresses: &Addresses) -> Vec<SocketAddr> {
+    match numeric(host) {
+        Some(address) => vec![address],
+        None => addresses.get(host).cloned().unwrap_or_default(),
+    }
+}
+
+/// `192.0.2.1`, `192.0.2.1:5080`, `[2001:db8::1]` or `[2001:db8::1]:5080`.
+pub(crate) fn numeric(host: &str) -> Option<SocketAddr> {
+    if let Ok(address) = host.parse() {
+        return Some(address);
+    }
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, SIP_PORT))
+}
+
+/// Host and port of a gateway that is not numeric.
+pub(crate) fn host_and_port(host: &str) -> (&str, u16) {
+    match host.rsplit_once(':').map(|(name, port)| (name, port.parse())) {
+        Some((name, Ok(port))) => (name, port),
+        Some((_, Err(_))) | None => (host, SIP_PORT),
+    }
+}

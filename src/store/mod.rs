@@ -1,0 +1,141 @@
+//! The database behind one type: SQLite or PostgreSQL, the same SQL on both. Publishes the [`Directory`] after every change;
+//! the signalling task never waits for anything in here.
+
+mod agents;
+mod api_keys;
+mod credentials;
+mod directory;
+mod error;
+mod extensions;
+mod idempotency;
+mod model;
+mod numbers;
+mod records;
+mod sql;
+mod trunks;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use switchboard::Directory;
+use tokio::sync::{Mutex, watch};
+
+pub use api_keys::{ApiKey, MintedKey};
+pub(crate) use directory::{host_and_port, numeric};
+pub use error::StoreError;
+pub use idempotency::{Claim, Replay};
+pub use model::{
+    Agent, CallerId, CallerIdFormat, CodecName, Credential, Document, Extension, Gateway, GatewayTransport, Inbound,
+    Number, OnLimit, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk,
+};
+pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
+
+use sql::Pool;
+
+use crate::config;
+
+/// How long a writer waits for another one's lock in SQLite.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A gateway's host (and port) as configured, to what it resolved to.
+pub type Addresses = HashMap<String, Vec<SocketAddr>>;
+
+/// The database. Cheap to clone; all clones share the connections and the published directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: Pool,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    realm: String,
+    directory: watch::Sender<Arc<Directory>>,
+    addresses: RwLock<Addresses>,
+    /// The revision published last; held while publishing, so that an older snapshot never replaces a newer one.
+    published: Mutex<i64>,
+}
+
+/// Which resources a listing starts after, and how many it takes at most.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The id the page before ended with; empty for the first page.
+    pub after: String,
+    /// Rows at most.
+    pub limit: i64,
+}
+
+impl Store {
+    /// Connects, brings the schema up to date and publishes the first directory. `realm` is the agents' SIP domain.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, created or migrated.
+    pub async fn open(database: &config::Database, realm: &str) -> Result<Self, StoreError> {
+        let pool = connect(database).await?;
+        match &pool {
+            Pool::Sqlite(db) => sqlx::migrate!("./migrations").run(db).await?,
+            Pool::Postgres(db) => sqlx::migrate!("./migrations").run(db).await?,
+        }
+        let store = Self {
+            pool,
+            shared: Arc::new(Shared {
+                realm: realm.to_owned(),
+                directory: watch::Sender::new(Arc::new(Directory::default())),
+                addresses: RwLock::default(),
+                published: Mutex::new(0),
+            }),
+        };
+        store.publish().await?;
+        Ok(store)
+    }
+
+    /// The agents' SIP domain and digest realm.
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        &self.shared.realm
+    }
+
+    /// Closes every connection; what is running finishes first.
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite(db) => db.close().await,
+            Pool::Postgres(db) => db.close().await,
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.revision().await.map(drop)
+    }
+}
+
+async fn connect(database: &config::Database) -> Result<Pool, StoreError> {
+    if database.url.starts_with("sqlite:") {
+        let options: SqliteConnectOptions = database.url.parse()?;
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With a write-ahead log this loses nothing but the last commits on a power failure, never consistency.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        if let Some(folder) = options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+        }
+        let pool = SqlitePoolOptions::new().max_connections(database.max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+        return Ok(Pool::Sqlite(pool.connect_with(options).await?));
+    }
+    let options: PgConnectOptions = database.url.parse()?;
+    let pool = PgPoolOptions::new().max_connections(database.max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(Pool::Postgres(pool.connect_with(options).await?))
+}
