@@ -1,93 +1,243 @@
-//! The dialplan: ordered rules that turn a dialled number into targets. Decides; calls nobody.
+//! The dialplan: from a dialled number to what shall ring. Rules come from TOML files in order; in each context the first
+//! that matches wins. Pure: reads no files, knows no registrations and no trunks' state.
+//!
+//! ```toml
+//! [numbers]                       # at most once over all files; every key may be left out
+//! country_code = "49"             # with these, 0049…, +49… and 030… are one E.164 number
+//! international_prefix = "00"
+//! national_prefix = "0"
+//!
+//! [[rule]]
+//! context = "agents"              # calls by agents; "trunks": calls from trunks; or a name a trunk was given
+//! name = "sales"                  # unique in its context
+//! pattern = "+4930(XXX)."         # or number = "…" (exact), prefix = "…"; none of them: any number
+//! caller = "1XX"                  # optional: a pattern for the calling number
+//! trunk = ["main"]                # optional: only calls from these trunks
+//! extension_exists = true         # optional: only when the dialled number is an extension
+//! targets = [                     # tried in order
+//!     { ring_group = ["100", "101"], timeout_s = 20 },
+//!     { extension = "$1" },
+//!     { trunks = ["main", "backup"], number = "$e164" },   # ["*"]: every enabled trunk
+//!     { number_assignment = true },                        # the extension the number is assigned to
+//!     { echo = true },
+//!     { reject = 486, reason = "All lines busy" },
+//! ]
+//! ```
+//!
+//! A number or pattern that starts with `+` is compared with the E.164 form of what was dialled; every other with what was
+//! dialled itself. See the `pattern` and `template` modules for the two small languages.
 
+mod check;
+mod index;
+mod numbering;
+mod pattern;
+mod read;
+mod template;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// Every rule, by context.
-#[derive(Debug, Clone, Default)]
-pub struct Dialplan {}
+use index::Index;
+use numbering::{Numbering, without_separators};
+use pattern::Pattern;
+use template::{Filling, Template};
 
-/// Why a file is no dialplan.
+/// All rules of all contexts.
+#[derive(Debug, Clone, Default)]
+pub struct Dialplan {
+    numbering: Numbering,
+    contexts: HashMap<String, Context>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Context {
+    rules: Vec<Rule>,
+    index: Index,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    name: String,
+    number: NumberMatch,
+    caller: Option<Pattern>,
+    trunks: Option<Vec<String>>,
+    extension_exists: bool,
+    steps: Vec<(Aim, Option<Duration>)>,
+}
+
+/// What a rule demands of the dialled number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NumberMatch {
+    Any,
+    Dialled(Pattern),
+    E164(Pattern),
+}
+
+/// A target with places still to be filled in.
+#[derive(Debug, Clone)]
+enum Aim {
+    Extension(Template),
+    RingGroup(Vec<Template>),
+    Trunks { names: Vec<String>, number: Template },
+    NumberAssignment,
+    Echo,
+    Reject { status: u16, reason: String },
+}
+
+/// A mistake in a dialplan file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {message}")]
 pub struct DialplanError {
-    /// The file's name.
+    /// The file's name as given.
     pub file: String,
-    /// The line, from 1.
+    /// From 1.
     pub line: usize,
-    /// What is wrong.
+    /// From 1, in characters, where it is known.
+    pub column: Option<usize>,
+    /// What is wrong and what is expected.
     pub message: String,
 }
 
-/// What is asked.
+/// A call that looks for its target.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
-    /// `agents` or `trunks`.
+    /// `agents`, `trunks` or the name a trunk was given.
     pub context: &'a str,
-    /// The dialled number.
+    /// The user part of the Request-URI.
     pub dialled: &'a str,
-    /// Who calls.
+    /// The calling extension or number.
     pub caller: &'a str,
     /// The name of the trunk the call came over.
     pub trunk: Option<&'a str>,
+    /// Whether `dialled` is the number of an extension.
+    pub is_extension: bool,
 }
 
-/// The rule that matched.
+/// What a call shall do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Its name.
+    /// The name of the rule that matched.
     pub rule: String,
-    /// Tried in order.
+    /// The dialled number in E.164 form, when it has one.
+    pub e164: Option<String>,
+    /// What to try, in order. Never empty.
     pub steps: Vec<Step>,
 }
 
-/// One target with its patience.
+/// One target to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Who.
+    /// What.
     pub target: Target,
-    /// How long it may ring.
+    /// For how long; `None` leaves it to the target (an extension's own ring time).
     pub timeout: Option<Duration>,
 }
 
-/// Who is called.
+/// What can be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// All phones of an extension.
+    /// The extension with this number.
     Extension(String),
-    /// All phones of several extensions.
+    /// These extensions at once.
     RingGroup(Vec<String>),
-    /// Trunks in order of trial.
+    /// These trunks one after the other.
     Trunks {
-        /// Trunk names; `*` for all enabled ones by name.
+        /// Names in failover order; `*` alone means every enabled trunk.
         names: Vec<String>,
-        /// What to dial there.
+        /// The number to dial there.
         number: String,
     },
-    /// The extension the dialled number of ours is given to.
+    /// The extension the Directory assigns the dialled number to.
     NumberAssignment,
     /// The echo test.
     Echo,
-    /// No call.
+    /// A refusal.
     Reject {
         /// 400 to 699.
         status: u16,
-        /// In words.
+        /// The reason phrase.
         reason: String,
     },
 }
 
 impl Dialplan {
-    /// Reads `(file name, text)` pairs in order.
+    /// Reads the files in the given order: pairs of file name and text.
     ///
     /// # Errors
-    /// Everything that is wrong, with file and line.
-    pub fn parse(_files: &[(String, String)]) -> Result<Self, Vec<DialplanError>> {
-        Ok(Self {})
+    /// Every mistake in all files, in their order.
+    pub fn parse(files: &[(String, String)]) -> Result<Self, Vec<DialplanError>> {
+        let mut plan = read::files(files);
+        let mut errors = plan.errors;
+        check::contexts(&plan.rules, &mut errors);
+        if !errors.is_empty() {
+            let order = |error: &DialplanError| files.iter().position(|(name, _)| *name == error.file);
+            errors.sort_by_key(|error| (order(error), error.line, error.column));
+            return Err(errors);
+        }
+        let mut contexts: HashMap<String, Context> = HashMap::new();
+        for placed in plan.rules.drain(..) {
+            let context = contexts.entry(placed.context).or_default();
+            context.index.add(context.rules.len(), &placed.rule.number);
+            context.rules.push(placed.rule);
+        }
+        Ok(Self { numbering: plan.numbering.unwrap_or_default(), contexts })
     }
 
-    /// The first rule that matches.
+    /// Whether there are rules for a context.
     #[must_use]
-    pub fn route(&self, _lookup: &Lookup<'_>) -> Option<Decision> {
+    pub fn has_context(&self, name: &str) -> bool {
+        self.contexts.contains_key(name)
+    }
+
+    /// The first rule that matches, with its places filled in; `None` when no rule does.
+    #[must_use]
+    pub fn route(&self, lookup: &Lookup<'_>) -> Option<Decision> {
+        let context = self.contexts.get(lookup.context)?;
+        let dialled = without_separators(lookup.dialled);
+        let e164 = self.numbering.e164(&dialled);
+        let caller = without_separators(lookup.caller);
+        let caller_e164 = self.numbering.e164(&caller);
+        for at in context.index.candidates(&dialled, e164.as_deref()) {
+            let Some(rule) = context.rules.get(at) else { continue };
+            let Some(captures) = rule.number.captures(&dialled, e164.as_deref()) else { continue };
+            let caller_fits = rule.caller.as_ref().is_none_or(|pattern| {
+                let text = if pattern.literal_prefix().starts_with('+') { caller_e164.as_deref() } else { Some(&*caller) };
+                text.is_some_and(|text| pattern.captures(text).is_some())
+            });
+            let trunk_fits =
+                rule.trunks.as_ref().is_none_or(|names| lookup.trunk.is_some_and(|trunk| names.iter().any(|n| n == trunk)));
+            if caller_fits && trunk_fits && (lookup.is_extension || !rule.extension_exists) {
+                let filling = Filling { dialled: &dialled, e164: e164.as_deref(), captures: &captures };
+                let steps = rule.steps.iter().map(|(aim, timeout)| Step { target: aim.fill(filling), timeout: *timeout });
+                return Some(Decision { rule: rule.name.clone(), steps: steps.collect(), e164 });
+            }
+        }
         None
     }
 }
+
+impl NumberMatch {
+    fn captures<'a>(&self, dialled: &'a str, e164: Option<&'a str>) -> Option<Vec<&'a str>> {
+        match self {
+            Self::Any => Some(Vec::new()),
+            Self::Dialled(pattern) => pattern.captures(dialled),
+            Self::E164(pattern) => pattern.captures(e164?),
+        }
+    }
+}
+
+impl Aim {
+    fn fill(&self, filling: Filling<'_>) -> Target {
+        match self {
+            Self::Extension(number) => Target::Extension(number.fill(filling)),
+            Self::RingGroup(members) => Target::RingGroup(members.iter().map(|m| m.fill(filling)).collect()),
+            Self::Trunks { names, number } => Target::Trunks { names: names.clone(), number: number.fill(filling) },
+            Self::NumberAssignment => Target::NumberAssignment,
+            Self::Echo => Target::Echo,
+            Self::Reject { status, reason } => Target::Reject { status: *status, reason: reason.clone() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
