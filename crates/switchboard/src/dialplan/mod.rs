@@ -201,14 +201,18 @@ impl Dialplan {
             let Some(rule) = context.rules.get(at) else { continue };
             let Some(captures) = rule.number.captures(&dialled, e164.as_deref()) else { continue };
             let caller_fits = rule.caller.as_ref().is_none_or(|pattern| {
-                let text = if pattern.literal_prefix().starts_with('+') { caller_e164.as_deref() } else { Some(&*caller) };
+                let text =
+                    if pattern.literal_prefix().starts_with('+') { caller_e164.as_deref() } else { Some(&*caller) };
                 text.is_some_and(|text| pattern.captures(text).is_some())
             });
-            let trunk_fits =
-                rule.trunks.as_ref().is_none_or(|names| lookup.trunk.is_some_and(|trunk| names.iter().any(|n| n == trunk)));
+            let trunk_fits = rule
+                .trunks
+                .as_ref()
+                .is_none_or(|names| lookup.trunk.is_some_and(|trunk| names.iter().any(|n| n == trunk)));
             if caller_fits && trunk_fits && (lookup.is_extension || !rule.extension_exists) {
                 let filling = Filling { dialled: &dialled, e164: e164.as_deref(), captures: &captures };
-                let steps = rule.steps.iter().map(|(aim, timeout)| Step { target: aim.fill(filling), timeout: *timeout });
+                let steps =
+                    rule.steps.iter().map(|(aim, timeout)| Step { target: aim.fill(filling), timeout: *timeout });
                 return Some(Decision { rule: rule.name.clone(), steps: steps.collect(), e164 });
             }
         }

@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 /// The most captures, so that `$` and one digit name them.
-const MAX_CAPTURES: usize = 9;
+pub(super) const MAX_CAPTURES: usize = 9;
 
 /// What a rule demands of a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,8 +145,8 @@ fn digits(from: u8) -> u128 {
 
 /// Reads a set up to its `]`.
 fn set(chars: &mut std::str::Chars<'_>) -> Result<u128, String> {
-    let content: String = chars.by_ref().take_while(|c| *c != ']').collect();
-    let closed = chars.as_str().len();
+    let (content, after) = chars.as_str().split_once(']').ok_or("`[` without `]`")?;
+    *chars = after.chars();
     let mut members = content.bytes().peekable();
     let mut set = 0_u128;
     while let Some(first) = members.next() {
@@ -162,7 +162,7 @@ fn set(chars: &mut std::str::Chars<'_>) -> Result<u128, String> {
         set = (first..=last).fold(set, |set, byte| set | 1 << byte);
     }
     if set == 0 {
-        return Err(format!("`[{content}` is empty or has no `]` ({closed} characters follow)"));
+        return Err("`[ ]` is empty".to_owned());
     }
     Ok(set)
 }

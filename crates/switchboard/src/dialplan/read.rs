@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::numbering::Numbering;
-use super::pattern::Pattern;
+use super::pattern::{MAX_CAPTURES, Pattern};
 use super::template::Template;
 use super::{Aim, DialplanError, NumberMatch, Rule};
 
@@ -36,7 +36,8 @@ pub(super) fn files(files: &[(String, String)]) -> Reading {
     let mut reading = Reading::default();
     for (name, text) in files {
         let (table, mistakes) = DeTable::parse_recoverable(text);
-        let mut file = File { name, text, errors: &mut reading.errors };
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let mut file = File { name, text, line_starts, errors: &mut reading.errors };
         for mistake in &mistakes {
             file.error(&mistake.span().unwrap_or(0..0), mistake.message());
         }
@@ -51,15 +52,15 @@ pub(super) fn files(files: &[(String, String)]) -> Reading {
 struct File<'a> {
     name: &'a str,
     text: &'a str,
+    line_starts: Vec<usize>,
     errors: &'a mut Vec<DialplanError>,
 }
 
 impl File<'_> {
     fn position(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at.min(self.text.len())).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        (before.matches('\n').count() + 1, column)
+        let line = self.line_starts.partition_point(|start| *start <= at);
+        let line_start = line.checked_sub(1).and_then(|n| self.line_starts.get(n)).copied().unwrap_or_default();
+        (line, self.text.get(line_start..at).unwrap_or_default().chars().count() + 1)
     }
 
     fn error(&mut self, span: &Range<usize>, message: impl Into<String>) {
@@ -161,8 +162,10 @@ fn document(file: &mut File<'_>, table: &DeTable<'_>, numbering: &mut Option<Num
         }
     }
     if let Some(value) = fields.take("rule") {
-        let tables: Option<Vec<_>> =
-            value.get_ref().as_array().and_then(|a| a.iter().map(|v| Some((v.span(), v.get_ref().as_table()?))).collect());
+        let tables: Option<Vec<_>> = value
+            .get_ref()
+            .as_array()
+            .and_then(|a| a.iter().map(|v| Some((v.span(), v.get_ref().as_table()?))).collect());
         match tables {
             Some(tables) => {
                 for (span, table) in tables {
@@ -222,9 +225,12 @@ fn read_rule(file: &mut File<'_>, mut fields: Fields<'_>, rules: &mut Vec<Placed
     rules.push(PlacedRule { file: file.name.to_owned(), line, context: context.to_owned(), rule });
 }
 
+/// One way to write what a number must be like.
+type ReadPattern = fn(&str) -> Result<Pattern, String>;
+
 fn read_number(file: &mut File<'_>, fields: &mut Fields<'_>) -> (NumberMatch, usize) {
     let mut found: Option<(Pattern, bool)> = None;
-    let read: [(&str, fn(&str) -> Result<Pattern, String>); 3] = [
+    let read: [(&str, ReadPattern); 3] = [
         ("number", |text| Ok(Pattern::exact(text))),
         ("prefix", |text| Ok(Pattern::prefix(text))),
         ("pattern", Pattern::parse),
@@ -242,7 +248,9 @@ fn read_number(file: &mut File<'_>, fields: &mut Fields<'_>) -> (NumberMatch, us
         }
     }
     match found {
-        None => (NumberMatch::Any, 0),
+        None if given == 0 => (NumberMatch::Any, 0),
+        // Broken and reported: stands for a pattern that takes nothing, so that no mistakes are found that are none.
+        None => (NumberMatch::Dialled(Pattern::exact("")), MAX_CAPTURES),
         Some((pattern, international)) => {
             let captures = pattern.capture_count();
             (if international { NumberMatch::E164(pattern) } else { NumberMatch::Dialled(pattern) }, captures)

@@ -26,10 +26,7 @@ fn the_shipped_plan_echoes_dials_colleagues_goes_out_and_comes_in() {
     let colleague = Lookup { is_extension: true, ..agent("101") };
     assert_eq!(first(&plan, colleague).unwrap().1, Target::Extension("101".into()));
     let out = plan.route(&agent("+49 30 1234567")).unwrap();
-    assert_eq!(
-        out.steps[0].target,
-        Target::Trunks { names: vec!["*".into()], number: "+49301234567".into() }
-    );
+    assert_eq!(out.steps[0].target, Target::Trunks { names: vec!["*".into()], number: "+49301234567".into() });
     assert_eq!(out.e164.as_deref(), Some("+49301234567"));
     assert_eq!(plan.route(&agent("nobody")), None);
     let inbound = Lookup { context: "trunks", trunk: Some("main"), ..agent("+49301234567") };
@@ -39,7 +36,9 @@ fn the_shipped_plan_echoes_dials_colleagues_goes_out_and_comes_in() {
 #[test]
 fn the_first_matching_rule_wins_across_files_in_order() {
     let rule = |name: &str, pattern: &str| {
-        format!("[[rule]]\ncontext = \"agents\"\nname = \"{name}\"\npattern = \"{pattern}\"\ntargets = [{{ echo = true }}]\n")
+        format!(
+            "[[rule]]\ncontext = \"agents\"\nname = \"{name}\"\npattern = \"{pattern}\"\ntargets = [{{ echo = true }}]\n"
+        )
     };
     let files = [("a".to_owned(), rule("three", "1XX")), ("b".to_owned(), rule("open", "1.") + &rule("exact", "100"))];
     let plan = Dialplan::parse(&files).unwrap();
@@ -71,12 +70,13 @@ fn numbers_are_compared_in_e164_form_when_the_rule_starts_with_plus() {
     for dialled in ["0049301234567", "+49301234567", "0301234567", "(030) 123-4567"] {
         let decision = plan.route(&agent(dialled)).unwrap();
         let number = "030/1234567".to_owned();
-        assert_eq!(decision.steps[0].target, Target::Trunks { names: vec!["a".into(), "b".into()], number }, "{dialled}");
-        assert_eq!(decision.steps[0].timeout, Some(Duration::from_secs(45)));
         assert_eq!(
-            decision.steps[1].target,
-            Target::Reject { status: 503, reason: "Service Unavailable".into() }
+            decision.steps[0].target,
+            Target::Trunks { names: vec!["a".into(), "b".into()], number },
+            "{dialled}"
         );
+        assert_eq!(decision.steps[0].timeout, Some(Duration::from_secs(45)));
+        assert_eq!(decision.steps[1].target, Target::Reject { status: 503, reason: "Service Unavailable".into() });
     }
     let abroad = plan.route(&agent("00441234567890")).unwrap();
     assert_eq!(abroad.steps[0].target, Target::Trunks { names: vec!["a".into()], number: "+441234567890".into() });
@@ -132,7 +132,6 @@ targets = []
     let errors = errors(text);
     for (line, part) in [
         (4, "without"),
-        (5, "`$2` is used"),
         (5, "from 400 to 699"),
         (6, "unknown key `colour`"),
         (11, "at least one"),
@@ -147,7 +146,7 @@ targets = []
         let start = format!("plan.toml:{line}: ");
         assert!(errors.iter().any(|e| e.starts_with(&start) && e.contains(part)), "{line} {part} in {errors:#?}");
     }
-    assert_eq!(errors.len(), 12, "{errors:#?}");
+    assert_eq!(errors.len(), 11, "{errors:#?}");
 }
 
 #[test]
