@@ -1,10 +1,13 @@
 //! SIP, sans-IO: messages, framing, digest, transactions, dialogs and INVITE sessions (RFC 3261 and successors).
 
+mod dialog;
 mod digest;
 mod endpoint;
 mod flow;
 mod framing;
 mod message;
+mod session;
+mod transaction;
 
 pub use digest::*;
 pub use endpoint::*;
@@ -15,3 +18,4 @@ pub use message::{
     MAX_MESSAGE, Message, Method, NameAddr, Params, ParseError, ParseErrorKind, Reason, Request, Response, SipUri,
     StatusCode, TelUri, Uri, UriError, Via,
 };
+pub use transaction::Timers;

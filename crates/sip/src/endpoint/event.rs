@@ -15,18 +15,52 @@ pub struct SessionId(pub u64);
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A request outside any dialog that is not an INVITE. Must be answered with `Endpoint::respond`.
-    Request { id: RequestId, flow: Flow, request: Request },
+    Request {
+        /// Names it for `Endpoint::respond`.
+        id: RequestId,
+        /// Where it came from.
+        flow: Flow,
+        /// The request.
+        request: Request,
+    },
     /// A new INVITE. The endpoint has already answered 100 Trying; exactly one of `accept`/`reject` must follow, unless
     /// the session is cancelled first. A challenge (401/407) is a `reject` with its headers.
-    Invite { session: SessionId, flow: Flow, request: Request },
+    Invite {
+        /// The session.
+        session: SessionId,
+        /// Where it came from.
+        flow: Flow,
+        /// The request.
+        request: Request,
+    },
     /// Something happened to a session.
-    Session { session: SessionId, event: SessionEvent },
+    Session {
+        /// The session.
+        session: SessionId,
+        /// What happened.
+        event: SessionEvent,
+    },
     /// The answer (or its absence, as a locally made 408/503) to a request sent with `Endpoint::send_request`.
-    Response { id: OutgoingId, response: Response },
+    Response {
+        /// Which request.
+        id: OutgoingId,
+        /// The response.
+        response: Response,
+    },
     /// A packet that is not SIP; counted and dropped. `answered` when a 400 could be sent.
-    Malformed { flow: Flow, reason: String, answered: bool },
+    Malformed {
+        /// Where it came from.
+        flow: Flow,
+        /// What is wrong with it.
+        reason: String,
+        /// Whether a refusal could be sent.
+        answered: bool,
+    },
     /// A connection closed: bindings on it are gone.
-    FlowClosed { connection: ConnectionId },
+    FlowClosed {
+        /// The connection.
+        connection: ConnectionId,
+    },
 }
 
 /// Names a request outside a dialog that this side sent.
@@ -37,23 +71,48 @@ pub struct OutgoingId(pub u64);
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
     /// Outgoing: 101-199 arrived (100 is not told).
-    Progress { response: Response },
+    Progress {
+        /// The response.
+        response: Response,
+    },
     /// Outgoing: a 2xx arrived; the endpoint has sent the ACK. Retransmitted 2xx are re-ACKed silently.
-    Answered { response: Response },
+    Answered {
+        /// The response.
+        response: Response,
+    },
     /// Outgoing: a final non-2xx arrived, or was made locally (`local`): 408 timer B, 503 transport failure,
     /// 487 when a CANCEL was never answered. `Ended` follows.
-    Refused { response: Response, local: bool },
+    Refused {
+        /// The response.
+        response: Response,
+        /// Whether this side made the response because none came.
+        local: bool,
+    },
     /// Incoming: CANCEL arrived before the final response; the endpoint has sent 200 to it and 487. `Ended` follows.
-    Cancelled { request: Request },
+    Cancelled {
+        /// The request.
+        request: Request,
+    },
     /// Incoming: the ACK for our 2xx arrived (its body, when it carries one).
-    Confirmed { body: Vec<u8> },
+    Confirmed {
+        /// Its body, usually empty.
+        body: Vec<u8>,
+    },
     /// Incoming: no ACK within 64*T1 of our 2xx; the endpoint has sent BYE (RFC 3261 §13.3.1.4). `Ended` follows.
     NoAck,
     /// The peer hung up; the endpoint has answered 200. `Ended` follows.
-    Bye { request: Request },
+    Bye {
+        /// The request.
+        request: Request,
+    },
     /// A request inside the dialog which the user must answer with `Endpoint::respond` (INFO, REFER, UPDATE, re-INVITE,
     /// MESSAGE, NOTIFY ...). The endpoint has already checked CSeq order and glare.
-    Request { id: RequestId, request: Request },
+    Request {
+        /// Names it for `Endpoint::respond`.
+        id: RequestId,
+        /// The request.
+        request: Request,
+    },
     /// The flow under the session closed. The session lives on: its owner decides.
     FlowLost,
     /// Nothing more will come for this session.

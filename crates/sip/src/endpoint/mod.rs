@@ -1,5 +1,194 @@
-//! The sans-IO endpoint.
+//! The sans-IO endpoint: bytes in, bytes and events out, and the time at which it wants to be called again. Ties the transaction
+//! machines, dialogs and INVITE sessions together (RFC 3261 §8, §12-17). Opens no socket, resolves no name.
 
+mod commands;
+mod config;
 mod event;
+mod requests;
+mod responses;
+mod sessions;
+mod transactions;
 
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+pub use config::{Counters, EndpointConfig, Invitation, OutgoingRequest, ResponseDraft};
 pub use event::*;
+
+use crate::flow::{ConnectionId, Flow, Transmit};
+use crate::message::Message;
+use crate::session::{Session, TransactionId};
+use crate::transaction::TimerQueue;
+use transactions::{ClientKey, ClientTransaction, MergeKey, ServerKey, ServerTransaction};
+
+/// Whose a timer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum TimerOwner {
+    Client(TransactionId),
+    Server(TransactionId),
+    Session(SessionId),
+}
+
+/// A SIP element without I/O. After each call, [`Endpoint::poll_transmit`] and [`Endpoint::poll_event`] are to be drained.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: EndpointConfig,
+    rng: ChaCha8Rng,
+    next_id: u64,
+    clients: HashMap<TransactionId, ClientTransaction>,
+    client_keys: HashMap<ClientKey, TransactionId>,
+    servers: HashMap<TransactionId, ServerTransaction>,
+    server_keys: HashMap<ServerKey, TransactionId>,
+    merges: HashMap<MergeKey, TransactionId>,
+    usages: Usages,
+    timers: TimerQueue<TimerOwner>,
+    output: Output,
+    counters: Counters,
+}
+
+/// The INVITE sessions, and which dialog names which.
+#[derive(Debug, Default)]
+struct Usages {
+    sessions: HashMap<SessionId, Session>,
+    /// By Call-ID and our tag.
+    dialogs: HashMap<(String, String), SessionId>,
+}
+
+/// What is to be drained.
+#[derive(Debug, Default)]
+struct Output {
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+}
+
+impl Endpoint {
+    /// Makes an endpoint; `seed` is the source of its branches, tags and Call-IDs and must be unpredictable in production.
+    #[must_use]
+    pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            rng: ChaCha8Rng::from_seed(seed),
+            next_id: 0,
+            clients: HashMap::new(),
+            client_keys: HashMap::new(),
+            servers: HashMap::new(),
+            server_keys: HashMap::new(),
+            merges: HashMap::new(),
+            usages: Usages::default(),
+            timers: TimerQueue::new(),
+            output: Output::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes one datagram or one framed message.
+    pub fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        self.counters.received += 1;
+        match Message::parse(bytes) {
+            Ok(Message::Request(request)) => self.handle_request(now, flow, request),
+            Ok(Message::Response(response)) => self.handle_response(now, response),
+            Err(error) => {
+                self.counters.malformed += 1;
+                let answer = error.answer();
+                let answered = answer.is_some();
+                if let Some(mut answer) = answer {
+                    Self::stamp_via(&mut answer.headers, flow);
+                    let tag = self.token();
+                    self.transmit(flow, answer.with_to_tag(&tag).to_bytes());
+                }
+                self.output.events.push_back(Event::Malformed { flow, reason: error.to_string(), answered });
+            }
+        }
+    }
+
+    /// A connection is gone: what was to be sent on it fails, sessions on it are told.
+    pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
+        let on_it = |flow: &Flow| flow.connection == Some(connection);
+        let mut failed: Vec<_> = self.clients.iter().filter(|(_, t)| on_it(&t.flow)).map(|(id, _)| *id).collect();
+        failed.sort_unstable();
+        for id in failed {
+            self.fail_client(now, id);
+        }
+        let mut silent: Vec<_> = self.servers.iter().filter(|(_, t)| on_it(&t.flow)).map(|(id, _)| *id).collect();
+        silent.sort_unstable();
+        for id in silent {
+            self.remove_server(id);
+        }
+        let mut lost: Vec<_> = self.usages.sessions.iter().filter(|(_, s)| on_it(&s.flow)).map(|(id, _)| *id).collect();
+        lost.sort_unstable();
+        for session in lost {
+            self.lose_flow(now, session);
+        }
+        self.output.events.push_back(Event::FlowClosed { connection });
+    }
+
+    /// A flow without a connection of its own could not be used (no route, connection refused): what was sent on it fails.
+    pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
+        let mut failed: Vec<_> = self.clients.iter().filter(|(_, t)| t.flow == flow).map(|(id, _)| *id).collect();
+        failed.sort_unstable();
+        for id in failed {
+            self.fail_client(now, id);
+        }
+    }
+
+    /// Fires what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, owner, timer)) = self.timers.pop(now) {
+            match owner {
+                TimerOwner::Client(id) => self.client_timer(now, id, timer, at),
+                TimerOwner::Server(id) => self.server_timer(now, id, timer, at),
+                TimerOwner::Session(id) => self.session_timer(now, id, timer, at),
+            }
+        }
+    }
+
+    /// The next message to write.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.output.transmits.pop_front()
+    }
+
+    /// The next thing to know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.output.events.pop_front()
+    }
+
+    /// When [`Endpoint::handle_timeout`] wants to be called; it may then find nothing to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What is held and was counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            client_transactions: self.clients.len(),
+            server_transactions: self.servers.len(),
+            sessions: self.usages.sessions.len(),
+            ..self.counters
+        }
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: bytes::Bytes) {
+        self.counters.sent += 1;
+        self.output.transmits.push_back(Transmit { flow, bytes });
+    }
+
+    fn tell(&mut self, session: SessionId, event: SessionEvent) {
+        self.output.events.push_back(Event::Session { session, event });
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// 80 random bits: a tag (at least 32, §19.3), a Call-ID, the unique part of a branch.
+    fn token(&mut self) -> String {
+        let bytes: [u8; 10] = self.rng.random();
+        hex::encode(bytes)
+    }
+}

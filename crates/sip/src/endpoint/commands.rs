@@ -1,0 +1,220 @@
+//! What the endpoint's user can have it do.
+
+use std::time::Instant;
+
+use super::transactions::ClientUser;
+use super::{Endpoint, Invitation, OutgoingId, OutgoingRequest, RequestId, ResponseDraft, SessionId};
+use crate::dialog::Dialog;
+use crate::message::{CSeq, Method, Reason, Request, Response, StatusCode};
+use crate::session::{Cancel, Session, State, TransactionId, Unacknowledged};
+use crate::transaction::{Timer, TimerTable};
+
+impl Endpoint {
+    /// Answers a request told by [`super::Event::Request`] or [`super::SessionEvent::Request`]. Later final answers are ignored.
+    pub fn respond(&mut self, now: Instant, request: RequestId, draft: ResponseDraft) {
+        let id = TransactionId(request.0);
+        let Some(transaction) = self.servers.get(&id) else { return };
+        let (session, flow) = (transaction.session, transaction.flow);
+        let sequence = transaction.request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
+        let contact = transaction.request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
+        let status = draft.status;
+        let Some(response) = self.response(id, draft) else { return };
+        let usage = session.and_then(|session| self.usages.sessions.get_mut(&session).map(|usage| (session, usage)));
+        let mut awaited = None;
+        if let Some((session, usage)) = usage
+            && let State::Established { unacknowledged, reinvite } = &mut usage.state
+            && *reinvite == Some(id)
+            && status.is_final()
+        {
+            *reinvite = None;
+            if status.is_success() {
+                let interval = self.config.timers.t1;
+                let bytes = response.to_bytes();
+                *unacknowledged = Some(Unacknowledged { sequence, flow, bytes, interval, first: false });
+                usage.dialog.refresh_target(contact);
+                awaited = Some(session);
+            }
+        }
+        self.answer(now, id, &response);
+        if let Some(session) = awaited {
+            self.await_ack(now, session);
+        }
+    }
+
+    /// Sends an INVITE and gives the session it may begin.
+    pub fn invite(&mut self, now: Instant, invitation: Invitation) -> SessionId {
+        let session = SessionId(self.next_id());
+        let mut request = Request::new(Method::Invite, invitation.uri);
+        let tag = self.token();
+        let call_id = self.token();
+        request.headers.push("Max-Forwards", invitation.max_forwards.unwrap_or(70).to_string());
+        request.headers.push("From", invitation.from.with_tag(&tag).to_string());
+        request.headers.push("To", invitation.to.to_string());
+        request.headers.push("Call-ID", call_id);
+        request.headers.push("CSeq", CSeq { number: 1, method: Method::Invite }.to_string());
+        request.headers.push("Contact", format!("<{}>", invitation.contact));
+        request.headers.push("Allow", self.allow());
+        for (name, value) in invitation.headers {
+            request.headers.push(&name, value);
+        }
+        if let Some((content_type, body)) = invitation.body {
+            request = request.with_body(&content_type, body);
+        }
+        let Some(dialog) = Dialog::of_invite(&request) else { return session };
+        let id = self.start_client(now, invitation.flow, request, ClientUser::Invite(session));
+        self.usages.dialogs.insert((dialog.call_id.clone(), dialog.local_tag()), session);
+        let state = State::Calling { transaction: id, heard: false, cancel: Cancel::Unwanted };
+        let usage = Session { flow: invitation.flow, dialog, state, timers: TimerTable::default() };
+        self.usages.sessions.insert(session, usage);
+        session
+    }
+
+    /// Sends a provisional response (101-199) to an incoming INVITE; it is repeated each minute.
+    pub fn progress(&mut self, now: Instant, session: SessionId, draft: ResponseDraft) {
+        let Some(id) = self.incoming(session) else { return };
+        let Some(response) = self.response(id, draft) else { return };
+        self.answer(now, id, &response);
+        if let Some(usage) = self.usages.sessions.get_mut(&session)
+            && let State::Incoming { provisional, .. } = &mut usage.state
+        {
+            *provisional = Some(response);
+        }
+        self.repeat_provisional_later(now, session);
+    }
+
+    /// Sends a 2xx to an incoming INVITE and repeats it until its ACK (§13.3.1.4).
+    pub fn accept(&mut self, now: Instant, session: SessionId, draft: ResponseDraft) {
+        let Some(id) = self.incoming(session) else { return };
+        let Some(response) = self.response(id, draft) else { return };
+        let Some(transaction) = self.servers.get(&id) else { return };
+        let sequence = transaction.request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
+        let (flow, interval) = (transaction.flow, self.config.timers.t1);
+        let bytes = response.to_bytes();
+        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            usage.timers.stop(Timer::Provisional);
+            let unacknowledged = Some(Unacknowledged { sequence, flow, bytes, interval, first: true });
+            usage.state = State::Established { unacknowledged, reinvite: None };
+        }
+        self.answer(now, id, &response);
+        self.await_ack(now, session);
+    }
+
+    fn await_ack(&mut self, now: Instant, session: SessionId) {
+        let timers = self.config.timers;
+        self.start_session_timer(session, Timer::Success, now + timers.t1);
+        self.start_session_timer(session, Timer::NoAck, now + timers.transaction_timeout());
+    }
+
+    /// Sends a final refusal (300-699) to an incoming INVITE, a challenge included. The session ends.
+    pub fn reject(&mut self, now: Instant, session: SessionId, draft: ResponseDraft) {
+        let Some(id) = self.incoming(session) else { return };
+        self.refuse(now, id, draft);
+        self.end_session(now, session);
+    }
+
+    /// Cancels an INVITE of ours that has no final response yet. `Refused` and `Ended` follow.
+    pub fn cancel(&mut self, now: Instant, session: SessionId, reason: Option<Reason>) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        let State::Calling { heard, cancel, .. } = &mut usage.state else { return };
+        if *cancel != Cancel::Unwanted {
+            return;
+        }
+        if *heard {
+            self.send_cancel(now, session, reason);
+        } else {
+            *cancel = Cancel::Wanted(reason);
+        }
+    }
+
+    /// Hangs up an established session. `Ended` follows when the BYE is answered or timer F fires.
+    pub fn bye(&mut self, now: Instant, session: SessionId, reason: Option<&Reason>) {
+        let established = |usage: &Session| matches!(usage.state, State::Established { .. });
+        if self.usages.sessions.get(&session).is_some_and(established) {
+            self.leave(now, session, reason);
+        }
+    }
+
+    /// Ends a session in whatever way its state allows: CANCEL, `status` as the refusal, or BYE.
+    pub fn end(&mut self, now: Instant, session: SessionId, status: StatusCode, reason: Option<Reason>) {
+        let Some(usage) = self.usages.sessions.get(&session) else { return };
+        match usage.state {
+            State::Calling { .. } => self.cancel(now, session, reason),
+            State::Incoming { .. } => {
+                let mut draft = ResponseDraft::new(status);
+                if let Some(reason) = reason {
+                    draft = draft.with_header("Reason", reason.to_string());
+                }
+                self.reject(now, session, draft);
+            }
+            State::Established { .. } => self.bye(now, session, reason.as_ref()),
+            State::Leaving => {}
+        }
+    }
+
+    /// Sends a request outside any dialog.
+    pub fn send_request(&mut self, now: Instant, outgoing: OutgoingRequest) -> OutgoingId {
+        let id = OutgoingId(self.next_id());
+        let mut request = Request::new(outgoing.method.clone(), outgoing.uri);
+        let tag = self.token();
+        let (call_id, number) = match outgoing.series {
+            Some(series) => series,
+            None => (self.token(), 1),
+        };
+        let from = if outgoing.from.tag().is_some() { outgoing.from } else { outgoing.from.with_tag(&tag) };
+        request.headers.push("Max-Forwards", "70");
+        request.headers.push("From", from.to_string());
+        request.headers.push("To", outgoing.to.to_string());
+        request.headers.push("Call-ID", call_id);
+        request.headers.push("CSeq", CSeq { number, method: outgoing.method }.to_string());
+        for (name, value) in outgoing.headers {
+            request.headers.push(&name, value);
+        }
+        if let Some((content_type, body)) = outgoing.body {
+            request = request.with_body(&content_type, body);
+        }
+        self.start_client(now, outgoing.flow, request, ClientUser::Outgoing(id));
+        id
+    }
+
+    /// The transaction of an incoming INVITE still to be answered.
+    fn incoming(&self, session: SessionId) -> Option<TransactionId> {
+        match self.usages.sessions.get(&session)?.state {
+            State::Incoming { transaction, .. } => Some(transaction),
+            State::Calling { .. } | State::Established { .. } | State::Leaving => None,
+        }
+    }
+
+    /// The Allow header's value.
+    fn allow(&self) -> String {
+        self.config.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Makes the response of a draft for the request of a server transaction.
+    pub(super) fn response(&self, id: TransactionId, draft: ResponseDraft) -> Option<Response> {
+        let transaction = self.servers.get(&id)?;
+        let mut response = Response::for_request(&transaction.request, draft.status);
+        if let Some(reason) = draft.reason {
+            response = response.with_reason(reason);
+        }
+        if draft.status != StatusCode::TRYING {
+            response = response.with_to_tag(&transaction.to_tag);
+        }
+        if let Some(contact) = draft.contact {
+            response.headers.push("Contact", format!("<{contact}>"));
+        }
+        let lists_methods = draft.status.is_success() || draft.status == StatusCode::METHOD_NOT_ALLOWED;
+        if lists_methods && matches!(transaction.request.method, Method::Invite | Method::Options)
+            || draft.status == StatusCode::METHOD_NOT_ALLOWED
+        {
+            response.headers.push("Allow", self.allow());
+        }
+        response.headers.push("Server", self.config.user_agent.clone());
+        for (name, value) in draft.headers {
+            response.headers.push(&name, value);
+        }
+        if let Some((content_type, body)) = draft.body {
+            response = response.with_body(&content_type, body);
+        }
+        Some(response)
+    }
+}

@@ -1,0 +1,172 @@
+//! What the endpoint is told: its settings, and the messages its user wants sent.
+
+use bytes::Bytes;
+
+use crate::flow::{Flow, Transport};
+use crate::message::{Host, Method, NameAddr, StatusCode, Uri};
+use crate::transaction::Timers;
+
+/// Settings of an endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// Base values of the transaction timers.
+    pub timers: Timers,
+    /// Written into User-Agent and Server.
+    pub user_agent: String,
+    /// The host other elements reach us at, for Via.
+    pub host: Host,
+    /// The UDP port for Via; the default port when `None`.
+    pub udp_port: Option<u16>,
+    /// The TCP port for Via; the default port when `None`.
+    pub tcp_port: Option<u16>,
+    /// Option tags this side supports; a request that requires another is refused with 420.
+    pub supported: Vec<String>,
+    /// Methods listed in Allow.
+    pub allow: Vec<Method>,
+    /// Transactions at once; a request beyond is answered 503 without keeping state.
+    pub max_transactions: usize,
+    /// INVITE sessions at once; an INVITE beyond is answered 503.
+    pub max_sessions: usize,
+}
+
+impl EndpointConfig {
+    /// The usual settings for an element reached at `host`.
+    #[must_use]
+    pub fn new(host: Host) -> Self {
+        Self {
+            timers: Timers::default(),
+            user_agent: concat!("Patchcord/", env!("CARGO_PKG_VERSION")).to_owned(),
+            host,
+            udp_port: None,
+            tcp_port: None,
+            supported: vec!["path".to_owned(), "outbound".to_owned()],
+            allow: vec![Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Info],
+            // A call has about six transactions in its 32 s of memory: enough for 1,000 calls a second.
+            max_transactions: 200_000,
+            max_sessions: 50_000,
+        }
+    }
+
+    /// The port to write for a transport; WebSockets have none worth naming (RFC 7118 §5.2).
+    pub(crate) fn port(&self, transport: Transport) -> Option<u16> {
+        match transport {
+            Transport::Udp => self.udp_port,
+            Transport::Tcp | Transport::Tls => self.tcp_port,
+            Transport::Ws | Transport::Wss => None,
+        }
+    }
+}
+
+/// A response its user wants sent.
+#[derive(Debug, Clone)]
+pub struct ResponseDraft {
+    /// The status.
+    pub status: StatusCode,
+    /// The reason phrase; the standard one when `None`.
+    pub reason: Option<String>,
+    /// Further headers, as `(name, value)`.
+    pub headers: Vec<(String, String)>,
+    /// Our Contact; needed in what sets up a dialog.
+    pub contact: Option<Uri>,
+    /// Content-Type and body.
+    pub body: Option<(String, Bytes)>,
+}
+
+impl ResponseDraft {
+    /// Nothing but a status.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, reason: None, headers: Vec::new(), contact: None, body: None }
+    }
+
+    /// With its own reason phrase.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// With our Contact.
+    #[must_use]
+    pub fn with_contact(mut self, contact: Uri) -> Self {
+        self.contact = Some(contact);
+        self
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn with_body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.body = Some((content_type.to_owned(), body.into()));
+        self
+    }
+}
+
+/// An INVITE its user wants sent.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// Where it goes.
+    pub flow: Flow,
+    /// The Request-URI.
+    pub uri: Uri,
+    /// From; a tag is added.
+    pub from: NameAddr,
+    /// To.
+    pub to: NameAddr,
+    /// Our Contact.
+    pub contact: Uri,
+    /// Max-Forwards; 70 when `None`. A B2BUA passes on the caller's, less one, so that loops end.
+    pub max_forwards: Option<u8>,
+    /// Further headers, as `(name, value)`.
+    pub headers: Vec<(String, String)>,
+    /// Content-Type and body, when there is an offer.
+    pub body: Option<(String, Bytes)>,
+}
+
+/// A request outside dialogs its user wants sent.
+#[derive(Debug, Clone)]
+pub struct OutgoingRequest {
+    /// Where it goes.
+    pub flow: Flow,
+    /// The method; not INVITE, ACK or CANCEL.
+    pub method: Method,
+    /// The Request-URI.
+    pub uri: Uri,
+    /// From; a tag is added when it has none.
+    pub from: NameAddr,
+    /// To.
+    pub to: NameAddr,
+    /// Call-ID and CSeq number, to continue a series such as REGISTER's; new ones when `None`.
+    pub series: Option<(String, u32)>,
+    /// Further headers, as `(name, value)`.
+    pub headers: Vec<(String, String)>,
+    /// Content-Type and body.
+    pub body: Option<(String, Bytes)>,
+}
+
+/// What the endpoint holds now and has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Client transactions held.
+    pub client_transactions: usize,
+    /// Server transactions held.
+    pub server_transactions: usize,
+    /// INVITE sessions held.
+    pub sessions: usize,
+    /// Messages received.
+    pub received: u64,
+    /// Messages sent.
+    pub sent: u64,
+    /// Packets that were no SIP.
+    pub malformed: u64,
+    /// Responses and ACKs that belonged to nothing.
+    pub stray: u64,
+    /// Requests refused because a limit was reached.
+    pub overloaded: u64,
+}

@@ -1,0 +1,273 @@
+//! What becomes of a received request: the checks of a UAS core in the RFC's order (RFC 3261 §8.2), then the dialog it belongs to
+//! (§12.2.2) or the endpoint's user.
+
+use std::time::Instant;
+
+use super::transactions::ServerKey;
+use super::{Endpoint, Event, RequestId, ResponseDraft, SessionEvent, SessionId};
+use crate::dialog::Dialog;
+use crate::flow::Flow;
+use crate::message::{Method, Request, Response, StatusCode, Uri};
+use crate::session::{Session, State, TransactionId};
+use crate::transaction::{Timer, TimerTable};
+
+impl Endpoint {
+    pub(super) fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
+        Self::stamp_via(&mut request.headers, flow);
+        let Ok(Some(via)) = request.headers.top_via() else { return };
+        let key = ServerKey::of(&request, &via, &request.method);
+        if let Some(id) = self.server_keys.get(&key).copied() {
+            if request.method != Method::Ack {
+                self.server_retransmission(now, id);
+                return;
+            }
+            if self.server_ack(now, id) {
+                return;
+            }
+        }
+        if request.method == Method::Ack {
+            self.handle_success_ack(&request);
+            return;
+        }
+        if self.servers.len() >= self.config.max_transactions {
+            self.counters.overloaded += 1;
+            let refusal =
+                Response::for_request(&request, StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", "10");
+            let tag = self.token();
+            self.transmit(flow, refusal.with_to_tag(&tag).to_bytes());
+            return;
+        }
+        let invite = (request.method == Method::Cancel)
+            .then(|| self.server_keys.get(&ServerKey::of(&request, &via, &Method::Invite)).copied())
+            .flatten();
+        let (id, merged) = self.start_server(flow, request, key);
+        if merged {
+            self.refuse(now, id, ResponseDraft::new(StatusCode::LOOP_DETECTED));
+        } else if let Some(refusal) = self.objection(id) {
+            self.refuse(now, id, refusal);
+        } else {
+            self.dispatch(now, id, flow, invite);
+        }
+    }
+
+    fn dispatch(&mut self, now: Instant, id: TransactionId, flow: Flow, invite: Option<TransactionId>) {
+        let Some(request) = self.servers.get(&id).map(|transaction| transaction.request.clone()) else { return };
+        if request.method == Method::Cancel {
+            self.handle_cancel(now, id, &request, invite);
+            return;
+        }
+        let to_tag = request.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
+        match to_tag {
+            Some(tag) => match self.session_of(&request, tag) {
+                Some(session) => self.handle_in_dialog(now, session, id, flow, request),
+                None => self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)),
+            },
+            None if request.method == Method::Invite => self.handle_invite(now, id, flow, request),
+            None if request.method == Method::Bye => {
+                self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST));
+            }
+            None => self.output.events.push_back(Event::Request { id: RequestId(id.0), flow, request }),
+        }
+    }
+
+    /// Why a request is refused before anyone looks at what it wants.
+    fn objection(&self, id: TransactionId) -> Option<ResponseDraft> {
+        let request = &self.servers.get(&id)?.request;
+        if let Method::Other(_) = request.method {
+            return Some(ResponseDraft::new(StatusCode::NOT_IMPLEMENTED));
+        }
+        if let Uri::Other { .. } = request.uri {
+            return Some(ResponseDraft::new(StatusCode::UNSUPPORTED_URI_SCHEME));
+        }
+        // A proxy's rule (§16.3), but a B2BUA is where loops would go round.
+        if request.method == Method::Invite && request.headers.max_forwards() == Ok(Some(0)) {
+            return Some(ResponseDraft::new(StatusCode::TOO_MANY_HOPS));
+        }
+        if request.method != Method::Cancel {
+            let supported = |tag: &&str| self.config.supported.iter().any(|known| known.eq_ignore_ascii_case(tag));
+            let unknown: Vec<&str> = request.headers.require().into_iter().filter(|tag| !supported(tag)).collect();
+            if !unknown.is_empty() {
+                let draft = ResponseDraft::new(StatusCode::BAD_EXTENSION);
+                return Some(draft.with_header("Unsupported", unknown.join(", ")));
+            }
+        }
+        let encoded =
+            request.headers.get("Content-Encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+        if encoded {
+            let draft = ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            return Some(draft.with_header("Accept-Encoding", "identity"));
+        }
+        let no_sdp = request.headers.content_type().is_none_or(|kind| !kind.eq_ignore_ascii_case("application/sdp"));
+        if request.method == Method::Invite && !request.body.is_empty() && no_sdp {
+            let draft = ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            return Some(draft.with_header("Accept", "application/sdp"));
+        }
+        None
+    }
+
+    fn handle_invite(&mut self, now: Instant, id: TransactionId, flow: Flow, request: Request) {
+        if self.usages.sessions.len() >= self.config.max_sessions {
+            self.counters.overloaded += 1;
+            let draft = ResponseDraft::new(StatusCode::SERVICE_UNAVAILABLE);
+            self.refuse(now, id, draft.with_header("Retry-After", "10"));
+            return;
+        }
+        let Some(transaction) = self.servers.get(&id) else { return };
+        let tag = transaction.to_tag.clone();
+        let Some(dialog) = Dialog::from_invite(&request, &tag) else {
+            self.refuse(now, id, ResponseDraft::new(StatusCode::BAD_REQUEST));
+            return;
+        };
+        self.answer(now, id, &Response::for_request(&request, StatusCode::TRYING));
+        let session = SessionId(self.next_id());
+        self.usages.dialogs.insert((dialog.call_id.clone(), tag), session);
+        let state = State::Incoming { transaction: id, provisional: None };
+        self.usages.sessions.insert(session, Session { flow, dialog, state, timers: TimerTable::default() });
+        if let Some(transaction) = self.servers.get_mut(&id) {
+            transaction.session = Some(session);
+        }
+        self.output.events.push_back(Event::Invite { session, flow, request });
+    }
+
+    /// The session whose dialog a request names by Call-ID and both tags (§12.2.2).
+    fn session_of(&self, request: &Request, local_tag: String) -> Option<SessionId> {
+        let call_id = request.headers.call_id()?.to_owned();
+        let session = *self.usages.dialogs.get(&(call_id, local_tag))?;
+        let from = request.headers.from().ok()??;
+        let remote_tag = from.tag().unwrap_or_default();
+        (self.usages.sessions.get(&session)?.dialog.remote_tag() == remote_tag).then_some(session)
+    }
+
+    fn handle_in_dialog(&mut self, now: Instant, session: SessionId, id: TransactionId, flow: Flow, request: Request) {
+        let number = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        if usage.dialog.remote_sequence.is_some_and(|last| number <= last) {
+            // Out of order (§12.2.2).
+            self.refuse(
+                now,
+                id,
+                ResponseDraft::new(StatusCode::SERVER_INTERNAL_ERROR).with_reason("CSeq Out Of Order"),
+            );
+            return;
+        }
+        usage.dialog.remote_sequence = Some(number);
+        if usage.flow.connection != flow.connection || usage.flow.transport != flow.transport {
+            // The peer came back on another connection: what we send follows it (RFC 5626 §5.3).
+            usage.flow = flow;
+        }
+        if let Some(transaction) = self.servers.get_mut(&id) {
+            transaction.session = Some(session);
+        }
+        match request.method {
+            Method::Bye => self.handle_bye(now, session, id, request),
+            Method::Invite => self.handle_reinvite(now, session, id, request),
+            Method::Ack
+            | Method::Cancel
+            | Method::Register
+            | Method::Options
+            | Method::Info
+            | Method::Update
+            | Method::Refer
+            | Method::Notify
+            | Method::Subscribe
+            | Method::Message
+            | Method::Prack
+            | Method::Publish
+            | Method::Other(_) => self.tell(session, SessionEvent::Request { id: RequestId(id.0), request }),
+        }
+    }
+
+    fn handle_bye(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
+        self.refuse(now, id, ResponseDraft::new(StatusCode::OK));
+        let Some(usage) = self.usages.sessions.get(&session) else { return };
+        match &usage.state {
+            // Both hung up at once: our own BYE's answer ends the session.
+            State::Leaving => {}
+            State::Incoming { transaction, .. } => {
+                let invite = *transaction;
+                self.refuse(now, invite, ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+                self.tell(session, SessionEvent::Bye { request });
+                self.end_session(now, session);
+            }
+            State::Calling { .. } | State::Established { .. } => {
+                self.tell(session, SessionEvent::Bye { request });
+                self.end_session(now, session);
+            }
+        }
+    }
+
+    fn handle_reinvite(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        match &mut usage.state {
+            State::Established { unacknowledged, reinvite } if unacknowledged.is_none() && reinvite.is_none() => {
+                *reinvite = Some(id);
+                let trying = Response::for_request(&request, StatusCode::TRYING);
+                self.answer(now, id, &trying);
+                self.tell(session, SessionEvent::Request { id: RequestId(id.0), request });
+            }
+            // An earlier INVITE of the peer still waits for our answer, or ours for its ACK (§14.2).
+            State::Established { .. } | State::Incoming { .. } => {
+                let draft = ResponseDraft::new(StatusCode::SERVER_INTERNAL_ERROR);
+                self.refuse(now, id, draft.with_header("Retry-After", "2"));
+            }
+            State::Calling { .. } => self.refuse(now, id, ResponseDraft::new(StatusCode::REQUEST_PENDING)),
+            State::Leaving => self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)),
+        }
+    }
+
+    /// An ACK that is not for a failure: for our 2xx, or for nothing.
+    fn handle_success_ack(&mut self, request: &Request) {
+        let tag = request.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
+        let number = request.headers.cseq().ok().flatten().map(|cseq| cseq.number);
+        let session = tag.and_then(|tag| self.session_of(request, tag));
+        let usage = session.and_then(|session| self.usages.sessions.get_mut(&session).map(|usage| (session, usage)));
+        let Some((session, usage)) = usage else {
+            self.counters.stray += 1;
+            return;
+        };
+        let State::Established { unacknowledged, .. } = &mut usage.state else { return };
+        let Some(success) = unacknowledged.take_if(|success| Some(success.sequence) == number) else { return };
+        usage.timers.stop(Timer::Success);
+        usage.timers.stop(Timer::NoAck);
+        if success.first {
+            self.tell(session, SessionEvent::Confirmed { body: request.body.to_vec() });
+        }
+    }
+
+    fn handle_cancel(&mut self, now: Instant, id: TransactionId, request: &Request, invite: Option<TransactionId>) {
+        let found = invite.and_then(|invite| self.servers.get(&invite).map(|t| (invite, t.to_tag.clone(), t.session)));
+        let Some((invite, to_tag, session)) = found else {
+            self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST));
+            return;
+        };
+        // The CANCEL's answer carries the INVITE's tag (§9.2).
+        if let Some(transaction) = self.servers.get_mut(&id) {
+            transaction.to_tag = to_tag;
+        }
+        self.refuse(now, id, ResponseDraft::new(StatusCode::OK));
+        let Some((session, usage)) = session.and_then(|s| self.usages.sessions.get_mut(&s).map(|usage| (s, usage)))
+        else {
+            return;
+        };
+        match &mut usage.state {
+            State::Incoming { transaction, .. } if *transaction == invite => {
+                self.refuse(now, invite, ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+                self.tell(session, SessionEvent::Cancelled { request: request.clone() });
+                self.end_session(now, session);
+            }
+            State::Established { reinvite, .. } if *reinvite == Some(invite) => {
+                *reinvite = None;
+                self.refuse(now, invite, ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+            }
+            // Too late: the final response is on its way (§9.2).
+            State::Incoming { .. } | State::Established { .. } | State::Calling { .. } | State::Leaving => {}
+        }
+    }
+
+    /// Answers a transaction from inside, whether it is a refusal or a plain 200.
+    pub(super) fn refuse(&mut self, now: Instant, id: TransactionId, draft: ResponseDraft) {
+        if let Some(response) = self.response(id, draft) {
+            self.answer(now, id, &response);
+        }
+    }
+}

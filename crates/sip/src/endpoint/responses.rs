@@ -1,0 +1,153 @@
+//! What becomes of a received response, and of a request that never got one: the UAC's side (RFC 3261 §8.1.3, §13.2.2).
+
+use std::time::Instant;
+
+use super::transactions::ClientUser;
+use super::{Endpoint, Event, SessionEvent, SessionId};
+use crate::message::{Method, Reason, Response, StatusCode};
+use crate::session::{Cancel, State, TransactionId};
+use crate::transaction::Timer;
+
+impl Endpoint {
+    pub(super) fn handle_response(&mut self, now: Instant, response: Response) {
+        match self.client_of(&response) {
+            Some(id) => self.client_response(now, id, &response),
+            None => self.counters.stray += 1,
+        }
+    }
+
+    pub(super) fn client_delivers(&mut self, now: Instant, id: TransactionId, user: ClientUser, response: &Response) {
+        match user {
+            ClientUser::Invite(session) => self.invite_response(now, id, session, response),
+            ClientUser::Bye(session) => {
+                // 401, 408, 481 and the rest end the session as 200 does: there is nothing left to hang up (§15.1.1).
+                if response.status.is_final() {
+                    self.end_session(now, session);
+                }
+            }
+            ClientUser::Outgoing(id) => {
+                if response.status.is_final() {
+                    self.output.events.push_back(Event::Response { id, response: response.clone() });
+                }
+            }
+            ClientUser::Nobody => {}
+        }
+    }
+
+    /// No final response will come: timer B or F, or the transport failed.
+    pub(super) fn client_fails(&mut self, now: Instant, id: TransactionId, user: ClientUser, status: StatusCode) {
+        let Some(request) = self.clients.get(&id).map(|transaction| &transaction.request) else { return };
+        let response = Response::for_request(request, status);
+        match user {
+            ClientUser::Invite(session) => self.refused(now, session, response, true),
+            ClientUser::Bye(session) => self.end_session(now, session),
+            ClientUser::Outgoing(id) => self.output.events.push_back(Event::Response { id, response }),
+            ClientUser::Nobody => {}
+        }
+    }
+
+    fn invite_response(&mut self, now: Instant, id: TransactionId, session: SessionId, response: &Response) {
+        if response.status.is_provisional() {
+            self.invite_progress(now, session, response);
+        } else if response.status.is_success() {
+            self.invite_success(now, id, session, response);
+        } else {
+            self.refused(now, session, response.clone(), false);
+        }
+    }
+
+    fn invite_progress(&mut self, now: Instant, session: SessionId, response: &Response) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        let State::Calling { heard, cancel, .. } = &mut usage.state else { return };
+        *heard = true;
+        match cancel {
+            Cancel::Wanted(reason) => {
+                let reason = reason.take();
+                self.send_cancel(now, session, reason);
+            }
+            Cancel::Unwanted if response.status != StatusCode::TRYING => {
+                self.tell(session, SessionEvent::Progress { response: response.clone() });
+            }
+            Cancel::Unwanted | Cancel::Sent => {}
+        }
+    }
+
+    fn invite_success(&mut self, now: Instant, id: TransactionId, session: SessionId, response: &Response) {
+        let to_tag = response.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
+        let to_tag = to_tag.unwrap_or_default();
+        let Some(transaction) = self.clients.get(&id) else { return };
+        if let Some((_, flow, ack)) = transaction.acknowledged.iter().find(|(tag, _, _)| *tag == to_tag) {
+            // The ACK was lost, or overtaken (§13.2.2.4).
+            let (flow, ack) = (*flow, ack.clone());
+            self.transmit(flow, ack);
+            return;
+        }
+        let sequence = transaction.request.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
+        let invite_flow = transaction.flow;
+        let usage = self.usages.sessions.get_mut(&session);
+        let calling = usage.filter(|usage| matches!(usage.state, State::Calling { .. }));
+        let Some(usage) = calling else {
+            self.dismiss_fork(now, id, response, sequence);
+            return;
+        };
+        let abandoned = matches!(&usage.state, State::Calling { cancel, .. } if *cancel != Cancel::Unwanted);
+        usage.timers.stop(Timer::Cancelled);
+        usage.dialog.establish(response);
+        let flow = usage.dialog.next_hop(invite_flow);
+        let ack = usage.dialog.request(Method::Ack, Some(sequence));
+        usage.state = State::Established { unacknowledged: None, reinvite: None };
+        self.acknowledge(id, to_tag, flow, ack);
+        if abandoned {
+            // The 2xx overtook our CANCEL (§9.1): the call is hung up before anyone hears of it.
+            let request = self.clients.get(&id).map(|transaction| &transaction.request);
+            if let Some(request) = request {
+                let response = Response::for_request(request, StatusCode::REQUEST_TERMINATED);
+                self.tell(session, SessionEvent::Refused { response, local: true });
+            }
+            self.leave(now, session, None);
+        } else {
+            self.tell(session, SessionEvent::Answered { response: response.clone() });
+        }
+    }
+
+    /// Another fork answered too, or the session is over: the dialog is acknowledged and hung up at once (§13.2.2.4).
+    fn dismiss_fork(&mut self, now: Instant, id: TransactionId, response: &Response, sequence: u32) {
+        let Some(transaction) = self.clients.get(&id) else { return };
+        let invite_flow = transaction.flow;
+        let Some(mut dialog) = crate::dialog::Dialog::of_invite(&transaction.request) else { return };
+        dialog.establish(response);
+        let flow = dialog.next_hop(invite_flow);
+        let ack = dialog.request(Method::Ack, Some(sequence));
+        let tag = dialog.remote_tag();
+        self.acknowledge(id, tag, flow, ack);
+        let mut bye = dialog.request(Method::Bye, None);
+        bye.headers.push("Reason", Reason::sip(200, "Call completed elsewhere").to_string());
+        self.start_client(now, flow, bye, ClientUser::Nobody);
+    }
+
+    /// Sends the ACK for a 2xx, in no transaction, and keeps it for the 2xx's repetitions.
+    fn acknowledge(
+        &mut self,
+        id: TransactionId,
+        to_tag: String,
+        flow: crate::flow::Flow,
+        mut ack: crate::message::Request,
+    ) {
+        let (_, via) = self.via(flow);
+        ack.headers.push_front("Via", via.to_string());
+        let bytes = ack.to_bytes();
+        if let Some(transaction) = self.clients.get_mut(&id) {
+            transaction.acknowledged.push((to_tag, flow, bytes.clone()));
+        }
+        self.transmit(flow, bytes);
+    }
+
+    /// The INVITE of a session failed.
+    pub(super) fn refused(&mut self, now: Instant, session: SessionId, response: Response, local: bool) {
+        let calling = |usage: &crate::session::Session| matches!(usage.state, State::Calling { .. });
+        if self.usages.sessions.get(&session).is_some_and(calling) {
+            self.tell(session, SessionEvent::Refused { response, local });
+            self.end_session(now, session);
+        }
+    }
+}

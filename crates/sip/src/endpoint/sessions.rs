@@ -1,0 +1,169 @@
+//! The life of an INVITE session inside the endpoint: cancelling, leaving, its timers, its end.
+
+use std::time::Instant;
+
+use super::transactions::ClientUser;
+use super::{Endpoint, SessionEvent, SessionId, TimerOwner};
+use crate::flow::Flow;
+use crate::message::{Method, Reason, Request, Response, StatusCode, Via};
+use crate::session::{Cancel, State};
+use crate::transaction::Timer;
+
+/// How often a provisional response is repeated, so that proxies do not give up (RFC 3261 §13.3.1.1).
+const PROVISIONAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Endpoint {
+    pub(super) fn start_session_timer(&mut self, session: SessionId, timer: Timer, at: Instant) {
+        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            usage.timers.start(timer, at);
+            self.timers.push(at, TimerOwner::Session(session), timer);
+        }
+    }
+
+    pub(super) fn repeat_provisional_later(&mut self, now: Instant, session: SessionId) {
+        self.start_session_timer(session, Timer::Provisional, now + PROVISIONAL_INTERVAL);
+    }
+
+    /// Sends CANCEL for a session's INVITE (§9.1): same Request-URI, Via, routes, From, To, Call-ID and number.
+    pub(super) fn send_cancel(&mut self, now: Instant, session: SessionId, reason: Option<Reason>) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        let State::Calling { transaction, cancel, .. } = &mut usage.state else { return };
+        *cancel = Cancel::Sent;
+        let invite_id = *transaction;
+        let Some(transaction) = self.clients.get(&invite_id) else { return };
+        let (flow, invite) = (transaction.flow, &transaction.request);
+        let Ok(Some(via)) = invite.headers.top_via() else { return };
+        let request = cancel_of(invite, reason);
+        let branch = via.branch().map(std::borrow::Cow::into_owned).unwrap_or_default();
+        let via: Via = via;
+        self.start_client_with_via(now, flow, request, ClientUser::Nobody, branch, &via);
+        let deadline = now + self.config.timers.transaction_timeout();
+        self.start_session_timer(session, Timer::Cancelled, deadline);
+    }
+
+    /// Sends BYE for an established session.
+    pub(super) fn leave(&mut self, now: Instant, session: SessionId, reason: Option<&Reason>) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        usage.timers.stop(Timer::Success);
+        usage.timers.stop(Timer::NoAck);
+        let pending = match &mut usage.state {
+            State::Established { reinvite, .. } => reinvite.take(),
+            State::Calling { .. } | State::Incoming { .. } | State::Leaving => None,
+        };
+        usage.state = State::Leaving;
+        let flow = usage.dialog.next_hop(usage.flow);
+        let mut bye = usage.dialog.request(Method::Bye, None);
+        if let Some(reason) = reason {
+            bye.headers.push("Reason", reason.to_string());
+        }
+        if let Some(invite) = pending {
+            self.refuse(now, invite, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        }
+        self.start_client(now, flow, bye, ClientUser::Bye(session));
+    }
+
+    pub(super) fn session_timer(&mut self, now: Instant, session: SessionId, timer: Timer, at: Instant) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        if !usage.timers.fire(timer, at) {
+            return;
+        }
+        match timer {
+            Timer::Success => {
+                if let State::Established { unacknowledged: Some(success), .. } = &mut usage.state {
+                    success.interval = (success.interval * 2).min(self.config.timers.t2);
+                    let (flow, bytes, next) = (success.flow, success.bytes.clone(), now + success.interval);
+                    self.transmit(flow, bytes);
+                    self.start_session_timer(session, Timer::Success, next);
+                }
+            }
+            Timer::NoAck => {
+                self.tell(session, SessionEvent::NoAck);
+                self.leave(now, session, Some(&Reason::sip(408, "No ACK")));
+            }
+            Timer::Provisional => {
+                if let State::Incoming { transaction, provisional: Some(response) } = &usage.state {
+                    let (id, response) = (*transaction, response.clone());
+                    self.answer(now, id, &response);
+                    self.repeat_provisional_later(now, session);
+                }
+            }
+            Timer::Cancelled => self.give_up_cancelled(now, session),
+            Timer::A
+            | Timer::B
+            | Timer::D
+            | Timer::E
+            | Timer::F
+            | Timer::G
+            | Timer::H
+            | Timer::I
+            | Timer::J
+            | Timer::K
+            | Timer::L
+            | Timer::M => {}
+        }
+    }
+
+    /// A CANCEL brought no final response within 64*T1: the INVITE counts as cancelled (§9.1).
+    fn give_up_cancelled(&mut self, now: Instant, session: SessionId) {
+        let Some(usage) = self.usages.sessions.get(&session) else { return };
+        let State::Calling { transaction, .. } = &usage.state else { return };
+        let id = *transaction;
+        let response = self
+            .clients
+            .get(&id)
+            .map(|transaction| Response::for_request(&transaction.request, StatusCode::REQUEST_TERMINATED));
+        self.remove_client(id);
+        if let Some(response) = response {
+            self.refused(now, session, response, true);
+        }
+    }
+
+    /// The connection under a session closed.
+    pub(super) fn lose_flow(&mut self, now: Instant, session: SessionId) {
+        let Some(usage) = self.usages.sessions.get(&session) else { return };
+        match usage.state {
+            // Our INVITE failed with the connection: `Refused` has been told. An unanswered one of the peer's cannot be answered.
+            State::Calling { .. } => {}
+            State::Incoming { .. } => {
+                self.tell(session, SessionEvent::FlowLost);
+                self.end_session(now, session);
+            }
+            State::Established { .. } => self.tell(session, SessionEvent::FlowLost),
+            State::Leaving => self.end_session(now, session),
+        }
+    }
+
+    /// Forgets a session and says so.
+    pub(super) fn end_session(&mut self, now: Instant, session: SessionId) {
+        let Some(usage) = self.usages.sessions.remove(&session) else { return };
+        self.usages.dialogs.remove(&(usage.dialog.call_id.clone(), usage.dialog.local_tag()));
+        if let State::Established { reinvite: Some(invite), .. } = usage.state {
+            self.refuse(now, invite, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        }
+        self.tell(session, SessionEvent::Ended);
+    }
+
+    /// Moves a session to another flow, e.g. after its browser came back on a new connection. Nothing is sent.
+    pub fn rebind(&mut self, session: SessionId, flow: Flow) {
+        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            usage.flow = flow;
+        }
+    }
+}
+
+fn cancel_of(invite: &Request, reason: Option<Reason>) -> Request {
+    let mut cancel = Request::new(Method::Cancel, invite.uri.clone());
+    for route in invite.headers.get_all("Route") {
+        cancel.headers.push("Route", route);
+    }
+    cancel.headers.push("Max-Forwards", "70");
+    for name in ["From", "To", "Call-ID"] {
+        cancel.headers.push(name, invite.headers.get(name).unwrap_or_default());
+    }
+    let number = invite.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
+    cancel.headers.push("CSeq", crate::message::CSeq { number, method: Method::Cancel }.to_string());
+    if let Some(reason) = reason {
+        cancel.headers.push("Reason", reason.to_string());
+    }
+    cancel
+}

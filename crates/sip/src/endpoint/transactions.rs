@@ -1,0 +1,452 @@
+//! The endpoint's transactions: finding them by message (RFC 3261 §17.1.3, §17.2.3), and carrying out what their machines want.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{Endpoint, OutgoingId, SessionId, TimerOwner};
+use crate::flow::Flow;
+use crate::message::{CSeq, Headers, Method, Request, Response, StatusCode, Via};
+use crate::session::TransactionId;
+use crate::transaction::{
+    Action, Actions, InviteClient, InviteServer, NonInviteClient, NonInviteServer, ResponseClass, Timer, TimerTable,
+};
+
+/// A client transaction is named by the branch we made and the method.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct ClientKey {
+    branch: String,
+    method: Method,
+}
+
+/// A server transaction is named by the branch and sent-by of its topmost Via, and whether it is the INVITE's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct ServerKey {
+    branch: String,
+    sent_by: String,
+    method: Method,
+}
+
+/// The same request come by two ways (§8.2.2.2): From tag, Call-ID, CSeq.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct MergeKey {
+    from_tag: String,
+    call_id: String,
+    cseq: String,
+}
+
+/// Who waits for a client transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientUser {
+    /// The INVITE of a session.
+    Invite(SessionId),
+    /// The BYE of a session.
+    Bye(SessionId),
+    /// A request outside dialogs.
+    Outgoing(OutgoingId),
+    /// Nobody: a CANCEL, or the BYE to a fork that lost.
+    Nobody,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ClientMachine {
+    Invite(InviteClient),
+    NonInvite(NonInviteClient),
+}
+
+#[derive(Debug)]
+pub(super) struct ClientTransaction {
+    pub(super) machine: ClientMachine,
+    pub(super) flow: Flow,
+    pub(super) request: Request,
+    bytes: Bytes,
+    key: ClientKey,
+    pub(super) user: ClientUser,
+    timers: TimerTable,
+    /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
+    pub(super) acknowledged: SmallVec<[(String, Flow, Bytes); 1]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ServerMachine {
+    Invite(InviteServer),
+    NonInvite(NonInviteServer),
+}
+
+#[derive(Debug)]
+pub(super) struct ServerTransaction {
+    pub(super) machine: ServerMachine,
+    pub(super) flow: Flow,
+    pub(super) request: Request,
+    last: Option<Bytes>,
+    key: ServerKey,
+    merge: Option<MergeKey>,
+    /// Our tag in every response but 100.
+    pub(super) to_tag: String,
+    /// The session it began or belongs to.
+    pub(super) session: Option<SessionId>,
+    timers: TimerTable,
+}
+
+impl ServerKey {
+    /// The key of a request, as seen by the transaction it belongs to: ACK belongs to the INVITE's.
+    pub(super) fn of(request: &Request, via: &Via, method: &Method) -> Self {
+        let branch = via.branch().filter(|_| via.has_rfc3261_branch());
+        let branch = branch.map_or_else(|| legacy_branch(request), std::borrow::Cow::into_owned);
+        let sent_by = format!("{}:{}", via.host, via.port.unwrap_or(5060)).to_ascii_lowercase();
+        let method = if *method == Method::Ack { Method::Invite } else { method.clone() };
+        Self { branch, sent_by, method }
+    }
+}
+
+/// What names a transaction of an RFC 2543 element, which has no unique branch (§17.2.3). The To tag is left out, because the ACK has it
+/// and the INVITE has not.
+fn legacy_branch(request: &Request) -> String {
+    let header = |name| request.headers.get(name).unwrap_or_default();
+    let number = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
+    let from = request.headers.from().ok().flatten();
+    let from_tag = from.as_ref().and_then(|from| from.tag()).unwrap_or_default();
+    format!("2543 {} {from_tag} {number} {}", header("Call-ID"), request.uri)
+}
+
+impl MergeKey {
+    fn of(request: &Request) -> Option<Self> {
+        let from = request.headers.from().ok()??;
+        Some(Self {
+            from_tag: from.tag()?.into_owned(),
+            call_id: request.headers.call_id()?.to_owned(),
+            cseq: request.headers.cseq().ok()??.to_string(),
+        })
+    }
+}
+
+impl Endpoint {
+    /// Notes in the topmost Via where a message really came from (§18.2.1, RFC 3581).
+    pub(super) fn stamp_via(headers: &mut Headers, flow: Flow) {
+        if let Ok(Some(mut via)) = headers.top_via() {
+            via.stamp(flow.peer);
+            headers.set_top_via(&via);
+        }
+    }
+
+    /// A Via for a request of ours on a flow.
+    pub(super) fn via(&mut self, flow: Flow) -> (String, Via) {
+        let branch = format!("{}{}", Via::COOKIE, self.token());
+        let mut via =
+            Via::new(flow.transport.via_token(), self.config.host.clone(), self.config.port(flow.transport), &branch);
+        via.params.set("rport", None);
+        (branch, via)
+    }
+
+    /// Sends a request, which has no Via yet, in a transaction of its own.
+    pub(super) fn start_client(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: Request,
+        user: ClientUser,
+    ) -> TransactionId {
+        let (branch, via) = self.via(flow);
+        self.start_client_with_via(now, flow, request, user, branch, &via)
+    }
+
+    /// As [`Self::start_client`], with the Via given: a CANCEL has its INVITE's.
+    pub(super) fn start_client_with_via(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        mut request: Request,
+        user: ClientUser,
+        branch: String,
+        via: &Via,
+    ) -> TransactionId {
+        request.headers.push_front("Via", via.to_string());
+        request.headers.push("User-Agent", self.config.user_agent.clone());
+        let id = TransactionId(self.next_id());
+        let key = ClientKey { branch, method: request.method.clone() };
+        let reliable = flow.transport.is_reliable();
+        let (machine, actions) = if request.method == Method::Invite {
+            let (machine, actions) = InviteClient::start(&self.config.timers, reliable);
+            (ClientMachine::Invite(machine), actions)
+        } else {
+            let (machine, actions) = NonInviteClient::start(&self.config.timers, reliable);
+            (ClientMachine::NonInvite(machine), actions)
+        };
+        let bytes = request.to_bytes();
+        self.client_keys.insert(key.clone(), id);
+        let transaction = ClientTransaction {
+            machine,
+            flow,
+            request,
+            bytes,
+            key,
+            user,
+            timers: TimerTable::default(),
+            acknowledged: SmallVec::new(),
+        };
+        self.clients.insert(id, transaction);
+        self.run_client(now, id, &actions, None);
+        id
+    }
+
+    /// The client transaction a response belongs to.
+    pub(super) fn client_of(&self, response: &Response) -> Option<TransactionId> {
+        let via = response.headers.top_via().ok()??;
+        let method = response.headers.cseq().ok()??.method;
+        self.client_keys.get(&ClientKey { branch: via.branch()?.into_owned(), method }).copied()
+    }
+
+    /// Lets a client transaction see a response.
+    pub(super) fn client_response(&mut self, now: Instant, id: TransactionId, response: &Response) {
+        let Some(transaction) = self.clients.get_mut(&id) else { return };
+        let class = ResponseClass::of(response.status);
+        let reliable = transaction.flow.transport.is_reliable();
+        let timers = &self.config.timers;
+        let actions = match &mut transaction.machine {
+            ClientMachine::Invite(machine) => {
+                let (next, actions) = machine.on_response(class, timers, reliable);
+                *machine = next;
+                actions
+            }
+            ClientMachine::NonInvite(machine) => {
+                let (next, actions) = machine.on_response(class, timers, reliable);
+                *machine = next;
+                actions
+            }
+        };
+        self.run_client(now, id, &actions, Some(response));
+    }
+
+    pub(super) fn client_timer(&mut self, now: Instant, id: TransactionId, timer: Timer, at: Instant) {
+        let Some(transaction) = self.clients.get_mut(&id) else { return };
+        if !transaction.timers.fire(timer, at) {
+            return;
+        }
+        let timers = &self.config.timers;
+        let actions = match &mut transaction.machine {
+            ClientMachine::Invite(machine) => {
+                let (next, actions) = machine.on_timer(timer, timers);
+                *machine = next;
+                actions
+            }
+            ClientMachine::NonInvite(machine) => {
+                let (next, actions) = machine.on_timer(timer, timers);
+                *machine = next;
+                actions
+            }
+        };
+        self.run_client(now, id, &actions, None);
+    }
+
+    fn run_client(&mut self, now: Instant, id: TransactionId, actions: &Actions, response: Option<&Response>) {
+        for action in actions {
+            let Some(transaction) = self.clients.get_mut(&id) else { return };
+            match *action {
+                Action::Send => {
+                    let (flow, bytes) = (transaction.flow, transaction.bytes.clone());
+                    self.transmit(flow, bytes);
+                }
+                Action::Acknowledge => {
+                    let (flow, ack) = (transaction.flow, response.map(|r| failure_ack(&transaction.request, r)));
+                    if let Some(ack) = ack {
+                        self.transmit(flow, ack.to_bytes());
+                    }
+                }
+                Action::Start(timer, after) => {
+                    transaction.timers.start(timer, now + after);
+                    self.timers.push(now + after, TimerOwner::Client(id), timer);
+                }
+                Action::Stop(timer) => transaction.timers.stop(timer),
+                Action::Deliver => {
+                    if let Some(response) = response {
+                        let user = transaction.user;
+                        self.client_delivers(now, id, user, response);
+                    }
+                }
+                Action::TimedOut => {
+                    let user = transaction.user;
+                    self.client_fails(now, id, user, StatusCode::REQUEST_TIMEOUT);
+                }
+                Action::Terminate => self.remove_client(id),
+            }
+        }
+    }
+
+    /// The transport failed under a client transaction (§17.1.4): its user gets a 503 of our own.
+    pub(super) fn fail_client(&mut self, now: Instant, id: TransactionId) {
+        let Some(transaction) = self.clients.get(&id) else { return };
+        let user = transaction.user;
+        let waiting = match transaction.machine {
+            ClientMachine::Invite(machine) => {
+                matches!(machine, InviteClient::Calling { .. } | InviteClient::Proceeding)
+            }
+            ClientMachine::NonInvite(machine) => machine != NonInviteClient::Completed,
+        };
+        if waiting {
+            self.client_fails(now, id, user, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        self.remove_client(id);
+    }
+
+    pub(super) fn remove_client(&mut self, id: TransactionId) {
+        if let Some(transaction) = self.clients.remove(&id) {
+            self.client_keys.remove(&transaction.key);
+        }
+    }
+
+    /// Makes a server transaction for a new request. `None` when it is the same request come by another way.
+    pub(super) fn start_server(&mut self, flow: Flow, request: Request, key: ServerKey) -> (TransactionId, bool) {
+        let id = TransactionId(self.next_id());
+        let has_tag = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
+        let merge = if has_tag { None } else { MergeKey::of(&request) };
+        let merged = merge.as_ref().is_some_and(|merge| self.merges.contains_key(merge));
+        let merge = merge.filter(|_| !merged);
+        if let Some(merge) = &merge {
+            self.merges.insert(merge.clone(), id);
+        }
+        let machine = if request.method == Method::Invite {
+            ServerMachine::Invite(InviteServer::Proceeding)
+        } else {
+            ServerMachine::NonInvite(NonInviteServer::Trying)
+        };
+        let to_tag = self.token();
+        self.server_keys.insert(key.clone(), id);
+        let transaction = ServerTransaction {
+            machine,
+            flow,
+            request,
+            last: None,
+            key,
+            merge,
+            to_tag,
+            session: None,
+            timers: TimerTable::default(),
+        };
+        self.servers.insert(id, transaction);
+        (id, merged)
+    }
+
+    /// Answers a server transaction. Answers after the final one are ignored.
+    pub(super) fn answer(&mut self, now: Instant, id: TransactionId, response: &Response) {
+        let Some(transaction) = self.servers.get_mut(&id) else { return };
+        let class = ResponseClass::of(response.status);
+        let reliable = transaction.flow.transport.is_reliable();
+        let timers = &self.config.timers;
+        let actions = match &mut transaction.machine {
+            ServerMachine::Invite(machine) => {
+                let (next, actions) = machine.on_answer(class, timers, reliable);
+                *machine = next;
+                actions
+            }
+            ServerMachine::NonInvite(machine) => {
+                let (next, actions) = machine.on_answer(class, timers, reliable);
+                *machine = next;
+                actions
+            }
+        };
+        if !actions.is_empty() {
+            transaction.last = Some(response.to_bytes());
+        }
+        self.run_server(now, id, &actions);
+    }
+
+    /// The request of a server transaction arrived again.
+    pub(super) fn server_retransmission(&mut self, now: Instant, id: TransactionId) {
+        let Some(transaction) = self.servers.get_mut(&id) else { return };
+        let (_, actions) = match transaction.machine {
+            ServerMachine::Invite(machine) => {
+                let (next, actions) = machine.on_retransmission();
+                (ServerMachine::Invite(next), actions)
+            }
+            ServerMachine::NonInvite(machine) => {
+                let (next, actions) = machine.on_retransmission();
+                (ServerMachine::NonInvite(next), actions)
+            }
+        };
+        self.run_server(now, id, &actions);
+    }
+
+    /// An ACK with an INVITE's branch arrived. Whether it was for a failure, and so is used up.
+    pub(super) fn server_ack(&mut self, now: Instant, id: TransactionId) -> bool {
+        let Some(transaction) = self.servers.get_mut(&id) else { return false };
+        let reliable = transaction.flow.transport.is_reliable();
+        let ServerMachine::Invite(machine) = &mut transaction.machine else { return false };
+        if *machine == InviteServer::Accepted {
+            return false;
+        }
+        let (next, actions) = machine.on_ack(&self.config.timers, reliable);
+        *machine = next;
+        self.run_server(now, id, &actions);
+        true
+    }
+
+    pub(super) fn server_timer(&mut self, now: Instant, id: TransactionId, timer: Timer, at: Instant) {
+        let Some(transaction) = self.servers.get_mut(&id) else { return };
+        if !transaction.timers.fire(timer, at) {
+            return;
+        }
+        let actions = match &mut transaction.machine {
+            ServerMachine::Invite(machine) => {
+                let (next, actions) = machine.on_timer(timer, &self.config.timers);
+                *machine = next;
+                actions
+            }
+            ServerMachine::NonInvite(machine) => {
+                let (next, actions) = machine.on_timer(timer);
+                *machine = next;
+                actions
+            }
+        };
+        self.run_server(now, id, &actions);
+    }
+
+    fn run_server(&mut self, now: Instant, id: TransactionId, actions: &Actions) {
+        for action in actions {
+            let Some(transaction) = self.servers.get_mut(&id) else { return };
+            match *action {
+                Action::Send => {
+                    if let Some(bytes) = transaction.last.clone() {
+                        let flow = transaction.flow;
+                        self.transmit(flow, bytes);
+                    }
+                }
+                Action::Start(timer, after) => {
+                    transaction.timers.start(timer, now + after);
+                    self.timers.push(now + after, TimerOwner::Server(id), timer);
+                }
+                Action::Stop(timer) => transaction.timers.stop(timer),
+                Action::Terminate => self.remove_server(id),
+                // Server machines neither acknowledge nor deliver; without an ACK for a failure nothing more is to be done.
+                Action::Acknowledge | Action::Deliver | Action::TimedOut => {}
+            }
+        }
+    }
+
+    pub(super) fn remove_server(&mut self, id: TransactionId) {
+        if let Some(transaction) = self.servers.remove(&id) {
+            self.server_keys.remove(&transaction.key);
+            if let Some(merge) = transaction.merge {
+                self.merges.remove(&merge);
+            }
+        }
+    }
+}
+
+/// The ACK for a failure (§17.1.1.3): the INVITE's topmost Via and routes, the response's To.
+fn failure_ack(invite: &Request, response: &Response) -> Request {
+    let mut ack = Request::new(Method::Ack, invite.uri.clone());
+    if let Some(via) = invite.headers.elements("Via").next() {
+        ack.headers.push("Via", via);
+    }
+    for route in invite.headers.get_all("Route") {
+        ack.headers.push("Route", route);
+    }
+    ack.headers.push("Max-Forwards", "70");
+    for (name, source) in [("From", &invite.headers), ("To", &response.headers), ("Call-ID", &invite.headers)] {
+        ack.headers.push(name, source.get(name).unwrap_or_default());
+    }
+    let number = invite.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
+    ack.headers.push("CSeq", CSeq { number, method: Method::Ack }.to_string());
+    ack
+}
