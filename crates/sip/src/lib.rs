@@ -5,6 +5,7 @@ mod digest;
 mod endpoint;
 mod flow;
 mod framing;
+pub mod fuzz;
 mod message;
 mod session;
 mod transaction;

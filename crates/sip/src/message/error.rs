@@ -98,7 +98,7 @@ impl ParseError {
     pub fn answer(&self) -> Option<Response> {
         let broken = self.request.as_deref()?;
         let addressable = broken.headers.top_via().is_ok_and(|via| via.is_some());
-        if broken.method == Method::Ack || !addressable || broken.headers.call_id().is_none() {
+        if broken.method == Method::Ack || !addressable {
             return None;
         }
         let request = Request {

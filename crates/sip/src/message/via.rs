@@ -33,12 +33,12 @@ impl Via {
         Self { transport: transport.to_ascii_uppercase(), host, port, params }
     }
 
-    /// Reads one element. White space is allowed around every separator (§25.1 `LWS`).
+    /// Reads one element of any SIP version, so that a request of another one can be refused. White space is allowed around every separator (§25.1 `LWS`).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, rest) = text.split_once('/')?;
         let (version, rest) = rest.split_once('/')?;
-        if !scan::trim(name).eq_ignore_ascii_case("SIP") || scan::trim(version) != "2.0" {
+        if !scan::trim(name).eq_ignore_ascii_case("SIP") || !scan::is_token(scan::trim(version)) {
             return None;
         }
         let rest = scan::trim(rest);
