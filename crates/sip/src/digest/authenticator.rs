@@ -135,6 +135,7 @@ fn nonce_count(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a simulated clock starts somewhere")]
 mod tests {
     use std::time::Duration;
 

@@ -109,9 +109,10 @@ impl ParseError {
             body: Bytes::new(),
         };
         let status = self.kind.status();
-        let reason = match self.kind {
-            ParseErrorKind::Version => status.reason_phrase().to_owned(),
-            other => format!("{} ({other})", status.reason_phrase()),
+        let reason = if self.kind == ParseErrorKind::Version {
+            status.reason_phrase().to_owned()
+        } else {
+            format!("{} ({})", status.reason_phrase(), self.kind)
         };
         Some(Response::for_request(&request, status).with_reason(reason))
     }
