@@ -1,10 +1,12 @@
 //! Patchcord, the process: sockets, threads, time, SQL and HTTP around the sans-IO crates. A library so that tests can run
 //! the parts one by one; the binary in `main.rs` is thin.
 
+pub mod api;
 pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod identifier;
+pub mod init;
 pub mod resolver;
 pub mod store;

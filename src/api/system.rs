@@ -1,0 +1,71 @@
+//! Health, metrics and the head of the OpenAPI document. These need no API key: keep them off the public network.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+
+use super::ApiState;
+
+/// Whether the gateway can take calls, and what is missing when not.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Ready {
+    /// All of the below hold, and the gateway is not draining.
+    ready: bool,
+    /// The database answers.
+    database: bool,
+    /// Every listener is bound.
+    listeners: bool,
+    /// The process is about to stop.
+    draining: bool,
+}
+
+/// The document before the operations are added.
+pub(super) fn document() -> OpenApi {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("pk_<prefix>_<secret>")
+        .description(Some("An API key"))
+        .build();
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Patchcord")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some("Agents, trunks and calls of a SIP/WebRTC softphone gateway."))
+                .license(Some(
+                    LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build(),
+                ))
+                .build(),
+        )
+        .components(Some(ComponentsBuilder::new().security_scheme("api_key", SecurityScheme::Http(bearer)).build()))
+        .build()
+}
+
+/// The process runs.
+#[utoipa::path(get, path = "/livez", tag = "system", operation_id = "livez", responses((status = 204, description = "It does")))]
+pub(super) async fn livez() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// The gateway can take calls.
+#[utoipa::path(get, path = "/readyz", tag = "system", operation_id = "readyz",
+    responses((status = 200, description = "It can", body = Ready), (status = 503, description = "It cannot", body = Ready)))]
+pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
+    let gateway = api.gateway.readiness();
+    let database = api.store.ping().await.is_ok();
+    let ready = database && gateway.listening && !gateway.draining;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Ready { ready, database, listeners: gateway.listening, draining: gateway.draining })).into_response()
+}
+
+/// Metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "system", operation_id = "metrics",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(api): State<ApiState>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (api.metrics)()).into_response()
+}

@@ -1,0 +1,236 @@
+//! Makes domain types of JSON bodies: the edge where values become believed.
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::Problem;
+use super::fields::Fields;
+use crate::store::{
+    Agent, CallerId, CallerIdFormat, CodecName, Document, Extension, Gateway, GatewayTransport, Inbound, Number,
+    OnLimit, Target, TargetKind, Trunk,
+};
+
+/// Entries of a list at most: gateways, networks.
+const LIST_LIMIT: usize = 64;
+
+/// Shortest secret an administrator may choose (for migrations); generated ones are longer.
+const SECRET_MIN: usize = 12;
+
+fn length(text: &str, most: usize) -> Option<String> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control);
+    (!fits).then(|| format!("expected 1 to {most} characters on one line"))
+}
+
+fn short(text: &str) -> Option<String> {
+    length(text, 120)
+}
+
+fn email(text: &str) -> Option<String> {
+    let parts = text.split_once('@');
+    let fits = text.len() <= 254 && !text.contains(char::is_whitespace);
+    let fits = fits && parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
+    (!fits).then(|| "expected an e-mail address".into())
+}
+
+fn e164(text: &str) -> Option<String> {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    let fits =
+        (3..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    (!fits).then(|| "expected a number in E.164 form: + and 3 to 15 digits, such as +4930123456".into())
+}
+
+/// The user part of a SIP address that needs no escaping (RFC 3261 §25.1) and can be dialled or typed.
+fn user(text: &str) -> Option<String> {
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    (!fits).then(|| "expected 1 to 64 letters, digits, dots, dashes or underscores".into())
+}
+
+fn host(text: &str) -> Option<String> {
+    let fits = (1..=253).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    (!fits).then(|| "expected a host name".into())
+}
+
+fn secret(text: &str) -> Option<String> {
+    let fits = (SECRET_MIN..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    (!fits).then(|| format!("expected {SECRET_MIN} to 128 characters"))
+}
+
+fn id(text: &str) -> Option<String> {
+    let fits = text.len() <= 64 && text.contains('_') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    (!fits).then(|| "expected an id, such as ext_01k…".into())
+}
+
+/// `sip:host[:port]`, without user, parameters or `sips:`.
+fn gateway_uri(text: &str) -> Option<String> {
+    let expected = || Some("expected sip:host or sip:host:port; TLS gateways (sips:) are not supported".to_owned());
+    let Some(rest) = text.strip_prefix("sip:") else { return expected() };
+    if crate::store::numeric(rest).is_some() {
+        return None;
+    }
+    let (name, port) = rest.rsplit_once(':').unwrap_or((rest, "5060"));
+    let port_fits = port.parse::<u16>().is_ok_and(|port| port > 0);
+    if port_fits && host(name).is_none() { None } else { expected() }
+}
+
+fn codecs(fields: &mut Fields, words: &str, allowed: &[CodecName], default: &[CodecName]) -> Document<Vec<CodecName>> {
+    let read = fields.list("codecs", allowed.len(), |fields, place, value| {
+        let known = serde_json::from_value(value).ok().filter(|codec| allowed.contains(codec));
+        if known.is_none() {
+            fields.refuse(place, format!("expected one of {words}"));
+        }
+        known
+    });
+    if read.as_ref().is_some_and(Vec::is_empty) {
+        fields.refuse("codecs", "expected at least one codec");
+    }
+    let mut codecs = read.unwrap_or_else(|| default.to_vec());
+    let mut seen = Vec::new();
+    codecs.retain(|codec| {
+        !seen.contains(codec) && {
+            seen.push(*codec);
+            true
+        }
+    });
+    Document(codecs)
+}
+
+fn networks(fields: &mut Fields, name: &str) -> Vec<IpNet> {
+    let read = fields.list(name, LIST_LIMIT, |fields, place, value| {
+        let text = value.as_str().unwrap_or_default();
+        let network = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).ok();
+        if network.is_none() {
+            fields.refuse(place, "expected a network or address, such as 203.0.113.0/24");
+        }
+        // Everything would be believed: a trunk is recognised by where it calls from.
+        let everything = network.is_some_and(|network| network.prefix_len() == 0);
+        if everything {
+            fields.refuse(place, "expected a network smaller than the whole Internet");
+        }
+        network
+    });
+    read.unwrap_or_default()
+}
+
+pub(super) fn agent(body: Value) -> Result<Agent, Problem> {
+    let mut fields = Fields::of(body);
+    let agent = Agent {
+        external_id: fields.text("external_id", short),
+        display_name: fields.required_text("display_name", short),
+        email: fields.text("email", email),
+        enabled: fields.boolean("enabled", true),
+        caller_id_number: fields.text("caller_id_number", e164),
+        max_concurrent_calls: fields.integer("max_concurrent_calls", 0..=1000, 0),
+        metadata: match fields.take("metadata") {
+            None => Document::default(),
+            Some(Value::Object(map)) => Document(map),
+            Some(_) => {
+                fields.refuse("metadata", "expected an object");
+                Document::default()
+            }
+        },
+    };
+    fields.finish(agent)
+}
+
+pub(super) fn extension(body: Value) -> Result<Extension, Problem> {
+    let mut fields = Fields::of(body);
+    let all = [CodecName::Opus, CodecName::Pcmu, CodecName::Pcma];
+    let extension = Extension {
+        number: fields.required_text("number", user),
+        agent_id: fields.text("agent_id", id),
+        ring_timeout_s: fields.integer("ring_timeout_s", 1..=600, 30),
+        max_contacts: fields.integer("max_contacts", 1..=20, 5),
+        on_limit: fields.choice("on_limit", "replace_oldest, reject", OnLimit::ReplaceOldest),
+        codecs: codecs(&mut fields, "opus, pcmu, pcma", &all, &all),
+    };
+    fields.finish(extension)
+}
+
+/// What a credential is made of.
+pub(super) struct CredentialDraft {
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) tag: Option<String>,
+}
+
+pub(super) fn credential(body: Value) -> Result<CredentialDraft, Problem> {
+    let mut fields = Fields::of(body);
+    let draft = CredentialDraft {
+        username: fields.text("username", user),
+        password: fields.text("password", secret),
+        tag: fields.text("tag", short),
+    };
+    fields.finish(draft)
+}
+
+/// The new secret of a credential, when the administrator chose one.
+pub(super) fn rotation(body: Value) -> Result<Option<String>, Problem> {
+    let mut fields = Fields::of(body);
+    let password = fields.text("password", secret);
+    fields.finish(password)
+}
+
+pub(super) fn trunk(body: Value) -> Result<Trunk, Problem> {
+    let mut fields = Fields::of(body);
+    let g711 = [CodecName::Pcmu, CodecName::Pcma];
+    let trunk = Trunk {
+        name: fields.required_text("name", user),
+        enabled: fields.boolean("enabled", true),
+        gateways: Document(fields.objects("gateways", LIST_LIMIT, gateway)),
+        inbound: Document(fields.object("inbound", |inbound| Inbound { cidrs: networks(inbound, "cidrs") })),
+        media_cidrs: Document(networks(&mut fields, "media_cidrs")),
+        codecs: codecs(&mut fields, "pcmu, pcma", &g711, &g711),
+        caller_id: Document(fields.object("caller_id", caller_id)),
+        max_channels: fields.integer("max_channels", 0..=100_000, 0),
+    };
+    fields.finish(trunk)
+}
+
+fn gateway(fields: &mut Fields) -> Gateway {
+    let small = |number: i64| u16::try_from(number).unwrap_or_default();
+    Gateway {
+        uri: fields.required_text("uri", gateway_uri),
+        transport: fields.choice("transport", "udp, tcp", GatewayTransport::Udp),
+        priority: small(fields.integer("priority", 0..=65_535, 10)),
+        weight: small(fields.integer("weight", 0..=65_535, 100)),
+    }
+}
+
+fn caller_id(fields: &mut Fields) -> CallerId {
+    CallerId {
+        fallback: fields.text("fallback", e164),
+        domain: fields.text("domain", host),
+        format: fields.choice("format", "e164, e164_without_plus", CallerIdFormat::E164),
+    }
+}
+
+pub(super) fn number(body: Value) -> Result<Number, Problem> {
+    let mut fields = Fields::of(body);
+    let number = Number {
+        e164: fields.required_text("e164", e164),
+        trunk_id: fields.required_text("trunk_id", id),
+        target: fields.optional_object("target", |target| {
+            let _extension: TargetKind = target.required_choice("type", "extension", TargetKind::Extension);
+            Target(target.required_text("id", id))
+        }),
+        label: fields.text("label", short),
+    };
+    fields.finish(number)
+}
+
+/// Name and scopes of an API key.
+pub(super) fn api_key(body: Value) -> Result<(String, Vec<String>), Problem> {
+    let mut fields = Fields::of(body);
+    let name = fields.required_text("name", short);
+    let scopes = fields.list("scopes", super::SCOPES.len(), |fields, place, value| {
+        let scope = value.as_str().filter(|scope| super::SCOPES.contains(scope)).map(str::to_owned);
+        if scope.is_none() {
+            fields.refuse(place, format!("expected one of {}", super::SCOPES.join(", ")));
+        }
+        scope
+    });
+    if scopes.as_ref().is_none_or(Vec::is_empty) {
+        fields.refuse("scopes", "expected at least one scope");
+    }
+    fields.finish((name, scopes.unwrap_or_default()))
+}
