@@ -1,7 +1,10 @@
 //! SIP messages (RFC 3261 §7): requests, responses, their parts, parsing and writing. Knows no transaction and no flow.
 
+mod equivalence;
 mod error;
+mod escape;
 mod fields;
+mod getters;
 mod headers;
 mod method;
 mod name_addr;

@@ -71,7 +71,7 @@ pub(super) fn message(bytes: &Bytes) -> Result<Message, ParseError> {
 
 /// Walks over lines. A line ends with LF; CR before it belongs to the ending.
 struct Lines<'a> {
-    bytes: &'a [u8],
+    bytes: &'a Bytes,
     at: usize,
     number: usize,
 }
@@ -132,7 +132,7 @@ fn header_section(lines: &mut Lines<'_>, fault: &mut Option<(ParseErrorKind, usi
 }
 
 /// Reads one unfolded or folded header line.
-fn header_line(bytes: &[u8], line: Range<usize>, folded: bool, headers: &mut Headers) -> Option<()> {
+fn header_line(bytes: &Bytes, line: Range<usize>, folded: bool, headers: &mut Headers) -> Option<()> {
     let text = bytes.get(line)?;
     let colon = memchr::memchr(b':', text)?;
     let (name, value) = (text.get(..colon)?, text.get(colon + 1..)?);
@@ -145,7 +145,7 @@ fn header_line(bytes: &[u8], line: Range<usize>, folded: bool, headers: &mut Hea
     if folded || value.contains(&b'\r') {
         headers.push_raw(name, Bytes::from(unfold(value)));
     } else {
-        headers.push_raw(name, Bytes::copy_from_slice(value));
+        headers.push_raw(name, bytes.slice_ref(value));
     }
     Some(())
 }

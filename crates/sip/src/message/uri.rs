@@ -1,10 +1,11 @@
-//! URIs: sip, sips (RFC 3261 §19.1), tel (RFC 3966) and any other scheme as opaque text. Parses, writes, compares.
+//! URIs: sip, sips (RFC 3261 §19.1), tel (RFC 3966) and any other scheme as opaque text. Parses and writes.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use super::escape::{escape_user, escapes_are_whole, unescape};
 use super::params::Params;
 use super::scan;
 
@@ -193,19 +194,6 @@ impl Uri {
         let user = unescape(sip.raw_user.as_deref()?).into_owned();
         Some(AddressOfRecord { user, host: sip.host.to_string().to_ascii_lowercase() })
     }
-
-    /// Whether both name the same resource by RFC 3261 §19.1.4 (and RFC 3966 §4 for tel). Not transitive, hence not `==`.
-    #[must_use]
-    pub fn is_equivalent(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Sip(a), Self::Sip(b)) => a.is_equivalent(b),
-            (Self::Tel(a), Self::Tel(b)) => {
-                a.digits().eq_ignore_ascii_case(&b.digits()) && same_params_all(&a.params, &b.params)
-            }
-            (Self::Other { .. }, Self::Other { .. }) => self == other,
-            (Self::Sip(_) | Self::Tel(_) | Self::Other { .. }, _) => false,
-        }
-    }
 }
 
 impl SipUri {
@@ -238,47 +226,6 @@ impl SipUri {
         let (host, port) = Host::parse_with_port(hostport).ok_or(UriError("bad host or port"))?;
         let params = Params::parse(params).ok_or(UriError("bad parameters"))?;
         Ok(Self { secure, raw_user, raw_password, host, port, params, headers })
-    }
-
-    fn is_equivalent(&self, other: &Self) -> bool {
-        let same_text = |a: &Option<String>, b: &Option<String>| match (a, b) {
-            (Some(a), Some(b)) => unescape(a) == unescape(b),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        let same_headers = self.headers.len() == other.headers.len()
-            && self.headers.iter().all(|(name, value)| {
-                other.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && unescape(v) == unescape(value))
-            });
-        self.secure == other.secure
-            && same_text(&self.raw_user, &other.raw_user)
-            && same_text(&self.raw_password, &other.raw_password)
-            && self.host.is_same(&other.host)
-            && self.port == other.port
-            && same_params(&self.params, &other.params)
-            && same_headers
-    }
-}
-
-/// Parameters present in both must match; these four must be in both or in neither (RFC 3261 §19.1.4).
-fn same_params(a: &Params, b: &Params) -> bool {
-    ["user", "ttl", "method", "maddr", "transport"].iter().all(|name| a.contains(name) == b.contains(name))
-        && a.iter().all(|(name, value)| match b.raw(name) {
-            Some(other) => same_value(value, other),
-            None => true,
-        })
-}
-
-fn same_params_all(a: &Params, b: &Params) -> bool {
-    let covers = |a: &Params, b: &Params| a.iter().all(|(n, v)| b.raw(n).is_some_and(|other| same_value(v, other)));
-    covers(a, b) && covers(b, a)
-}
-
-fn same_value(a: Option<&str>, b: Option<&str>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
-        (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 
@@ -368,71 +315,6 @@ fn parse_headers(text: &str) -> Result<Vec<(String, String)>, UriError> {
             Ok((name.to_owned(), value.to_owned()))
         })
         .collect()
-}
-
-fn escapes_are_whole(text: &str) -> bool {
-    text.split('%').skip(1).all(|after| {
-        let mut bytes = after.bytes();
-        matches!((bytes.next(), bytes.next()), (Some(a), Some(b)) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
-    })
-}
-
-/// Decodes `%HH`. Bytes that are no UTF-8 become U+FFFD.
-fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        if let ([a, b, after @ ..], b'%') = (rest, first)
-            && let (Some(high), Some(low)) = (hex_digit(*a), hex_digit(*b))
-        {
-            out.push(high << 4 | low);
-            bytes = after;
-        } else {
-            out.push(*first);
-            bytes = rest;
-        }
-    }
-    Cow::Owned(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok())
-}
-
-fn escape_user(user: &str) -> String {
-    use fmt::Write as _;
-    let mut out = String::with_capacity(user.len());
-    for byte in user.bytes() {
-        let plain = byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'_'
-                    | b'.'
-                    | b'!'
-                    | b'~'
-                    | b'*'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'&'
-                    | b'='
-                    | b'+'
-                    | b'$'
-                    | b','
-                    | b';'
-                    | b'?'
-                    | b'/'
-            );
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 impl FromStr for Uri {
@@ -532,23 +414,6 @@ mod tests {
         ] {
             assert!(Uri::parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn equivalence_follows_rfc_3261_19_1_4() {
-        let same = |a: &str, b: &str| uri(a).is_equivalent(&uri(b));
-        assert!(same("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"));
-        assert!(same("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"));
-        assert!(same("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"));
-        assert!(same(
-            "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
-            "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com"
-        ));
-        assert!(!same("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"));
-        assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"));
-        assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"));
-        assert!(!same("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"));
-        assert!(!same("sip:carol@chicago.com;security=off", "sip:carol@chicago.com;security=on"));
     }
 
     #[test]
