@@ -3,10 +3,14 @@
 mod codec;
 mod command;
 mod dtmf;
+mod keying;
 mod rtp;
 mod tone;
 mod transcoder;
 
 pub use command::{
     Bandwidth, Codec, Command, Event, Keying, LocalPort, MediaSessionId, PortRequest, SocketId, Statistics,
+};
+pub use keying::{
+    Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };

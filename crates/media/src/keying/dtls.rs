@@ -1,0 +1,127 @@
+//! DTLS 1.2 of one leg (RFC 6347, RFC 5763). Passive unless the peer insists on being passive itself; the peer's certificate must have
+//! the fingerprint its SDP named, or no media is believed.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_shared::TransportProtocol;
+use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
+use rtc_srtp::protection_profile::ProtectionProfile;
+
+use super::certificate::Certificate;
+use super::srtp::Srtp;
+use super::transport::Fingerprint;
+
+/// The library keys its associations by address; a leg has one, wherever its peer moves.
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
+/// What a record led to.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// Nothing to tell.
+    Nothing,
+    /// The handshake finished and the peer is who its SDP said.
+    Keyed(Box<Srtp>),
+    /// The peer is not who its SDP said, or agreed on nothing usable.
+    Failed(String),
+    /// The record was no use; the association goes on.
+    Ignored,
+    /// The peer closed its side.
+    Closed,
+}
+
+/// One association.
+pub(super) struct Dtls {
+    endpoint: Endpoint,
+    certificate: Arc<Certificate>,
+    is_client: bool,
+    keyed: bool,
+}
+
+impl std::fmt::Debug for Dtls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dtls").field("is_client", &self.is_client).field("keyed", &self.keyed).finish_non_exhaustive()
+    }
+}
+
+impl Dtls {
+    /// The side that waits for the peer's ClientHello.
+    pub(super) fn passive(certificate: Arc<Certificate>) -> Self {
+        let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(certificate.server.clone()));
+        Self { endpoint, certificate, is_client: false, keyed: false }
+    }
+
+    /// The side that speaks first.
+    pub(super) fn active(certificate: Arc<Certificate>, now: Instant) -> Result<Self, String> {
+        let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
+        endpoint.connect(now, PEER, certificate.client.clone(), None).map_err(|error| error.to_string())?;
+        Ok(Self { endpoint, certificate, is_client: true, keyed: false })
+    }
+
+    pub(super) fn handle(&mut self, now: Instant, record: &[u8], fingerprint: &Fingerprint) -> Progress {
+        let Ok(events) = self.endpoint.read(now, PEER, None, BytesMut::from(record)) else { return Progress::Ignored };
+        let mut progress = Progress::Nothing;
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete if !self.keyed => progress = self.finish(fingerprint),
+                EndpointEvent::PeerClosed => progress = Progress::Closed,
+                // Application data has no use here.
+                _ => {}
+            }
+        }
+        progress
+    }
+
+    fn finish(&mut self, fingerprint: &Fingerprint) -> Progress {
+        let Some(state) = self.endpoint.get_connection_state(PEER) else { return Progress::Nothing };
+        if !state.peer_certificates.first().is_some_and(|certificate| fingerprint.matches(certificate)) {
+            return Progress::Failed("the DTLS certificate is not the one the SDP named".to_owned());
+        }
+        let profile = match state.srtp_protection_profile() {
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => ProtectionProfile::AeadAes128Gcm,
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+            // Only those two are offered.
+            _ => {
+                return Progress::Failed("no SRTP profile in common".to_owned());
+            }
+        };
+        let length = Config { profile, ..Config::default() }.keying_material_len();
+        let material = match state.export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], length) {
+            Ok(material) => material,
+            Err(error) => return Progress::Failed(format!("DTLS key export: {error}")),
+        };
+        match Srtp::new(profile, material.as_ref(), self.is_client, self.certificate.crypto.crypto()) {
+            Ok(srtp) => {
+                self.keyed = true;
+                Progress::Keyed(Box::new(srtp))
+            }
+            Err(error) => Progress::Failed(format!("SRTP: {error}")),
+        }
+    }
+
+    /// The next record to send.
+    pub(super) fn poll_transmit(&mut self) -> Option<BytesMut> {
+        self.endpoint.poll_transmit().map(|transmit| transmit.message)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.endpoint.poll_timeout(&PEER).filter(|_| !self.keyed)
+    }
+
+    /// Retransmits a flight. The error is in words: the handshake has been tried often enough.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), String> {
+        if self.poll_timeout().is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        self.endpoint.handle_timeout(PEER, now).map_err(|error| format!("DTLS handshake: {error}"))
+    }
+
+    /// Says good-bye.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.endpoint.stop(now, PEER);
+    }
+}

@@ -1,0 +1,12 @@
+//! Keying of browser legs: ICE-lite finds the peer, DTLS agrees on keys with it, SRTP uses them (RFC 8445, 5764, 3711). Demultiplexes
+//! the three by first byte (RFC 7983). Sends nothing itself and knows nothing of SDP.
+
+mod certificate;
+mod dtls;
+mod ice;
+mod srtp;
+mod transport;
+
+pub use certificate::{Certificate, CertificateError};
+pub use ice::stun_username;
+pub use transport::{Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup};

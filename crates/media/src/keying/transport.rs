@@ -1,0 +1,543 @@
+//! The secure transport of one browser leg: STUN, DTLS and SRTP behind one `handle_packet`.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
+
+use super::certificate::Certificate;
+use super::dtls::{Dtls, Progress};
+use super::ice::{Check, IceControlling, IceLite};
+use super::srtp::Srtp;
+
+/// A hash that may name a certificate (RFC 8122 §5); weaker ones are not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FingerprintHash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// The fingerprint an SDP named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// By which hash.
+    pub hash: FingerprintHash,
+    /// Its bytes.
+    pub value: Vec<u8>,
+}
+
+impl Fingerprint {
+    pub(super) fn matches(&self, certificate: &[u8]) -> bool {
+        let digest = match self.hash {
+            FingerprintHash::Sha256 => Sha256::digest(certificate).to_vec(),
+            FingerprintHash::Sha384 => Sha384::digest(certificate).to_vec(),
+            FingerprintHash::Sha512 => Sha512::digest(certificate).to_vec(),
+        };
+        bool::from(digest.ct_eq(&self.value))
+    }
+}
+
+/// The peer's DTLS role (RFC 4145, RFC 5763 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setup {
+    /// It sends the ClientHello.
+    Active,
+    /// It waits for ours.
+    Passive,
+    /// It takes whatever we answer (offers only); we answer passive.
+    ActPass,
+}
+
+/// What the peer's SDP says about keying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// `a=ice-ufrag`.
+    pub ufrag: String,
+    /// `a=ice-pwd`; a lite agent sends no checks and so has no use for it.
+    pub pwd: String,
+    /// `a=fingerprint`.
+    pub fingerprint: Fingerprint,
+    /// `a=setup`.
+    pub setup: Setup,
+}
+
+/// What a packet was.
+#[derive(Debug)]
+pub enum Received {
+    /// An RTP packet, authenticated and in the clear.
+    Rtp(BytesMut),
+    /// An RTCP packet, authenticated and in the clear.
+    Rtcp(BytesMut),
+    /// STUN or DTLS, dealt with.
+    Consumed,
+    /// Nothing to be believed; why, for the counters.
+    Discarded(&'static str),
+}
+
+/// Which side of ICE this is.
+#[derive(Debug)]
+enum Ice {
+    Lite(IceLite),
+    Controlling(IceControlling),
+}
+
+impl Ice {
+    fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Lite(ice) => ice.peer(),
+            Self::Controlling(ice) => ice.peer(),
+        }
+    }
+
+    fn has_validated(&self, address: SocketAddr) -> bool {
+        match self {
+            Self::Lite(ice) => ice.has_validated(address),
+            Self::Controlling(ice) => ice.peer() == Some(address),
+        }
+    }
+
+    fn last_consent(&self) -> Option<Instant> {
+        match self {
+            Self::Lite(ice) => ice.last_consent(),
+            Self::Controlling(ice) => ice.last_consent(),
+        }
+    }
+}
+
+/// ICE-lite, DTLS and SRTP of one leg.
+#[derive(Debug)]
+pub struct SecureTransport {
+    certificate: Arc<Certificate>,
+    ice: Ice,
+    peer: Option<Peer>,
+    dtls: Option<Dtls>,
+    srtp: Option<Box<Srtp>>,
+    outgoing: VecDeque<(SocketAddr, Bytes)>,
+    failure: Option<String>,
+}
+
+impl SecureTransport {
+    /// Makes the gateway's side: it answers checks for `ufrag` with `pwd` at once.
+    #[must_use]
+    pub fn new(certificate: Arc<Certificate>, ufrag: String, pwd: String) -> Self {
+        Self::with_ice(certificate, Ice::Lite(IceLite::new(ufrag, pwd)))
+    }
+
+    /// Makes a browser's side, for tests and load: it checks the one candidate given with [`Self::set_candidate`].
+    #[must_use]
+    pub fn controlling(certificate: Arc<Certificate>, ufrag: String) -> Self {
+        Self::with_ice(certificate, Ice::Controlling(IceControlling::new(ufrag)))
+    }
+
+    fn with_ice(certificate: Arc<Certificate>, ice: Ice) -> Self {
+        Self { certificate, ice, peer: None, dtls: None, srtp: None, outgoing: VecDeque::new(), failure: None }
+    }
+
+    /// Takes what the peer's SDP says. The DTLS association lives on unless the fingerprint changes (RFC 8842 §4).
+    pub fn set_peer(&mut self, peer: Peer) {
+        if let Ice::Lite(ice) = &mut self.ice {
+            ice.set_remote_ufrag(&peer.ufrag);
+        }
+        if self.peer.as_ref().is_some_and(|known| known.fingerprint != peer.fingerprint) {
+            self.dtls = None;
+            self.srtp = None;
+        }
+        self.peer = Some(peer);
+    }
+
+    /// The candidate a controlling side checks; its peer must be set before.
+    pub fn set_candidate(&mut self, candidate: SocketAddr) {
+        if let (Ice::Controlling(ice), Some(peer)) = (&mut self.ice, &self.peer) {
+            ice.set_remote(&peer.ufrag, &peer.pwd, candidate);
+        }
+    }
+
+    /// Sends a check from a controlling side; to be called every few seconds, and faster until connected.
+    pub fn check(&mut self) {
+        if let Ice::Controlling(ice) = &mut self.ice {
+            self.outgoing.extend(ice.check(self.certificate.crypto.crypto()));
+        }
+    }
+
+    /// Takes a packet that came to this leg.
+    pub fn handle_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Received {
+        match packet.first() {
+            Some(0..=3) => self.handle_stun(now, from, packet),
+            Some(20..=63) => self.handle_dtls(now, from, packet),
+            Some(128..=191) => self.handle_srtp(from, packet),
+            Some(_) | None => Received::Discarded("neither STUN, DTLS nor RTP"),
+        }
+    }
+
+    fn handle_stun(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Received {
+        let crypto = self.certificate.crypto.crypto();
+        let ice = match &mut self.ice {
+            Ice::Lite(ice) => ice,
+            Ice::Controlling(ice) => {
+                if !ice.handle(now, from, packet, crypto) {
+                    return Received::Discarded("not the answer to a check");
+                }
+                self.start_if_active(now);
+                return Received::Consumed;
+            }
+        };
+        match ice.handle(now, from, packet, crypto) {
+            Check::Answer(answer) => {
+                self.outgoing.push_back((from, answer));
+                self.start_if_active(now);
+                Received::Consumed
+            }
+            Check::Discarded(reason) => Received::Discarded(reason),
+        }
+    }
+
+    /// The peer waits for our ClientHello: it goes out once we know where to.
+    fn start_if_active(&mut self, now: Instant) {
+        let waits = self.peer.as_ref().is_some_and(|peer| peer.setup == Setup::Passive);
+        if waits && self.dtls.is_none() {
+            match Dtls::active(self.certificate.clone(), now) {
+                Ok(dtls) => self.dtls = Some(dtls),
+                Err(error) => self.failure = Some(error),
+            }
+            self.flush();
+        }
+    }
+
+    fn handle_dtls(&mut self, now: Instant, from: SocketAddr, record: &[u8]) -> Received {
+        // A ClientHello from an address that has not proven to know our password would let anyone end a call.
+        if !self.ice.has_validated(from) {
+            return Received::Discarded("DTLS from an address ICE has not validated");
+        }
+        let Some(peer) = &self.peer else { return Received::Discarded("DTLS before the peer's SDP") };
+        if self.failure.is_some() {
+            return Received::Discarded("DTLS after its failure");
+        }
+        let certificate = &self.certificate;
+        let dtls = self.dtls.get_or_insert_with(|| Dtls::passive(certificate.clone()));
+        let progress = dtls.handle(now, record, &peer.fingerprint);
+        self.flush();
+        match progress {
+            Progress::Nothing | Progress::Closed => Received::Consumed,
+            Progress::Keyed(srtp) => {
+                self.srtp = Some(srtp);
+                Received::Consumed
+            }
+            Progress::Failed(reason) => {
+                self.failure = Some(reason);
+                Received::Consumed
+            }
+            Progress::Ignored => Received::Discarded("DTLS record of no use"),
+        }
+    }
+
+    fn handle_srtp(&mut self, from: SocketAddr, packet: &[u8]) -> Received {
+        if !self.ice.has_validated(from) {
+            return Received::Discarded("SRTP from an address ICE has not validated");
+        }
+        let Some(srtp) = &mut self.srtp else { return Received::Discarded("SRTP before its keys") };
+        // RFC 5761 §4: 192-223 in the second byte is RTCP.
+        let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
+        let opened = if is_rtcp { srtp.open_rtcp(packet) } else { srtp.open_rtp(packet) };
+        match opened {
+            Some(clear) if is_rtcp => Received::Rtcp(clear),
+            Some(clear) => Received::Rtp(clear),
+            None => Received::Discarded("SRTP not authentic, or a replay"),
+        }
+    }
+
+    /// Protects an RTP packet; `None` before the keys are there.
+    pub fn protect_rtp(&mut self, packet: &[u8]) -> Option<(SocketAddr, BytesMut)> {
+        let peer = self.ice.peer()?;
+        Some((peer, self.srtp.as_mut()?.seal_rtp(packet)?))
+    }
+
+    /// Protects an RTCP packet; `None` before the keys are there.
+    pub fn protect_rtcp(&mut self, packet: &[u8]) -> Option<(SocketAddr, BytesMut)> {
+        let peer = self.ice.peer()?;
+        Some((peer, self.srtp.as_mut()?.seal_rtcp(packet)?))
+    }
+
+    /// The next STUN or DTLS packet to send.
+    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
+        self.outgoing.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.dtls.as_ref().filter(|_| self.failure.is_none()).and_then(Dtls::poll_timeout)
+    }
+
+    /// Retransmits what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(dtls) = &mut self.dtls
+            && let Err(reason) = dtls.handle_timeout(now)
+        {
+            self.failure = Some(reason);
+        }
+        self.flush();
+    }
+
+    /// Says good-bye to the peer; the farewell is in [`Self::poll_transmit`].
+    pub fn close(&mut self, now: Instant) {
+        if let Some(dtls) = &mut self.dtls {
+            dtls.close(now);
+        }
+        self.flush();
+    }
+
+    /// Whether media can flow.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.srtp.is_some()
+    }
+
+    /// Where the peer is, once a check was valid.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.ice.peer()
+    }
+
+    /// When the peer last proved that it still wants media (RFC 7675).
+    #[must_use]
+    pub fn last_consent(&self) -> Option<Instant> {
+        self.ice.last_consent()
+    }
+
+    /// Whether an address has passed a check.
+    #[must_use]
+    pub fn has_validated(&self, address: SocketAddr) -> bool {
+        self.ice.has_validated(address)
+    }
+
+    /// Why no media will ever flow.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    fn flush(&mut self) {
+        if let (Some(dtls), Some(peer)) = (&mut self.dtls, self.ice.peer()) {
+            while let Some(record) = dtls.poll_transmit() {
+                self.outgoing.push_back((peer, record.freeze()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::keying::stun_username;
+
+    const GATEWAY: &str = "192.0.2.1:3478";
+    const BROWSER: &str = "198.51.100.7:50000";
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("address")
+    }
+
+    fn fingerprint(certificate: &Certificate) -> Fingerprint {
+        Fingerprint { hash: FingerprintHash::Sha256, value: certificate.fingerprint_sha256().to_vec() }
+    }
+
+    struct Pair {
+        now: Instant,
+        gateway: SecureTransport,
+        browser: SecureTransport,
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let (ours, theirs) =
+                (Arc::new(Certificate::generate().expect("key")), Arc::new(Certificate::generate().expect("key")));
+            let (our_print, their_print) = (fingerprint(&ours), fingerprint(&theirs));
+            let mut gateway = SecureTransport::new(ours, "gwufrag".into(), "gateway-password-of-24-ch".into());
+            let mut browser = SecureTransport::controlling(theirs, "brufrag".into());
+            gateway.set_peer(Peer {
+                ufrag: "brufrag".into(),
+                pwd: "unused-by-a-lite-agent-00".into(),
+                fingerprint: their_print,
+                setup: Setup::Active,
+            });
+            browser.set_peer(Peer {
+                ufrag: "gwufrag".into(),
+                pwd: "gateway-password-of-24-ch".into(),
+                fingerprint: our_print,
+                setup: Setup::Passive,
+            });
+            browser.set_candidate(address(GATEWAY));
+            Self { now: Instant::now(), gateway, browser }
+        }
+
+        fn exchange(&mut self) {
+            self.browser.check();
+            for _ in 0..50 {
+                let mut quiet = true;
+                while let Some((to, packet)) = self.browser.poll_transmit() {
+                    assert_eq!(to, address(GATEWAY));
+                    self.gateway.handle_packet(self.now, address(BROWSER), &packet);
+                    quiet = false;
+                }
+                while let Some((to, packet)) = self.gateway.poll_transmit() {
+                    assert_eq!(to, address(BROWSER));
+                    self.browser.handle_packet(self.now, address(GATEWAY), &packet);
+                    quiet = false;
+                }
+                if quiet {
+                    return;
+                }
+                self.now += Duration::from_millis(5);
+            }
+        }
+    }
+
+    fn rtp(sequence: u16) -> Vec<u8> {
+        let [high, low] = sequence.to_be_bytes();
+        let mut packet = vec![0x80, 111, high, low, 0, 0, 0, 1, 0, 0, 0, 42];
+        packet.extend_from_slice(b"payload");
+        packet
+    }
+
+    fn to_gateway(pair: &mut Pair, sequence: u16) -> BytesMut {
+        pair.browser.protect_rtp(&rtp(sequence)).expect("keyed").1
+    }
+
+    #[test]
+    fn media_flows_both_ways_once_ice_and_dtls_are_done() {
+        let mut pair = Pair::new();
+        assert!(pair.browser.protect_rtp(&rtp(1)).is_none());
+        pair.exchange();
+        assert!(pair.gateway.is_connected() && pair.browser.is_connected());
+        assert_eq!(pair.gateway.peer(), Some(address(BROWSER)));
+        let packet = to_gateway(&mut pair, 1);
+        assert!(!packet.windows(7).any(|window| window == b"payload"));
+        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &packet);
+        assert!(matches!(received, Received::Rtp(clear) if clear == rtp(1)));
+        let (to, packet) = pair.gateway.protect_rtp(&rtp(9)).expect("keyed");
+        assert_eq!(to, address(BROWSER));
+        let received = pair.browser.handle_packet(pair.now, address(GATEWAY), &packet);
+        assert!(matches!(received, Received::Rtp(clear) if clear == rtp(9)));
+    }
+
+    #[test]
+    fn rtcp_is_told_from_rtp_on_the_shared_port() {
+        let mut pair = Pair::new();
+        pair.exchange();
+        let report = [0x80, 201, 0, 1, 0, 0, 0, 42];
+        let (_, packet) = pair.browser.protect_rtcp(&report).expect("keyed");
+        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &packet);
+        assert!(matches!(received, Received::Rtcp(clear) if clear[..] == report));
+    }
+
+    #[test]
+    fn a_certificate_the_sdp_did_not_name_gets_no_media() {
+        let mut pair = Pair::new();
+        let stranger = Certificate::generate().expect("key");
+        let mut peer = pair.gateway.peer.clone().expect("set");
+        peer.fingerprint = fingerprint(&stranger);
+        pair.gateway.set_peer(peer);
+        pair.exchange();
+        assert!(!pair.gateway.is_connected());
+        assert!(pair.gateway.failure().is_some_and(|reason| reason.contains("certificate")));
+    }
+
+    #[test]
+    fn a_replayed_or_forged_packet_is_discarded_and_the_next_one_heard() {
+        let mut pair = Pair::new();
+        pair.exchange();
+        let packet = to_gateway(&mut pair, 5);
+        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Rtp(_)));
+        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Discarded(_)));
+        for n in 0..100_u8 {
+            let mut forged = rtp(u16::from(n) + 100);
+            forged.extend_from_slice(&[n; 16]);
+            let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &forged);
+            assert!(matches!(received, Received::Discarded(_)));
+        }
+        let next = to_gateway(&mut pair, 6);
+        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &next), Received::Rtp(_)));
+    }
+
+    #[test]
+    fn the_rollover_counter_survives_the_wrap_of_the_sequence_number() {
+        let mut pair = Pair::new();
+        pair.exchange();
+        for sequence in [65_533, 65_534, 65_535, 0, 1, 2] {
+            let packet = to_gateway(&mut pair, sequence);
+            let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &packet);
+            assert!(matches!(received, Received::Rtp(_)), "{sequence}");
+        }
+    }
+
+    #[test]
+    fn a_client_hello_from_elsewhere_changes_nothing() {
+        let mut pair = Pair::new();
+        pair.exchange();
+        let mut intruder = Dtls::active(pair.browser.certificate.clone(), pair.now).expect("client");
+        let hello = intruder.poll_transmit().expect("ClientHello");
+        let received = pair.gateway.handle_packet(pair.now, address("203.0.113.66:4000"), &hello);
+        assert!(matches!(received, Received::Discarded(_)));
+        let packet = to_gateway(&mut pair, 1);
+        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Rtp(_)));
+    }
+
+    #[test]
+    fn a_check_with_wrong_integrity_is_not_answered() {
+        let mut pair = Pair::new();
+        let mut peer = pair.browser.peer.clone().expect("set");
+        peer.pwd = "wrong".into();
+        pair.browser.set_peer(peer);
+        pair.browser.set_candidate(address(GATEWAY));
+        pair.browser.check();
+        let (_, check) = pair.browser.poll_transmit().expect("check");
+        assert_eq!(stun_username(&check).as_deref(), Some("gwufrag"));
+        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &check);
+        assert!(matches!(received, Received::Discarded(reason) if reason.contains("integrity")));
+        assert!(pair.gateway.poll_transmit().is_none());
+        assert_eq!(pair.gateway.peer(), None);
+    }
+
+    #[test]
+    fn a_lost_flight_is_sent_again() {
+        let mut pair = Pair::new();
+        pair.browser.check();
+        let (_, check) = pair.browser.poll_transmit().expect("check");
+        pair.gateway.handle_packet(pair.now, address(BROWSER), &check);
+        let (_, answer) = pair.gateway.poll_transmit().expect("answer");
+        pair.browser.handle_packet(pair.now, address(GATEWAY), &answer);
+        assert!(pair.browser.poll_transmit().is_some(), "the ClientHello, which is lost");
+        let deadline = pair.browser.poll_timeout().expect("retransmission");
+        pair.now = deadline;
+        pair.browser.handle_timeout(deadline);
+        pair.exchange();
+        assert!(pair.gateway.is_connected() && pair.browser.is_connected());
+    }
+
+    #[test]
+    fn stun_with_a_short_integrity_attribute_does_not_panic() {
+        let mut pair = Pair::new();
+        pair.browser.check();
+        let (_, check) = pair.browser.poll_transmit().expect("check");
+        for cut in 0..check.len() {
+            pair.gateway.handle_packet(pair.now, address(BROWSER), &check[..cut]);
+        }
+        let mut short = vec![0, 1, 0, 4 + 20, 0x21, 0x12, 0xa4, 0x42];
+        short.extend_from_slice(&[0; 12]);
+        short.extend_from_slice(&[0, 6, 0, 15]);
+        short.extend_from_slice(b"gwufrag:brufrag\0");
+        short.extend_from_slice(&[0, 8, 0, 0]);
+        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &short);
+        assert!(matches!(received, Received::Discarded(_)));
+    }
+}
