@@ -7,9 +7,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{Info, License, OpenApi};
 
-use super::ApiState;
+use super::{ApiState, FieldError, Problem};
+use crate::store::{
+    Agent, ApiKey, CallerId, CallerIdFormat, CdrLeg, CodecName, Credential, Extension, Gateway, GatewayTransport,
+    Inbound, Number, TargetKind, TargetShape, Trunk,
+};
 
 /// Whether the gateway can take calls, and what is missing when not.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,6 +28,29 @@ pub(super) struct Ready {
     draining: bool,
 }
 
+/// The schemas that operations name but do not carry themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(
+    Problem,
+    FieldError,
+    Agent,
+    Extension,
+    Credential,
+    Trunk,
+    Number,
+    Gateway,
+    GatewayTransport,
+    Inbound,
+    CallerId,
+    CallerIdFormat,
+    CodecName,
+    TargetShape,
+    TargetKind,
+    ApiKey,
+    CdrLeg
+)))]
+struct Schemas;
+
 /// The document before the operations are added.
 pub(super) fn document() -> OpenApi {
     let bearer = HttpBuilder::new()
@@ -31,19 +58,15 @@ pub(super) fn document() -> OpenApi {
         .bearer_format("pk_<prefix>_<secret>")
         .description(Some("An API key"))
         .build();
-    OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("Patchcord")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some("Agents, trunks and calls of a SIP/WebRTC softphone gateway."))
-                .license(Some(
-                    LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build(),
-                ))
-                .build(),
-        )
-        .components(Some(ComponentsBuilder::new().security_scheme("api_key", SecurityScheme::Http(bearer)).build()))
-        .build()
+    let mut license = License::new("MIT OR Apache-2.0");
+    license.identifier = Some("MIT OR Apache-2.0".into());
+    let mut document = <Schemas as utoipa::OpenApi>::openapi();
+    document.info = Info::new("Patchcord", env!("CARGO_PKG_VERSION"));
+    document.info.description = Some("Agents, trunks and calls of a SIP/WebRTC softphone gateway.".into());
+    document.info.license = Some(license);
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("api_key", SecurityScheme::Http(bearer));
+    document
 }
 
 /// The process runs.

@@ -140,3 +140,6 @@ async fn connect(database: &config::Database) -> Result<Pool, StoreError> {
     let pool = PgPoolOptions::new().max_connections(database.max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
     Ok(Pool::Postgres(pool.connect_with(options).await?))
 }
+
+#[cfg(test)]
+mod tests;
