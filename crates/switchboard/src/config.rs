@@ -25,7 +25,7 @@ pub struct SwitchboardConfig {
     pub ring_timeout: Duration,
     /// How long a gateway may stay silent before the next one is tried.
     pub attempt_timeout: Duration,
-    /// How long both directions of a leg may be silent before a dead call is ended; zero switches it off.
+    /// How long a leg may receive no media before the call counts as dead and is ended; zero switches it off.
     pub silence_timeout: Duration,
     /// Calls at once; more get 503.
     pub max_calls: usize,

@@ -26,6 +26,17 @@ pub struct Directory {
     pub numbers: HashMap<String, Number>,
 }
 
+impl Directory {
+    /// Whether an extension exists and is unowned or an enabled agent's.
+    #[must_use]
+    pub fn may_use(&self, extension: &str) -> bool {
+        self.extensions.get(extension).is_some_and(|extension| match &extension.agent_id {
+            Some(id) => self.agents.get(id).is_some_and(|agent| agent.enabled),
+            None => true,
+        })
+    }
+}
+
 /// A person who phones.
 #[derive(Debug, Clone)]
 pub struct Agent {

@@ -1,9 +1,18 @@
 //! The call logic, sans-IO: registrar, location, dialplan and the B2BUA.
 
+mod admission;
+mod call;
+mod calls;
 mod config;
 mod dialplan;
 mod directory;
+mod ids;
+mod invitation;
+mod number;
 mod output;
+mod registrar;
+mod registration;
+mod requests;
 mod switchboard;
 
 pub use config::{Clock, SwitchboardConfig};

@@ -4,20 +4,33 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sip::{ConnectionId, Flow};
+use sip::{Authenticator, ConnectionId, Endpoint, EndpointConfig, Flow, Transport};
 
+use crate::admission::Admission;
+use crate::call::{CallEvent, CallTimer, Occupation};
+use crate::calls::Calls;
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::Dialplan;
 use crate::directory::Directory;
-use crate::output::{Operator, OperatorError, Output, ShardIndex};
+use crate::ids::Ids;
+use crate::output::{BindingView, Operator, OperatorError, Output, ShardIndex};
+use crate::registrar::Registrar;
 
 /// Registrar, location and every call of this process, sans-IO. Drain `poll_output` after every input.
 pub struct Switchboard {
-    config: SwitchboardConfig,
-    clock: Clock,
-    directory: Arc<Directory>,
-    dialplan: Arc<Dialplan>,
-    outputs: VecDeque<Output>,
+    pub(crate) config: SwitchboardConfig,
+    pub(crate) clock: Clock,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) dialplan: Arc<Dialplan>,
+    pub(crate) admission: Admission,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) registrar: Registrar,
+    pub(crate) calls: Calls,
+    pub(crate) ids: Ids,
+    pub(crate) draining: bool,
+    pub(crate) counters: Counters,
+    pub(crate) outputs: VecDeque<Output>,
 }
 
 impl Switchboard {
@@ -26,33 +39,120 @@ impl Switchboard {
     pub fn new(
         config: SwitchboardConfig,
         clock: Clock,
-        _seed: [u8; 32],
+        seed: [u8; 32],
         directory: Arc<Directory>,
         dialplan: Arc<Dialplan>,
     ) -> Self {
-        Self { config, clock, directory, dialplan, outputs: VecDeque::new() }
+        let mut ids = Ids::new(seed);
+        let mut endpoint = EndpointConfig::new(config.advertised_host.clone());
+        endpoint.user_agent.clone_from(&config.user_agent);
+        endpoint.udp_port = Some(config.advertised_port);
+        endpoint.tcp_port = Some(config.advertised_port);
+        Self {
+            endpoint: Endpoint::new(endpoint, ids.seed()),
+            authenticator: Authenticator::new(ids.seed()),
+            registrar: Registrar::default(),
+            calls: Calls::default(),
+            admission: Admission::new(&directory),
+            ids,
+            draining: false,
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            config,
+            clock,
+            directory,
+            dialplan,
+        }
     }
 
-    /// Takes one datagram or one framed message.
-    pub fn handle_message(&mut self, _now: Instant, _flow: Flow, _bytes: &[u8]) {}
+    /// Takes one datagram or one framed message. A stranger's over UDP is dropped without a word; over TCP its connection is closed.
+    pub fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        if !self.is_believed(flow) {
+            self.counters.strangers += 1;
+            self.outputs.extend(flow.connection.map(Output::CloseConnection));
+            return;
+        }
+        self.endpoint.handle_message(now, flow, bytes);
+        self.drain(now);
+    }
 
-    /// A connection closed.
-    pub fn handle_flow_closed(&mut self, _now: Instant, _connection: ConnectionId) {}
+    fn is_believed(&self, flow: Flow) -> bool {
+        match flow.transport {
+            Transport::Ws | Transport::Wss => true,
+            Transport::Udp | Transport::Tcp | Transport::Tls => {
+                let address = flow.peer.ip();
+                self.admission.trunk(address).is_some() || self.calls.usage.of(&Occupation::Peer(address)) > 0
+            }
+        }
+    }
+
+    /// A connection closed: its bindings are gone, its unanswered calls end.
+    pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
+        for extension in self.registrar.close(connection) {
+            self.show_bindings(&extension);
+        }
+        self.endpoint.handle_flow_closed(now, connection);
+        self.drain(now);
+    }
+
+    /// A message could not be sent to a flow that has no connection (connection refused, no route).
+    pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
+        self.endpoint.handle_flow_failed(now, flow);
+        self.drain(now);
+    }
 
     /// A media shard told something.
-    pub fn handle_media(&mut self, _now: Instant, _shard: ShardIndex, _event: media::Event) {}
+    pub fn handle_media(&mut self, now: Instant, _shard: ShardIndex, event: media::Event) {
+        let session = match &event {
+            media::Event::LocalDescription { session, .. }
+            | media::Event::Negotiated { session, .. }
+            | media::Event::Rejected { session, .. }
+            | media::Event::Connected { session, .. }
+            | media::Event::Digit { session, .. }
+            | media::Event::Silent { session }
+            | media::Event::Failed { session, .. }
+            | media::Event::Closed { session, .. } => *session,
+        };
+        if let Some((key, leg)) = self.calls.of_media(session) {
+            self.call_event(now, key, CallEvent::Media { leg, event });
+        }
+        self.drain(now);
+    }
 
     /// An operator asks for something.
     ///
     /// # Errors
     /// When it names a call that does not run.
-    pub fn handle_operator(&mut self, _now: Instant, _operator: Operator) -> Result<(), OperatorError> {
+    pub fn handle_operator(&mut self, now: Instant, operator: Operator) -> Result<(), OperatorError> {
+        match operator {
+            Operator::Hangup { call } => {
+                let key = self.calls.of_id(&call).ok_or(OperatorError::UnknownCall)?;
+                self.call_event(now, key, CallEvent::Hangup);
+            }
+            Operator::Drain => self.draining = true,
+            Operator::HangupAll => {
+                self.draining = true;
+                for key in self.calls.keys() {
+                    self.call_event(now, key, CallEvent::Hangup);
+                }
+            }
+        }
+        self.drain(now);
         Ok(())
     }
 
-    /// A new snapshot of agents, trunks and numbers.
+    /// A new snapshot of agents, trunks and numbers. Extensions that lost their last credential or whose agent is disabled lose
+    /// their bindings; running calls go on.
     pub fn handle_directory(&mut self, _now: Instant, directory: Arc<Directory>) {
         self.directory = directory;
+        self.admission = Admission::new(&self.directory);
+        let with_credential: std::collections::HashSet<&str> =
+            self.directory.credentials.values().map(|credential| credential.extension.as_str()).collect();
+        let directory = &self.directory;
+        let gone = self.registrar.retain(|number| with_credential.contains(number) && directory.may_use(number));
+        for extension in gone {
+            self.show_bindings(&extension);
+        }
     }
 
     /// A new dialplan, for calls from now on.
@@ -61,41 +161,87 @@ impl Switchboard {
     }
 
     /// Time has come to `poll_timeout`.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.endpoint.handle_timeout(now);
+        self.drain(now);
+        for extension in self.registrar.expire(now) {
+            self.show_bindings(&extension);
+        }
+        while let Some((key, timer)) = self.calls.pop_timer(now) {
+            if timer == CallTimer::Attempt && self.attempt_was_heard(key) {
+                continue;
+            }
+            self.call_event(now, key, CallEvent::Timer(timer));
+            self.drain(now);
+        }
+    }
 
     /// The next thing to be done outside.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.endpoint.poll_transmit().map(Output::Transmit))
     }
 
     /// When `handle_timeout` is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), self.calls.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Figures for `/metrics`.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        self.counters
+    }
+
+    /// The SIP endpoint's own figures.
+    #[must_use]
+    pub fn endpoint_counters(&self) -> sip::Counters {
+        self.endpoint.counters()
     }
 
     /// Calls running now.
     #[must_use]
     pub fn call_count(&self) -> usize {
-        0
+        self.calls.len()
+    }
+
+    /// INVITE sessions held now, those of ended calls included whose last transaction is still being settled.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.calls.session_count()
     }
 
     /// Bindings registered now.
     #[must_use]
     pub fn binding_count(&self) -> usize {
-        0
+        self.registrar.len()
     }
 
     /// Whether new calls are refused since `Operator::Drain`.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        false
+        self.draining
+    }
+
+    pub(crate) fn show_bindings(&mut self, extension: &str) {
+        let bindings = self
+            .registrar
+            .bindings(extension)
+            .iter()
+            .map(|binding| BindingView {
+                id: binding.id.clone(),
+                contact: binding.contact.to_string(),
+                instance: binding.instance(),
+                user_agent: binding.user_agent.clone(),
+                flow: binding.flow,
+                registered_at: self.clock.at(binding.registered),
+                expires_at: self.clock.at(binding.expires),
+            })
+            .collect();
+        self.outputs.push_back(Output::BindingsChanged { extension: extension.to_owned(), bindings });
     }
 }
 

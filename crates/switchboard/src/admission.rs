@@ -1,0 +1,42 @@
+//! Who a message is from, by the flow it came on: browsers' WebSockets carry agents, who must authenticate; over UDP and TCP only
+//! trunks' addresses are believed.
+
+use std::net::IpAddr;
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use crate::directory::Directory;
+
+/// Trunks by the addresses they speak from.
+#[derive(Default)]
+pub(crate) struct Admission {
+    addresses: HashMap<IpAddr, String>,
+    networks: Vec<(IpNet, String)>,
+}
+
+impl Admission {
+    /// The index of a directory's enabled trunks.
+    pub(crate) fn new(directory: &Directory) -> Self {
+        let mut admission = Self::default();
+        let mut trunks: Vec<_> = directory.trunks.values().filter(|trunk| trunk.enabled).collect();
+        trunks.sort_by(|a, b| a.name.cmp(&b.name));
+        for trunk in trunks {
+            for network in &trunk.inbound_networks {
+                admission.networks.push((*network, trunk.id.clone()));
+            }
+            for address in trunk.gateways.iter().flat_map(|gateway| &gateway.addresses) {
+                admission.addresses.entry(address.ip()).or_insert_with(|| trunk.id.clone());
+            }
+        }
+        // The narrowest network knows best.
+        admission.networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        admission
+    }
+
+    /// The trunk speaking from an address.
+    pub(crate) fn trunk(&self, address: IpAddr) -> Option<&str> {
+        let by_network = self.networks.iter().find(|(network, _)| network.contains(&address)).map(|(_, id)| id);
+        by_network.or_else(|| self.addresses.get(&address)).map(String::as_str)
+    }
+}

@@ -1,0 +1,80 @@
+//! What can happen to a call, and what a call can want done. Values only: the state machine's whole vocabulary.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::{Flow, Reason, Response, StatusCode};
+
+use super::leg::{Envelope, LegId};
+
+/// What happens to a call.
+#[derive(Debug, Clone)]
+pub(crate) enum CallEvent {
+    /// The dialplan has decided; the first target is to be called.
+    Start,
+    /// 101-199 from a callee.
+    Progress { leg: LegId, response: Response },
+    /// 2xx from a callee.
+    Answered { leg: LegId, response: Response },
+    /// A final refusal from a callee, or made locally for it.
+    Refused { leg: LegId, response: Response, local: bool },
+    /// The caller gave up.
+    Cancelled { reasons: Vec<String> },
+    /// The caller's ACK, with its body.
+    Confirmed { body: Vec<u8> },
+    /// The caller never sent its ACK.
+    NoAck,
+    /// A leg hung up.
+    Bye { leg: LegId, reasons: Vec<String> },
+    /// A leg's connection closed.
+    FlowLost { leg: LegId },
+    /// A leg's INVITE session is over, whatever it was.
+    SessionOver { leg: LegId },
+    /// A leg's shard told something.
+    Media { leg: LegId, event: media::Event },
+    /// A leg pressed a key, told by INFO.
+    Digit { leg: LegId, digit: char, duration: Duration },
+    /// A timer fired.
+    Timer(CallTimer),
+    /// An operator ends the call.
+    Hangup,
+}
+
+/// The timers of a call; each runs at most once at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum CallTimer {
+    /// A gateway has sent no provisional response.
+    Attempt,
+    /// A step has not been answered.
+    NoAnswer,
+    /// A shard has not described or negotiated.
+    Media,
+    /// A shard has not closed.
+    Closing,
+}
+
+/// What a call wants done.
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    /// Send an INVITE with this offer.
+    Invite { leg: LegId, flow: Flow, envelope: Box<Envelope>, offer: Bytes },
+    /// Send the caller a provisional response.
+    Progress { leg: LegId, status: StatusCode, sdp: Option<Bytes> },
+    /// Answer the caller.
+    Accept { leg: LegId, sdp: Bytes },
+    /// Refuse the caller.
+    Reject { leg: LegId, status: StatusCode, phrase: Option<String>, reasons: Vec<String> },
+    /// Take back an INVITE.
+    Cancel { leg: LegId, reason: Option<Reason> },
+    /// Hang up an established leg.
+    Bye { leg: LegId, reason: Option<Reason> },
+    /// Tell the call's shard.
+    Media(media::Command),
+    /// Start a timer anew.
+    SetTimer(CallTimer, Duration),
+    /// Stop a timer.
+    ClearTimer(CallTimer),
+}
+
+/// What a call wants done, in order.
+pub(crate) type Actions = Vec<Action>;

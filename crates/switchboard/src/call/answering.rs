@@ -1,0 +1,167 @@
+//! Answering: a target took the call; the shards agree on media with it and with the caller, then the caller gets its 200.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use media::{Bandwidth, Command};
+use sip::{Reason, Response};
+
+use super::State;
+use super::action::{Action, Actions, CallEvent, CallTimer};
+use super::cause::Failure;
+use super::connected::Connected;
+use super::ending::Ending;
+use super::facts::{CallerOffer, Context, Facts};
+use super::leg::{LegId, Party, Signal};
+use crate::output::{CallState, EndedBy};
+
+/// How long a shard may take to describe or negotiate: it computes, it does not wait for a peer.
+pub(crate) const MEDIA_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who answered, and whether their answer was taken.
+pub(crate) struct Answering {
+    /// `None` for the echo test.
+    callee: Option<LegId>,
+    /// The callee's answer was taken by its shard.
+    negotiated: bool,
+}
+
+impl Answering {
+    /// A callee answered; every other branch is told so.
+    pub(crate) fn begin(
+        facts: &mut Facts,
+        callee: LegId,
+        early: bool,
+        response: &Response,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> State {
+        let (caller, legs) = (facts.caller_id(), facts.legs.iter().map(|leg| leg.id).collect::<Vec<_>>());
+        for leg in legs.into_iter().filter(|leg| *leg != callee && *leg != caller) {
+            facts.release(leg, Some(Reason::sip(200, "Call completed elsewhere")), actions);
+        }
+        if let Some(leg) = facts.leg_mut(callee) {
+            leg.state = CallState::Connected;
+            let agent = match &leg.party {
+                Party::Extension { agent, .. } => agent.clone(),
+                Party::Trunk { .. } | Party::Echo => None,
+            };
+            facts.callee_agent = agent;
+        }
+        actions.push(Action::ClearTimer(CallTimer::Attempt));
+        actions.push(Action::ClearTimer(CallTimer::NoAnswer));
+        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+        if !response.body.is_empty() {
+            let sdp = response.body.to_vec();
+            actions.push(Action::Media(Command::HandleAnswer { session: callee.media(), sdp }));
+            return Self { callee: Some(callee), negotiated: false }.advance(facts, ctx, actions);
+        }
+        if early {
+            // The answer came with a provisional response and stands (RFC 3261 §13.2.1).
+            return Self { callee: Some(callee), negotiated: true }.advance(facts, ctx, actions);
+        }
+        let failure = Failure::new(500, format!("{} answered without media.", facts.described(callee)));
+        Ending::refuse(facts, &failure, EndedBy::System, actions)
+    }
+
+    /// The caller talks to itself.
+    pub(crate) fn echo(facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
+        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+        Self { callee: None, negotiated: true }.advance(facts, ctx, actions)
+    }
+
+    pub(crate) fn on(
+        mut self,
+        event: CallEvent,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> State {
+        let failure = match event {
+            CallEvent::Media { leg, event } => match event {
+                media::Event::Negotiated { .. } => {
+                    self.negotiated |= Some(leg) == self.callee;
+                    return self.advance(facts, ctx, actions);
+                }
+                media::Event::LocalDescription { .. } => return self.advance(facts, ctx, actions),
+                media::Event::Rejected { reason, .. } if self.concerns(leg, facts) => {
+                    Failure::new(488, format!("The media description cannot be used: {reason}."))
+                }
+                media::Event::Failed { reason, .. } if self.concerns(leg, facts) => {
+                    Failure::new(500, format!("Media failed: {reason}."))
+                }
+                media::Event::Rejected { .. }
+                | media::Event::Failed { .. }
+                | media::Event::Connected { .. }
+                | media::Event::Digit { .. }
+                | media::Event::Silent { .. }
+                | media::Event::Closed { .. } => return State::Answering(self),
+            },
+            CallEvent::Cancelled { reasons } => return Ending::cancelled(facts, &reasons, actions),
+            CallEvent::Bye { leg, .. } | CallEvent::SessionOver { leg } if Some(leg) == self.callee => {
+                let failure = Failure::new(480, format!("{} hung up at once.", facts.described(leg)));
+                return Ending::refuse(facts, &failure, EndedBy::Callee, actions);
+            }
+            CallEvent::SessionOver { leg } if facts.is_caller(leg) => {
+                return Ending::cancelled(facts, &[], actions);
+            }
+            CallEvent::FlowLost { leg } if facts.is_caller(leg) => {
+                Failure::new(480, "The caller's connection was lost before the call was answered.")
+            }
+            CallEvent::Timer(CallTimer::Media) => Failure::new(500, "Media was not agreed on in time."),
+            CallEvent::Hangup => {
+                let failure = Failure::new(480, "An operator ended the call.");
+                return Ending::refuse(facts, &failure, EndedBy::Operator, actions);
+            }
+            CallEvent::Start
+            | CallEvent::Progress { .. }
+            | CallEvent::Answered { .. }
+            | CallEvent::Refused { .. }
+            | CallEvent::Confirmed { .. }
+            | CallEvent::NoAck
+            | CallEvent::Bye { .. }
+            | CallEvent::FlowLost { .. }
+            | CallEvent::SessionOver { .. }
+            | CallEvent::Digit { .. }
+            | CallEvent::Timer(_) => return State::Answering(self),
+        };
+        Ending::refuse(facts, &failure, EndedBy::System, actions)
+    }
+
+    fn concerns(&self, leg: LegId, facts: &Facts) -> bool {
+        Some(leg) == self.callee || facts.is_caller(leg)
+    }
+
+    /// Takes the next step that nothing is in the way of.
+    fn advance(self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
+        if !self.negotiated {
+            return State::Answering(self);
+        }
+        let Some(sdp) = facts.caller().and_then(|leg| leg.description.clone()) else {
+            let bandwidth = self.callee.map_or(Bandwidth::Full, |leg| facts.bandwidth_of(leg));
+            facts.describe_caller(bandwidth, ctx, actions);
+            return State::Answering(self);
+        };
+        self.answer(sdp, facts, ctx, actions)
+    }
+
+    fn answer(self, sdp: Bytes, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) -> State {
+        let caller = facts.caller_id();
+        actions.push(Action::ClearTimer(CallTimer::Media));
+        actions.push(Action::Accept { leg: caller, sdp });
+        if let Some(leg) = facts.leg_mut(caller) {
+            leg.signal = Signal::Up;
+            leg.state = CallState::Connected;
+        }
+        facts.answered = Some(ctx.now);
+        match self.callee {
+            Some(callee) => {
+                actions.push(Action::Media(Command::Bridge { a: caller.media(), b: callee.media() }));
+            }
+            None => {
+                actions.push(Action::Media(Command::Echo { session: caller.media() }));
+            }
+        }
+        State::Connected(Connected { callee: self.callee, answer_owed: facts.offer == CallerOffer::Wanted })
+    }
+}

@@ -1,0 +1,121 @@
+//! Connected: the caller got its 200. The call survives the loss of a browser's connection: it ends when a side hangs up, or
+//! when that leg's media has been silent for the configured time.
+
+use media::Command;
+use sip::Reason;
+
+use super::State;
+use super::action::{Action, Actions, CallEvent, CallTimer};
+use super::ending::Ending;
+use super::facts::{Context, Facts, Outcome};
+use super::leg::LegId;
+use crate::output::{CallResult, EndedBy};
+
+/// People talk.
+pub(crate) struct Connected {
+    /// `None` for the echo test.
+    pub(crate) callee: Option<LegId>,
+    /// The caller's INVITE had no offer: its ACK must bring the answer.
+    pub(crate) answer_owed: bool,
+}
+
+impl Connected {
+    pub(crate) fn on(
+        mut self,
+        event: CallEvent,
+        facts: &mut Facts,
+        _ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> State {
+        match event {
+            CallEvent::Bye { leg, reasons } => Ending::hung_up(facts, leg, &reasons, actions),
+            CallEvent::SessionOver { leg } if facts.is_caller(leg) || Some(leg) == self.callee => {
+                Ending::hung_up(facts, leg, &[], actions)
+            }
+            CallEvent::Cancelled { reasons } => Ending::hung_up(facts, facts.caller_id(), &reasons, actions),
+            CallEvent::Confirmed { body } if self.answer_owed => {
+                self.answer_owed = false;
+                if body.is_empty() {
+                    return failed(facts, "The caller's ACK brought no answer to our offer.", actions);
+                }
+                let session = facts.caller_id().media();
+                actions.push(Action::Media(Command::HandleAnswer { session, sdp: body }));
+                State::Connected(self)
+            }
+            CallEvent::NoAck => failed(facts, "The caller never confirmed the answer: no ACK arrived.", actions),
+            CallEvent::Media { leg, event } => self.on_media(leg, event, facts, actions),
+            CallEvent::Digit { leg, digit, duration } => {
+                let far = if facts.is_caller(leg) { self.callee } else { Some(facts.caller_id()) };
+                if let Some(far) = far {
+                    let digits = digit.to_string();
+                    actions.push(Action::Media(Command::SendDigits { session: far.media(), digits, duration }));
+                }
+                State::Connected(self)
+            }
+            CallEvent::Hangup => {
+                let outcome = answered(EndedBy::Operator, "An operator ended the call.");
+                let reason = Reason::q850(16, "Ended by an operator");
+                Ending::finish(facts, outcome, Some(&reason), actions)
+            }
+            CallEvent::Start
+            | CallEvent::Progress { .. }
+            | CallEvent::Answered { .. }
+            | CallEvent::Refused { .. }
+            | CallEvent::Confirmed { .. }
+            | CallEvent::FlowLost { .. }
+            | CallEvent::SessionOver { .. }
+            | CallEvent::Timer(
+                CallTimer::Attempt | CallTimer::NoAnswer | CallTimer::Media | CallTimer::Closing,
+            ) => State::Connected(self),
+        }
+    }
+
+    fn on_media(self, leg: LegId, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> State {
+        if !facts.is_caller(leg) && Some(leg) != self.callee {
+            return State::Connected(self);
+        }
+        match event {
+            media::Event::Silent { .. } => {
+                let outcome = Outcome {
+                    q850: Some(102),
+                    ..answered(EndedBy::System, &format!("{} sent no media any more.", side(facts, leg)))
+                };
+                Ending::finish(facts, outcome, Some(&Reason::q850(102, "Media timeout")), actions)
+            }
+            media::Event::Failed { reason, .. } => {
+                failed(facts, &format!("Media of {} failed: {reason}.", side(facts, leg).to_lowercase()), actions)
+            }
+            media::Event::Rejected { reason, .. } => {
+                failed(facts, &format!("The media answer cannot be used: {reason}."), actions)
+            }
+            media::Event::LocalDescription { .. }
+            | media::Event::Negotiated { .. }
+            | media::Event::Connected { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Closed { .. } => State::Connected(self),
+        }
+    }
+}
+
+fn side(facts: &Facts, leg: LegId) -> &'static str {
+    if facts.is_caller(leg) { "The caller" } else { "The callee" }
+}
+
+fn answered(ended_by: EndedBy, explanation: &str) -> Outcome {
+    Outcome {
+        result: CallResult::Answered,
+        status: 200,
+        q850: Some(16),
+        ended_by,
+        explanation: explanation.to_owned(),
+    }
+}
+
+fn failed(facts: &mut Facts, explanation: &str, actions: &mut Actions) -> State {
+    let outcome = Outcome {
+        result: CallResult::Failed,
+        q850: Some(41),
+        ..answered(EndedBy::System, explanation)
+    };
+    Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
+}

@@ -1,0 +1,112 @@
+//! Ending: every leg has been released; only media sessions' last figures are awaited.
+
+use std::time::Duration;
+
+use sip::Reason;
+
+use super::State;
+use super::action::{Action, Actions, CallEvent, CallTimer};
+use super::cause::Failure;
+use super::facts::{Facts, Outcome};
+use super::leg::{LegId, Medium, Signal};
+use crate::output::{CallResult, CallState, EndedBy};
+
+/// How long a shard may take to close before the record is written without its figures.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Waits for `Closed` of every media session.
+pub(crate) struct Ending {}
+
+impl Ending {
+    pub(crate) fn on(self, event: CallEvent, facts: &Facts, actions: &mut Actions) -> State {
+        if matches!(event, CallEvent::Timer(CallTimer::Closing)) {
+            return State::Over;
+        }
+        Self::settle(facts, actions)
+    }
+
+    /// The caller is refused with what the last target said.
+    pub(crate) fn refuse(facts: &mut Facts, failure: &Failure, ended_by: EndedBy, actions: &mut Actions) -> State {
+        let caller = facts.caller_id();
+        if let Some(leg) = facts.leg_mut(caller).filter(|leg| leg.signal == Signal::Incoming) {
+            leg.signal = Signal::Over;
+            actions.push(Action::Reject {
+                leg: caller,
+                status: failure.status_code(),
+                phrase: failure.phrase.clone(),
+                reasons: failure.reasons.clone(),
+            });
+        }
+        let reason = failure.reasons.iter().find_map(|text| Reason::parse(text));
+        let outcome = Outcome {
+            result: failure.result,
+            status: failure.status,
+            q850: Some(failure.q850()),
+            ended_by,
+            explanation: failure.explanation.clone(),
+        };
+        Self::finish(facts, outcome, reason.as_ref(), actions)
+    }
+
+    /// The caller gave up before anybody answered.
+    pub(crate) fn cancelled(facts: &mut Facts, reasons: &[String], actions: &mut Actions) -> State {
+        let reason = reasons
+            .iter()
+            .find_map(|text| Reason::parse(text))
+            .unwrap_or_else(|| Reason::sip(487, "The caller gave up"));
+        let outcome = Outcome {
+            result: CallResult::Cancelled,
+            status: 487,
+            q850: Some(16),
+            ended_by: EndedBy::Caller,
+            explanation: "The caller gave up before anybody answered.".to_owned(),
+        };
+        Self::finish(facts, outcome, Some(&reason), actions)
+    }
+
+    /// One side hung up an answered call.
+    pub(crate) fn hung_up(facts: &mut Facts, by: LegId, reasons: &[String], actions: &mut Actions) -> State {
+        let reason = reasons.iter().find_map(|text| Reason::parse(text));
+        let (ended_by, who) =
+            if facts.is_caller(by) { (EndedBy::Caller, "caller") } else { (EndedBy::Callee, "callee") };
+        let outcome = Outcome {
+            result: CallResult::Answered,
+            status: 200,
+            q850: Some(reason.as_ref().and_then(super::cause::q850_of).unwrap_or(16)),
+            ended_by,
+            explanation: format!("The {who} hung up."),
+        };
+        let reason = reason.unwrap_or_else(|| Reason::q850(16, "Normal call clearing"));
+        Self::finish(facts, outcome, Some(&reason), actions)
+    }
+
+    /// Releases everything and writes down why.
+    pub(crate) fn finish(
+        facts: &mut Facts,
+        outcome: Outcome,
+        reason: Option<&Reason>,
+        actions: &mut Actions,
+    ) -> State {
+        facts.outcome.get_or_insert(outcome);
+        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
+            actions.push(Action::ClearTimer(timer));
+        }
+        let legs: Vec<LegId> = facts.legs.iter().map(|leg| leg.id).collect();
+        for leg in legs {
+            facts.release(leg, reason.cloned(), actions);
+            if let Some(leg) = facts.leg_mut(leg) {
+                leg.state = CallState::Ending;
+            }
+        }
+        actions.push(Action::SetTimer(CallTimer::Closing, CLOSING_TIMEOUT));
+        Self::settle(facts, actions)
+    }
+
+    fn settle(facts: &Facts, actions: &mut Actions) -> State {
+        if facts.legs.iter().any(|leg| leg.medium == Medium::Closing) {
+            return State::Ending(Self {});
+        }
+        actions.push(Action::ClearTimer(CallTimer::Closing));
+        State::Over
+    }
+}

@@ -1,0 +1,281 @@
+//! What is true of a call in every state: its parties, legs and times; and what a state may look at outside of it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use media::{Bandwidth, Codec, Command, Keying};
+use sip::{NameAddr, Reason};
+
+use super::action::{Action, Actions, CallEvent};
+use super::leg::{Leg, LegId, Medium, Party, Signal};
+use crate::config::SwitchboardConfig;
+use crate::directory::Directory;
+use crate::ids::Ids;
+use crate::output::{CallId, CallResult, CallState, Direction, EndedBy};
+use crate::registrar::Registrar;
+
+/// What a call knows whatever its state.
+pub(crate) struct Facts {
+    pub(crate) id: CallId,
+    pub(crate) direction: Direction,
+    /// The caller's number: an extension or E.164.
+    pub(crate) from: String,
+    /// The caller's display name.
+    pub(crate) from_display: Option<String>,
+    /// What was dialled.
+    pub(crate) to: String,
+    /// The extension the dialled number of ours is given to.
+    pub(crate) assigned: Option<String>,
+    /// The agent who took the call.
+    pub(crate) callee_agent: Option<String>,
+    /// What is left of the caller's Max-Forwards.
+    pub(crate) max_forwards: u8,
+    pub(crate) offer: CallerOffer,
+    pub(crate) started: Instant,
+    pub(crate) ringing: Option<Instant>,
+    pub(crate) answered: Option<Instant>,
+    /// The caller first; never empty.
+    pub(crate) legs: Vec<Leg>,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// The caller's SDP offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CallerOffer {
+    /// It came with the INVITE.
+    Given(Bytes),
+    /// The INVITE had none: we offer in the 200, the ACK answers (RFC 3261 §13.2.1).
+    Wanted,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) result: CallResult,
+    pub(crate) status: u16,
+    pub(crate) q850: Option<u8>,
+    pub(crate) ended_by: EndedBy,
+    pub(crate) explanation: String,
+}
+
+/// What a call takes up while it lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Occupation {
+    /// One of an agent's concurrent calls.
+    Agent(String),
+    /// One of a trunk's channels.
+    Trunk(String),
+    /// A trunk's signalling address, believed as long as the call lasts whatever the directory says.
+    Peer(IpAddr),
+}
+
+/// How often everything is taken up by running calls.
+#[derive(Debug, Default)]
+pub(crate) struct Usage(HashMap<Occupation, u32>);
+
+impl Usage {
+    pub(crate) fn of(&self, occupation: &Occupation) -> u32 {
+        self.0.get(occupation).copied().unwrap_or(0)
+    }
+
+    /// Replaces what one call takes up.
+    pub(crate) fn exchange(&mut self, before: &[Occupation], after: &[Occupation]) {
+        for occupation in after {
+            *self.0.entry(occupation.clone()).or_default() += 1;
+        }
+        for occupation in before {
+            if let Some(count) = self.0.get_mut(occupation) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.0.remove(occupation);
+                }
+            }
+        }
+    }
+}
+
+/// What a state may look at, and the one source of new ids.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'a SwitchboardConfig,
+    pub(crate) directory: &'a Directory,
+    pub(crate) registrar: &'a Registrar,
+    pub(crate) usage: &'a Usage,
+    pub(crate) ids: &'a mut Ids,
+}
+
+impl Facts {
+    /// The calling leg.
+    pub(crate) fn caller(&self) -> Option<&Leg> {
+        self.legs.first()
+    }
+
+    pub(crate) fn caller_id(&self) -> LegId {
+        self.legs.first().map_or(LegId(0), |leg| leg.id)
+    }
+
+    pub(crate) fn is_caller(&self, leg: LegId) -> bool {
+        self.caller_id() == leg
+    }
+
+    pub(crate) fn leg(&self, id: LegId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    pub(crate) fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    pub(crate) fn described(&self, id: LegId) -> String {
+        self.leg(id).map_or_else(|| "The callee".to_owned(), |leg| leg.party.described())
+    }
+
+    /// What the caller's phone shows of who calls, and what a callee is shown: host and user are the caller's to fill.
+    pub(crate) fn shown_caller(&self, mut address: NameAddr) -> NameAddr {
+        address.display = self.from_display.clone();
+        address
+    }
+
+    /// Takes down what an event says by itself, before the state looks at it.
+    pub(crate) fn note(&mut self, event: &CallEvent) {
+        match event {
+            CallEvent::SessionOver { leg } | CallEvent::Refused { leg, .. } | CallEvent::Bye { leg, .. } => {
+                self.end_signal(*leg);
+            }
+            CallEvent::Cancelled { .. } | CallEvent::NoAck => self.end_signal(self.caller_id()),
+            CallEvent::Answered { leg, .. } => {
+                if let Some(leg) = self.leg_mut(*leg).filter(|leg| leg.signal == Signal::Calling) {
+                    leg.signal = Signal::Up;
+                }
+            }
+            CallEvent::Media { leg, event } => self.note_media(*leg, event),
+            CallEvent::Start
+            | CallEvent::Progress { .. }
+            | CallEvent::Confirmed { .. }
+            | CallEvent::FlowLost { .. }
+            | CallEvent::Digit { .. }
+            | CallEvent::Timer(_)
+            | CallEvent::Hangup => {}
+        }
+    }
+
+    fn note_media(&mut self, leg: LegId, event: &media::Event) {
+        let Some(leg) = self.leg_mut(leg) else { return };
+        match event {
+            media::Event::LocalDescription { sdp, codec, .. } => {
+                leg.description = Some(Bytes::copy_from_slice(sdp));
+                leg.codec = codec.or(leg.codec);
+            }
+            media::Event::Negotiated { codec, .. } => leg.codec = Some(*codec),
+            media::Event::Closed { statistics, .. } => {
+                leg.medium = Medium::Closed;
+                leg.statistics = Some(*statistics);
+            }
+            media::Event::Rejected { .. }
+            | media::Event::Connected { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Failed { .. } => {}
+        }
+    }
+
+    fn end_signal(&mut self, leg: LegId) {
+        if let Some(leg) = self.leg_mut(leg) {
+            leg.signal = Signal::Over;
+            leg.state = CallState::Ending;
+        }
+    }
+
+    /// Opens a leg's media session.
+    pub(crate) fn open_media(&mut self, leg: LegId, ctx: &Context<'_>, actions: &mut Actions) {
+        let Some(leg) = self.leg_mut(leg).filter(|leg| leg.medium == Medium::Unopened) else { return };
+        leg.medium = Medium::Open;
+        let (keying, codecs) = match &leg.party {
+            Party::Trunk { id, .. } => {
+                let trunk = ctx.directory.trunks.get(id);
+                let networks = trunk.map(|trunk| trunk.media_networks.clone()).unwrap_or_default();
+                let codecs = trunk.map(|trunk| trunk.codecs.clone()).unwrap_or_default();
+                (Keying::Plain { networks }, or_default(codecs, &[Codec::Pcmu, Codec::Pcma]))
+            }
+            Party::Extension { number, .. } => {
+                let codecs = ctx.directory.extensions.get(number).map(|ext| ext.codecs.clone()).unwrap_or_default();
+                (Keying::DtlsSrtp, or_default(codecs, &[Codec::Opus]))
+            }
+            Party::Echo => (Keying::DtlsSrtp, vec![Codec::Opus]),
+        };
+        actions.push(Action::Media(Command::Open {
+            session: leg.id.media(),
+            keying,
+            codecs,
+            silence_timeout: ctx.config.silence_timeout,
+        }));
+    }
+
+    /// Has the caller's description made: the answer to its offer, or an offer when it sent none.
+    pub(crate) fn describe_caller(&mut self, bandwidth: Bandwidth, ctx: &Context<'_>, actions: &mut Actions) {
+        let caller = self.caller_id();
+        if self.leg(caller).is_none_or(|leg| leg.medium != Medium::Unopened) {
+            return;
+        }
+        self.open_media(caller, ctx, actions);
+        let session = caller.media();
+        actions.push(Action::Media(match &self.offer {
+            CallerOffer::Given(sdp) => Command::HandleOffer { session, sdp: sdp.to_vec(), bandwidth },
+            CallerOffer::Wanted => Command::CreateOffer { session, bandwidth },
+        }));
+    }
+
+    /// The bandwidth of a leg whose codec is agreed on.
+    pub(crate) fn bandwidth_of(&self, leg: LegId) -> Bandwidth {
+        match self.leg(leg).and_then(|leg| leg.codec) {
+            Some(Codec::Pcmu | Codec::Pcma) => Bandwidth::Narrow,
+            Some(Codec::Opus) | None => Bandwidth::Full,
+        }
+    }
+
+    /// Ends a callee's leg, whatever it is owed, and closes its media.
+    pub(crate) fn release(&mut self, id: LegId, reason: Option<Reason>, actions: &mut Actions) {
+        let Some(leg) = self.leg_mut(id) else { return };
+        match leg.signal {
+            Signal::Calling => actions.push(Action::Cancel { leg: id, reason }),
+            Signal::Up => actions.push(Action::Bye { leg: id, reason }),
+            Signal::Idle | Signal::Incoming | Signal::Over => {}
+        }
+        leg.signal = Signal::Over;
+        leg.state = CallState::Ending;
+        self.close_media(id, actions);
+    }
+
+    /// Closes a leg's media session, once.
+    pub(crate) fn close_media(&mut self, id: LegId, actions: &mut Actions) {
+        if let Some(leg) = self.leg_mut(id).filter(|leg| leg.medium == Medium::Open) {
+            leg.medium = Medium::Closing;
+            actions.push(Action::Media(Command::Close { session: id.media() }));
+        }
+    }
+
+    /// What the call takes up now.
+    pub(crate) fn occupies(&self) -> Vec<Occupation> {
+        let mut all: Vec<Occupation> = Vec::new();
+        for leg in self.legs.iter().filter(|leg| !leg.is_over()) {
+            match &leg.party {
+                Party::Extension { agent: Some(agent), .. } => all.push(Occupation::Agent(agent.clone())),
+                Party::Trunk { id, .. } => {
+                    all.push(Occupation::Trunk(id.clone()));
+                    all.push(Occupation::Peer(leg.flow.peer.ip()));
+                }
+                Party::Extension { agent: None, .. } | Party::Echo => {}
+            }
+        }
+        // An agent whose two devices ring has one call.
+        let mut seen = std::collections::HashSet::new();
+        all.retain(|occupation| !matches!(occupation, Occupation::Agent(_)) || seen.insert(occupation.clone()));
+        all
+    }
+}
+
+fn or_default(codecs: Vec<Codec>, default: &[Codec]) -> Vec<Codec> {
+    if codecs.is_empty() { default.to_vec() } else { codecs }
+}

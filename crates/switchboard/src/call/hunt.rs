@@ -1,0 +1,394 @@
+//! The hunt for somebody who answers: targets step by step, phones at once, gateways one after another; ringing and early media
+//! on the way. Shared by the states before an answer.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use media::{Bandwidth, Codec, Command};
+use sip::{Reason, Response, StatusCode};
+
+use super::State;
+use super::action::{Action, Actions, CallEvent, CallTimer};
+use super::answering::{Answering, MEDIA_TIMEOUT};
+use super::cause::Failure;
+use super::ending::Ending;
+use super::facts::{CallerOffer, Context, Facts};
+use super::leg::{Leg, LegId, Party, Signal};
+use super::target::{Candidate, Resolved, resolve};
+use crate::dialplan::Step;
+use crate::output::{CallState, EndedBy};
+
+/// What is being tried, and what is left.
+pub(crate) struct Hunt {
+    steps: VecDeque<Step>,
+    candidates: VecDeque<Candidate>,
+    branches: Vec<LegId>,
+    early: Early,
+    failure: Option<Failure>,
+    told_ringing: bool,
+}
+
+/// Media before the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Early {
+    None,
+    /// This leg's early answer is with its shard.
+    Callee(LegId),
+    /// The caller's answer is being made, to hear this leg.
+    Caller(LegId),
+    /// The caller hears this leg.
+    Flowing(LegId),
+}
+
+/// Where a hunt leads.
+pub(crate) enum Next {
+    /// On with the hunt.
+    Stay,
+    /// Over: answered, or to no avail.
+    Go(Box<State>),
+}
+
+impl Hunt {
+    pub(crate) fn new(steps: Vec<Step>) -> Self {
+        Self {
+            steps: steps.into(),
+            candidates: VecDeque::new(),
+            branches: Vec::new(),
+            early: Early::None,
+            failure: None,
+            told_ringing: false,
+        }
+    }
+
+    pub(crate) fn on(
+        &mut self,
+        event: CallEvent,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> Next {
+        match event {
+            CallEvent::Start => self.next_step(facts, ctx, actions),
+            CallEvent::Progress { leg, response } => {
+                if self.branches.contains(&leg) {
+                    self.progress(leg, &response, facts, ctx, actions);
+                }
+                Next::Stay
+            }
+            CallEvent::Answered { leg, response } if self.branches.contains(&leg) => {
+                let early = matches!(self.early, Early::Caller(l) | Early::Flowing(l) if l == leg);
+                Next::Go(Box::new(Answering::begin(facts, leg, early, &response, ctx, actions)))
+            }
+            CallEvent::Refused { leg, response, local } if self.branches.contains(&leg) => {
+                let failure = Failure::from_response(&response, local, &facts.described(leg));
+                self.refused(leg, failure, facts, ctx, actions)
+            }
+            CallEvent::SessionOver { leg } | CallEvent::Bye { leg, .. } if self.branches.contains(&leg) => {
+                let failure = Failure::new(480, format!("{} ended the call.", facts.described(leg)));
+                self.refused(leg, failure, facts, ctx, actions)
+            }
+            CallEvent::FlowLost { leg } if self.branches.contains(&leg) => {
+                let failure = Failure::new(480, format!("{} lost its connection.", facts.described(leg)));
+                self.refused(leg, failure, facts, ctx, actions)
+            }
+            CallEvent::FlowLost { leg } if facts.is_caller(leg) => {
+                let failure = Failure::new(480, "The caller's connection was lost before the call was answered.");
+                Self::give_up(&failure, EndedBy::System, facts, actions)
+            }
+            CallEvent::Cancelled { reasons } => Next::Go(Box::new(Ending::cancelled(facts, &reasons, actions))),
+            CallEvent::SessionOver { leg } | CallEvent::Bye { leg, .. } if facts.is_caller(leg) => {
+                Next::Go(Box::new(Ending::cancelled(facts, &[], actions)))
+            }
+            CallEvent::Media { leg, event } => self.on_media(leg, event, facts, ctx, actions),
+            CallEvent::Timer(timer) => self.on_timer(timer, facts, ctx, actions),
+            CallEvent::Hangup => {
+                let failure = Failure::new(480, "An operator ended the call.");
+                Self::give_up(&failure, EndedBy::Operator, facts, actions)
+            }
+            CallEvent::Answered { .. }
+            | CallEvent::Refused { .. }
+            | CallEvent::SessionOver { .. }
+            | CallEvent::Bye { .. }
+            | CallEvent::FlowLost { .. }
+            | CallEvent::Confirmed { .. }
+            | CallEvent::NoAck
+            | CallEvent::Digit { .. } => Next::Stay,
+        }
+    }
+
+    fn give_up(failure: &Failure, by: EndedBy, facts: &mut Facts, actions: &mut Actions) -> Next {
+        Next::Go(Box::new(Ending::refuse(facts, failure, by, actions)))
+    }
+
+    /// The next target of the dialplan's decision, until one can be called.
+    fn next_step(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
+        while let Some(step) = self.steps.pop_front() {
+            match resolve(&step.target, facts, ctx) {
+                Resolved::Phones { legs, patience } => {
+                    self.patience(step.timeout.unwrap_or(patience), actions);
+                    for leg in legs {
+                        self.open(leg, facts, ctx, actions);
+                    }
+                    return Next::Stay;
+                }
+                Resolved::Gateways(candidates) => {
+                    self.candidates = candidates;
+                    self.patience(step.timeout.unwrap_or(ctx.config.ring_timeout), actions);
+                    if self.next_candidate(facts, ctx, actions) {
+                        return Next::Stay;
+                    }
+                }
+                Resolved::Echo => return Next::Go(Box::new(Answering::echo(facts, ctx, actions))),
+                Resolved::Refused(failure) => return Self::give_up(&failure, EndedBy::System, facts, actions),
+                Resolved::Nobody(failure) => self.remember(failure),
+            }
+        }
+        let failure = self.failure.take().unwrap_or_else(|| Failure::new(404, "The dialplan names no target."));
+        let by = match failure.result {
+            crate::output::CallResult::Busy => EndedBy::Callee,
+            crate::output::CallResult::Answered
+            | crate::output::CallResult::NoAnswer
+            | crate::output::CallResult::Cancelled
+            | crate::output::CallResult::Failed => EndedBy::System,
+        };
+        Self::give_up(&failure, by, facts, actions)
+    }
+
+    fn patience(&mut self, patience: Duration, actions: &mut Actions) {
+        actions.push(Action::SetTimer(CallTimer::NoAnswer, patience));
+    }
+
+    /// The next gateway of the present step; false when there is none left.
+    fn next_candidate(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> bool {
+        while let Some(candidate) = self.candidates.pop_front() {
+            match candidate.leg(facts, ctx) {
+                Ok(leg) => {
+                    self.open(leg, facts, ctx, actions);
+                    return true;
+                }
+                Err(failure) => self.remember(failure),
+            }
+        }
+        false
+    }
+
+    /// Opens a leg's media and asks for the offer its INVITE will carry.
+    fn open(&mut self, leg: Leg, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
+        let id = leg.id;
+        self.branches.push(id);
+        facts.legs.push(leg);
+        facts.open_media(id, ctx, actions);
+        let bandwidth = match facts.caller().map(|leg| &leg.party) {
+            Some(Party::Extension { number, .. }) => ctx
+                .directory
+                .extensions
+                .get(number)
+                .filter(|extension| !extension.codecs.is_empty() && !extension.codecs.contains(&Codec::Opus))
+                .map_or(Bandwidth::Full, |_| Bandwidth::Narrow),
+            Some(Party::Trunk { .. } | Party::Echo) | None => Bandwidth::Narrow,
+        };
+        actions.push(Action::Media(Command::CreateOffer { session: id.media(), bandwidth }));
+        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+    }
+
+    fn progress(
+        &mut self,
+        leg: LegId,
+        response: &Response,
+        facts: &mut Facts,
+        ctx: &Context<'_>,
+        actions: &mut Actions,
+    ) {
+        actions.push(Action::ClearTimer(CallTimer::Attempt));
+        if response.status == StatusCode::TRYING {
+            return;
+        }
+        if let Some(leg) = facts.leg_mut(leg) {
+            leg.state = CallState::Ringing;
+        }
+        facts.ringing.get_or_insert(ctx.now);
+        let one_trunk = self.branches.len() == 1
+            && facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
+        let has_media = !response.body.is_empty() && one_trunk && matches!(facts.offer, CallerOffer::Given(_));
+        if has_media && self.early == Early::None {
+            self.early = Early::Callee(leg);
+            let sdp = response.body.to_vec();
+            actions.push(Action::Media(Command::HandleAnswer { session: leg.media(), sdp }));
+        } else if !has_media && (response.status == StatusCode::RINGING || !self.told_ringing) {
+            self.told_ringing = true;
+            actions.push(Action::Progress { leg: facts.caller_id(), status: StatusCode::RINGING, sdp: None });
+        }
+    }
+
+    /// A branch is gone: the others ring on, else the next gateway, else the next target.
+    fn refused(
+        &mut self,
+        leg: LegId,
+        failure: Failure,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> Next {
+        self.drop_branch(leg, None, facts, actions);
+        let trunk = facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
+        let may_go_on = match failure.status {
+            600..=699 => false,
+            408 | 480 | 500..=599 => true,
+            // From a phone: another of the group may still answer. From a trunk it is the called party's word.
+            _ => !trunk,
+        };
+        self.remember(failure);
+        if !may_go_on {
+            self.steps.clear();
+            self.candidates.clear();
+            let rest = std::mem::take(&mut self.branches);
+            for leg in rest {
+                facts.release(leg, Some(Reason::sip(603, "Declined elsewhere")), actions);
+            }
+        }
+        if !self.branches.is_empty() {
+            return Next::Stay;
+        }
+        actions.push(Action::ClearTimer(CallTimer::Attempt));
+        // 480 from a trunk is the called party's state: no other gateway changes it.
+        if trunk && self.failure.as_ref().is_some_and(|failure| failure.status == 480) {
+            self.candidates.clear();
+        }
+        if self.next_candidate(facts, ctx, actions) {
+            return Next::Stay;
+        }
+        self.next_step(facts, ctx, actions)
+    }
+
+    fn drop_branch(&mut self, leg: LegId, reason: Option<Reason>, facts: &mut Facts, actions: &mut Actions) {
+        self.branches.retain(|branch| *branch != leg);
+        facts.release(leg, reason, actions);
+        if matches!(self.early, Early::Callee(l) | Early::Caller(l) | Early::Flowing(l) if l == leg) {
+            self.early = Early::None;
+        }
+    }
+
+    /// Keeps what says most to the caller: a person's word before a machine's.
+    fn remember(&mut self, failure: Failure) {
+        let weight = |failure: &Failure| match failure.status {
+            600..=699 => 4,
+            486 => 3,
+            480 => 2,
+            _ => 1,
+        };
+        if self.failure.as_ref().is_none_or(|known| weight(&failure) >= weight(known)) {
+            self.failure = Some(failure);
+        }
+    }
+
+    fn on_media(
+        &mut self,
+        leg: LegId,
+        event: media::Event,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> Next {
+        match event {
+            media::Event::LocalDescription { .. } if facts.is_caller(leg) => self.hear_early(facts, actions),
+            media::Event::LocalDescription { .. } if self.branches.contains(&leg) => {
+                Self::send_invite(leg, facts, ctx, actions);
+            }
+            media::Event::Negotiated { .. } if self.early == Early::Callee(leg) => {
+                self.early = Early::Caller(leg);
+                facts.describe_caller(facts.bandwidth_of(leg), ctx, actions);
+                self.hear_early(facts, actions);
+            }
+            // An early answer that cannot be used is not yet the answer.
+            media::Event::Rejected { .. } if self.early == Early::Callee(leg) => self.early = Early::None,
+            media::Event::Rejected { reason, .. } if facts.is_caller(leg) => {
+                let failure = Failure::new(488, format!("The caller's media description cannot be used: {reason}."));
+                return Self::give_up(&failure, EndedBy::System, facts, actions);
+            }
+            media::Event::Failed { reason, .. } if facts.is_caller(leg) => {
+                let failure = Failure::new(500, format!("The caller's media failed: {reason}."));
+                return Self::give_up(&failure, EndedBy::System, facts, actions);
+            }
+            media::Event::Failed { reason, .. } | media::Event::Rejected { reason, .. }
+                if self.branches.contains(&leg) =>
+            {
+                let failure = Failure::new(500, format!("Media failed: {reason}."));
+                return self.refused(leg, failure, facts, ctx, actions);
+            }
+            media::Event::LocalDescription { .. }
+            | media::Event::Negotiated { .. }
+            | media::Event::Rejected { .. }
+            | media::Event::Failed { .. }
+            | media::Event::Connected { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Closed { .. } => {}
+        }
+        Next::Stay
+    }
+
+    fn send_invite(id: LegId, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
+        let max_forwards = facts.max_forwards;
+        let Some(leg) = facts.leg_mut(id).filter(|leg| leg.signal == Signal::Idle) else { return };
+        let (Some(mut envelope), Some(offer)) = (leg.envelope.take(), leg.description.clone()) else { return };
+        leg.signal = Signal::Calling;
+        envelope.max_forwards = max_forwards;
+        let (flow, trunk) = (leg.flow, matches!(leg.party, Party::Trunk { .. }));
+        actions.push(Action::Invite { leg: id, flow, envelope: Box::new(envelope), offer });
+        if trunk {
+            actions.push(Action::SetTimer(CallTimer::Attempt, ctx.config.attempt_timeout));
+        }
+        let waiting = facts.legs.iter().skip(1).any(|leg| leg.signal == Signal::Idle);
+        if !waiting {
+            actions.push(Action::ClearTimer(CallTimer::Media));
+        }
+    }
+
+    /// Lets the caller hear the callee's early media once both descriptions are agreed on.
+    fn hear_early(&mut self, facts: &Facts, actions: &mut Actions) {
+        let Early::Caller(callee) = self.early else { return };
+        let caller = facts.caller_id();
+        let Some(sdp) = facts.caller().and_then(|leg| leg.description.clone()) else { return };
+        self.early = Early::Flowing(callee);
+        actions.push(Action::Progress { leg: caller, status: StatusCode::SESSION_PROGRESS, sdp: Some(sdp) });
+        actions.push(Action::Media(Command::Bridge { a: caller.media(), b: callee.media() }));
+    }
+
+    fn on_timer(
+        &mut self,
+        timer: CallTimer,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> Next {
+        match timer {
+            CallTimer::NoAnswer => {
+                for leg in self.branches.clone() {
+                    self.drop_branch(leg, Some(Reason::q850(19, "No answer")), facts, actions);
+                }
+                self.candidates.clear();
+                actions.push(Action::ClearTimer(CallTimer::Attempt));
+                self.remember(Failure::no_answer());
+                self.next_step(facts, ctx, actions)
+            }
+            CallTimer::Attempt => {
+                let Some(leg) = self.branches.first().copied() else { return Next::Stay };
+                let reason = Reason::q850(102, "No response");
+                self.drop_branch(leg, Some(reason), facts, actions);
+                let failure = Failure::new(503, format!("{} did not respond in time.", facts.described(leg)));
+                self.refused(leg, failure, facts, ctx, actions)
+            }
+            CallTimer::Media => {
+                let stuck: Vec<LegId> = facts.legs.iter().skip(1).filter(|l| l.signal == Signal::Idle).map(|l| l.id).collect();
+                for leg in stuck {
+                    let failure = Failure::new(500, "Media could not be prepared in time.");
+                    if let Next::Go(state) = self.refused(leg, failure, facts, ctx, actions) {
+                        return Next::Go(state);
+                    }
+                }
+                Next::Stay
+            }
+            CallTimer::Closing => Next::Stay,
+        }
+    }
+}

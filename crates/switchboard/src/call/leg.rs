@@ -1,0 +1,125 @@
+//! One side of a call: what is owed to its signalling and its media.
+
+use bytes::Bytes;
+use media::{Codec, MediaSessionId, Statistics};
+use sip::{Flow, NameAddr, Uri};
+
+use crate::output::CallState;
+
+/// Names a leg for the life of the process. Its media session carries the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct LegId(pub(crate) u64);
+
+impl LegId {
+    pub(crate) fn media(self) -> MediaSessionId {
+        MediaSessionId(self.0)
+    }
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// A phone of an extension, and the agent it belongs to.
+    Extension { number: String, agent: Option<String> },
+    /// A number behind a trunk.
+    Trunk { id: String, name: String, number: String },
+    /// The echo test, heard by the caller itself.
+    Echo,
+}
+
+impl Party {
+    /// As the API shows it.
+    pub(crate) fn shown(&self) -> &str {
+        match self {
+            Self::Extension { number, .. } | Self::Trunk { number, .. } => number,
+            Self::Echo => "echo",
+        }
+    }
+
+    /// For explanations.
+    pub(crate) fn described(&self) -> String {
+        match self {
+            Self::Extension { number, .. } => format!("Extension {number}"),
+            Self::Trunk { name, .. } => format!("Trunk {name}"),
+            Self::Echo => "The echo test".to_owned(),
+        }
+    }
+}
+
+/// What is owed to a leg's signalling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// No INVITE was sent yet.
+    Idle,
+    /// Its INVITE waits for our final response.
+    Incoming,
+    /// Our INVITE waits for its final response.
+    Calling,
+    /// Established: a BYE is owed.
+    Up,
+    /// Nothing is owed.
+    Over,
+}
+
+/// What is owed to a leg's media session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Medium {
+    /// Not opened.
+    Unopened,
+    /// A Close is owed.
+    Open,
+    /// Close was sent.
+    Closing,
+    /// Gone.
+    Closed,
+}
+
+/// The INVITE of an outgoing leg, sent when its offer is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    pub(crate) uri: Uri,
+    pub(crate) from: NameAddr,
+    pub(crate) to: NameAddr,
+    pub(crate) contact: Uri,
+    pub(crate) max_forwards: u8,
+}
+
+/// One side of a call.
+#[derive(Debug, Clone)]
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    /// `leg_…`
+    pub(crate) name: String,
+    pub(crate) party: Party,
+    pub(crate) flow: Flow,
+    pub(crate) signal: Signal,
+    pub(crate) medium: Medium,
+    pub(crate) state: CallState,
+    pub(crate) codec: Option<Codec>,
+    pub(crate) statistics: Option<Statistics>,
+    /// Our description: the answer to the caller's offer, or our offer to an offerless caller.
+    pub(crate) description: Option<Bytes>,
+    pub(crate) envelope: Option<Envelope>,
+}
+
+impl Leg {
+    pub(crate) fn new(id: LegId, name: String, party: Party, flow: Flow, signal: Signal) -> Self {
+        Self {
+            id,
+            name,
+            party,
+            flow,
+            signal,
+            medium: Medium::Unopened,
+            state: CallState::Routing,
+            codec: None,
+            statistics: None,
+            description: None,
+            envelope: None,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.signal == Signal::Over
+    }
+}

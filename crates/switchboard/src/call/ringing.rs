@@ -1,0 +1,26 @@
+//! Ringing: a target has rung; the caller may hear early media.
+
+use super::State;
+use super::action::{Actions, CallEvent};
+use super::facts::{Context, Facts};
+use super::hunt::{Hunt, Next};
+
+/// Something rings, or rang before the present target.
+pub(crate) struct Ringing {
+    pub(crate) hunt: Hunt,
+}
+
+impl Ringing {
+    pub(crate) fn on(
+        mut self,
+        event: CallEvent,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> State {
+        match self.hunt.on(event, facts, ctx, actions) {
+            Next::Stay => State::Ringing(self),
+            Next::Go(state) => *state,
+        }
+    }
+}

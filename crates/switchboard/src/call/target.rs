@@ -1,0 +1,265 @@
+//! Targets made concrete: which phones ring at once, or which gateway addresses are tried one after another.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sip::{Flow, Host, NameAddr, Transport, Uri};
+
+use super::cause::Failure;
+use super::facts::{Context, Facts, Occupation};
+use super::leg::{Envelope, Leg, LegId, Party, Signal};
+use crate::config::SwitchboardConfig;
+use crate::dialplan::Target;
+use crate::directory::{Extension, Gateway, NumberFormat, Trunk};
+use crate::number::e164;
+
+/// Trunk addresses one step may try: bounds the time a caller waits and what a directory can make us send.
+const MAX_CANDIDATES: usize = 16;
+
+/// A target, ready to be called.
+pub(crate) enum Resolved {
+    /// These legs ring at once.
+    Phones { legs: Vec<Leg>, patience: Duration },
+    /// These addresses are tried in order.
+    Gateways(VecDeque<Candidate>),
+    /// The caller hears itself.
+    Echo,
+    /// The dialplan refuses: no further target is tried.
+    Refused(Failure),
+    /// Nobody is there: the next target is tried.
+    Nobody(Failure),
+}
+
+/// One address of one gateway of one trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    trunk: String,
+    host: String,
+    transport: Transport,
+    address: SocketAddr,
+    number: String,
+}
+
+/// Who a target is, now.
+pub(crate) fn resolve(target: &Target, facts: &Facts, ctx: &mut Context<'_>) -> Resolved {
+    match target {
+        Target::Extension(number) => phones(std::slice::from_ref(number), facts, ctx),
+        Target::RingGroup(numbers) => phones(numbers, facts, ctx),
+        Target::NumberAssignment => match facts.assigned.clone() {
+            Some(number) => phones(&[number], facts, ctx),
+            None => Resolved::Nobody(Failure::new(404, format!("No extension is assigned to {}.", facts.to))),
+        },
+        Target::Trunks { names, number } => gateways(names, number, ctx),
+        Target::Echo => Resolved::Echo,
+        Target::Reject { status, reason } => {
+            let mut failure = Failure::new(*status, format!("The dialplan refuses the call: {reason}."));
+            failure.phrase = Some(reason.clone());
+            Resolved::Refused(failure)
+        }
+    }
+}
+
+fn phones(numbers: &[String], facts: &Facts, ctx: &mut Context<'_>) -> Resolved {
+    let mut legs = Vec::new();
+    let mut patience = Duration::ZERO;
+    let mut why = Failure::new(480, "No phone of the target is registered.");
+    let directory = ctx.directory;
+    for number in numbers {
+        let extension = match callable(number, ctx) {
+            Ok(extension) => extension,
+            Err(failure) => {
+                why = failure;
+                continue;
+            }
+        };
+        patience = patience.max(extension.ring_timeout);
+        let party = Party::Extension { number: number.clone(), agent: extension.agent_id.clone() };
+        let registrar = ctx.registrar;
+        let room = ctx.config.max_branches.saturating_sub(legs.len());
+        for binding in registrar.bindings(number).iter().take(room) {
+            let mut leg = new_leg(party.clone(), binding.flow, ctx);
+            leg.envelope = Some(to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, facts, ctx));
+            legs.push(leg);
+        }
+        if registrar.bindings(number).is_empty() {
+            why = Failure::new(480, format!("No phone of extension {number} is registered."));
+        }
+    }
+    if legs.is_empty() {
+        return Resolved::Nobody(why);
+    }
+    if patience.is_zero() {
+        patience = ctx.config.ring_timeout;
+    }
+    Resolved::Phones { legs, patience }
+}
+
+/// The extension, when its agent may be called now.
+fn callable<'a>(number: &str, ctx: &Context<'a>) -> Result<&'a Extension, Failure> {
+    let Some(extension) = ctx.directory.extensions.get(number) else {
+        return Err(Failure::new(404, format!("There is no extension {number}.")));
+    };
+    let Some(id) = &extension.agent_id else { return Ok(extension) };
+    let Some(agent) = ctx.directory.agents.get(id).filter(|agent| agent.enabled) else {
+        return Err(Failure::new(480, format!("The agent of extension {number} is disabled.")));
+    };
+    let calls = ctx.usage.of(&Occupation::Agent(id.clone()));
+    if agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls {
+        return Err(Failure::new(486, format!("The agent of extension {number} is in another call.")));
+    }
+    Ok(extension)
+}
+
+fn new_leg(party: Party, flow: Flow, ctx: &mut Context<'_>) -> Leg {
+    Leg::new(LegId(ctx.ids.next()), ctx.ids.random("leg_"), party, flow, Signal::Idle)
+}
+
+fn to_phone(number: &str, contact: Uri, flow: Flow, realm: &str, facts: &Facts, ctx: &Context<'_>) -> Envelope {
+    let realm = host(realm);
+    let from = facts.shown_caller(NameAddr::new(Uri::sip(Some(&facts.from), realm.clone(), None)));
+    Envelope {
+        uri: contact,
+        from,
+        to: NameAddr::new(Uri::sip(Some(number), realm, None)),
+        contact: own_contact(Some(&facts.from), flow.transport, ctx.config),
+        max_forwards: 0,
+    }
+}
+
+fn gateways(names: &[String], number: &str, ctx: &mut Context<'_>) -> Resolved {
+    let directory = ctx.directory;
+    let mut trunks: Vec<&Trunk> = Vec::new();
+    for name in names {
+        let mut named: Vec<&Trunk> = directory
+            .trunks
+            .values()
+            .filter(|trunk| trunk.enabled && (name == "*" || trunk.name == *name))
+            .filter(|trunk| !trunks.iter().any(|known| known.id == trunk.id))
+            .collect();
+        named.sort_by(|a, b| a.name.cmp(&b.name));
+        trunks.extend(named);
+    }
+    let mut candidates = VecDeque::new();
+    for trunk in trunks {
+        for gateway in ordered(&trunk.gateways, ctx) {
+            candidates.extend(gateway.addresses.iter().map(|address| Candidate {
+                trunk: trunk.id.clone(),
+                host: gateway.host.clone(),
+                transport: gateway.transport,
+                address: *address,
+                number: number.to_owned(),
+            }));
+        }
+    }
+    candidates.truncate(MAX_CANDIDATES);
+    if candidates.is_empty() {
+        return Resolved::Nobody(Failure::new(503, "No trunk is there to carry the call."));
+    }
+    Resolved::Gateways(candidates)
+}
+
+/// By priority; within one, at random by weight (as RFC 2782 does).
+fn ordered<'a>(gateways: &'a [Gateway], ctx: &mut Context<'_>) -> Vec<&'a Gateway> {
+    let mut left: Vec<&Gateway> = gateways.iter().collect();
+    left.sort_by_key(|gateway| gateway.priority);
+    let mut ordered = Vec::with_capacity(left.len());
+    while let Some(priority) = left.first().map(|gateway| gateway.priority) {
+        let share = |gateway: &Gateway| u32::from(gateway.weight).max(1);
+        let peers = left.iter().take_while(|gateway| gateway.priority == priority).count();
+        let total = left.iter().take(peers).map(|gateway| share(gateway)).sum();
+        let mut drawn = ctx.ids.below(total);
+        let at = left.iter().take(peers).position(|gateway| {
+            let hit = drawn < share(gateway);
+            drawn = drawn.saturating_sub(share(gateway));
+            hit
+        });
+        ordered.push(left.remove(at.unwrap_or(0)));
+    }
+    ordered
+}
+
+impl Candidate {
+    /// The leg to this address, or why the trunk cannot take one more call.
+    pub(crate) fn leg(&self, facts: &Facts, ctx: &mut Context<'_>) -> Result<Leg, Failure> {
+        let directory = ctx.directory;
+        let Some(trunk) = directory.trunks.get(&self.trunk) else {
+            return Err(Failure::new(503, "The trunk was removed."));
+        };
+        let calls = ctx.usage.of(&Occupation::Trunk(trunk.id.clone()));
+        if trunk.max_channels > 0 && calls >= trunk.max_channels {
+            return Err(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)));
+        }
+        let Some(uri) = self.uri(trunk.caller_id.format) else {
+            return Err(Failure::new(500, format!("The gateway {} of trunk {} is no SIP host.", self.host, trunk.name)));
+        };
+        let party = Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: self.number.clone() };
+        let flow = Flow { transport: self.transport, peer: self.address, connection: None };
+        let mut leg = new_leg(party, flow, ctx);
+        let from_host = trunk.caller_id.domain.as_deref().map_or_else(|| ctx.config.advertised_host.clone(), host);
+        let from_user = written(&presented(facts, trunk, ctx), trunk.caller_id.format);
+        let contact = own_contact(Some(&from_user), self.transport, ctx.config);
+        leg.envelope = Some(Envelope {
+            to: NameAddr::new(uri.clone()),
+            uri,
+            from: NameAddr::new(Uri::sip(Some(&from_user), from_host, None)),
+            contact,
+            max_forwards: 0,
+        });
+        Ok(leg)
+    }
+
+    /// `sip:<number>@<host as configured>`: providers refuse their own address in its place.
+    fn uri(&self, format: NumberFormat) -> Option<Uri> {
+        let at = Uri::parse(&format!("sip:{}", self.host)).ok()?;
+        let mut uri = Uri::sip(Some(&written(&self.number, format)), at.host()?.clone(), at.port());
+        if self.transport == Transport::Tcp
+            && let Some(params) = uri.params_mut()
+        {
+            params.set("transport", Some("tcp"));
+        }
+        Some(uri)
+    }
+}
+
+/// The number a call over this trunk presents: the agent's, else the trunk's, else the caller's own.
+fn presented(facts: &Facts, trunk: &Trunk, ctx: &Context<'_>) -> String {
+    let agent = facts.caller().and_then(|leg| match &leg.party {
+        Party::Extension { agent: Some(agent), .. } => ctx.directory.agents.get(agent),
+        Party::Extension { agent: None, .. } | Party::Trunk { .. } | Party::Echo => None,
+    });
+    agent
+        .and_then(|agent| agent.caller_id_number.clone())
+        .or_else(|| trunk.caller_id.fallback.clone())
+        .unwrap_or_else(|| facts.from.clone())
+}
+
+/// A number in the trunk's format; what is no E.164 number stays as it is.
+fn written(number: &str, format: NumberFormat) -> String {
+    match (format, number.strip_prefix('+')) {
+        (NumberFormat::E164WithoutPlus, Some(digits)) => digits.to_owned(),
+        (NumberFormat::E164, None) if number.starts_with("00") => e164(number).unwrap_or_else(|| number.to_owned()),
+        (NumberFormat::E164 | NumberFormat::E164WithoutPlus, _) => number.to_owned(),
+    }
+}
+
+/// Our Contact towards a peer.
+pub(crate) fn own_contact(user: Option<&str>, transport: Transport, config: &SwitchboardConfig) -> Uri {
+    let mut uri = Uri::sip(user, config.advertised_host.clone(), Some(config.advertised_port));
+    let token = match transport {
+        Transport::Udp | Transport::Tls => return uri,
+        Transport::Tcp => "tcp",
+        // RFC 7118 §5.2.3 defines `ws` for both; `wss` is what clients write and take.
+        Transport::Ws => "ws",
+        Transport::Wss => "wss",
+    };
+    if let Some(params) = uri.params_mut() {
+        params.set("transport", Some(token));
+    }
+    uri
+}
+
+/// A configured host name; one that is none reads as `invalid`.
+fn host(text: &str) -> Host {
+    Host::parse(text).unwrap_or_else(|| Host::Name("invalid".to_owned()))
+}

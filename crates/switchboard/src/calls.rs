@@ -1,0 +1,223 @@
+//! Every running call, found by session, leg, id or timer. Keeps the books that the state machines share: who is busy, which
+//! trunk is full, what the API shows.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use sip::SessionId;
+
+use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Usage};
+use crate::call::{Actions, CallEvent};
+use crate::config::Clock;
+use crate::output::{CallId, CallRecord, CallResult, CallState, CallView, EndedBy, LegView, ShardIndex};
+
+/// Names a call inside the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct CallKey(pub(crate) u64);
+
+struct Entry {
+    call: Call,
+    shard: ShardIndex,
+    timers: HashMap<CallTimer, Instant>,
+    occupied: Vec<Occupation>,
+    shown: Option<CallView>,
+}
+
+/// The running calls.
+#[derive(Default)]
+pub(crate) struct Calls {
+    calls: HashMap<CallKey, Entry>,
+    ids: HashMap<CallId, CallKey>,
+    legs: HashMap<LegId, CallKey>,
+    sessions: HashMap<SessionId, (CallKey, LegId)>,
+    by_leg: HashMap<LegId, SessionId>,
+    timers: BTreeSet<(Instant, CallKey, CallTimer)>,
+    pub(crate) usage: Usage,
+}
+
+impl Calls {
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<CallKey> {
+        let mut keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    pub(crate) fn insert(&mut self, key: CallKey, call: Call, shard: ShardIndex) {
+        self.ids.insert(call.facts.id.clone(), key);
+        let entry = Entry { call, shard, timers: HashMap::new(), occupied: Vec::new(), shown: None };
+        self.calls.insert(key, entry);
+    }
+
+    /// Ties a SIP session to a leg.
+    pub(crate) fn bind(&mut self, session: SessionId, key: CallKey, leg: LegId) {
+        self.sessions.insert(session, (key, leg));
+        self.by_leg.insert(leg, session);
+    }
+
+    /// A SIP session is over: its id is void.
+    pub(crate) fn unbind(&mut self, session: SessionId) {
+        if let Some((_, leg)) = self.sessions.remove(&session) {
+            self.by_leg.remove(&leg);
+        }
+    }
+
+    pub(crate) fn session_of(&self, leg: LegId) -> Option<SessionId> {
+        self.by_leg.get(&leg).copied()
+    }
+
+    pub(crate) fn of_session(&self, session: SessionId) -> Option<(CallKey, LegId)> {
+        self.sessions.get(&session).copied()
+    }
+
+    pub(crate) fn of_media(&self, session: media::MediaSessionId) -> Option<(CallKey, LegId)> {
+        let leg = LegId(session.0);
+        self.legs.get(&leg).map(|key| (*key, leg))
+    }
+
+    pub(crate) fn of_id(&self, id: &CallId) -> Option<CallKey> {
+        self.ids.get(id).copied()
+    }
+
+    pub(crate) fn shard(&self, key: CallKey) -> Option<ShardIndex> {
+        self.calls.get(&key).map(|entry| entry.shard)
+    }
+
+    pub(crate) fn facts(&self, key: CallKey) -> Option<&Facts> {
+        self.calls.get(&key).map(|entry| &entry.call.facts)
+    }
+
+    /// Sessions held, running calls' and those whose last transaction is still being settled.
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Gives a call an event. `make` builds the context over the shared books.
+    pub(crate) fn on<'a>(
+        &'a mut self,
+        key: CallKey,
+        event: CallEvent,
+        make: impl FnOnce(&'a Usage) -> Context<'a>,
+        actions: &mut Actions,
+    ) {
+        if let Some(entry) = self.calls.get_mut(&key) {
+            let mut context = make(&self.usage);
+            entry.call.on(event, &mut context, actions);
+        }
+    }
+
+    pub(crate) fn set_timer(&mut self, key: CallKey, timer: CallTimer, at: Instant) {
+        self.clear_timer(key, timer);
+        if let Some(entry) = self.calls.get_mut(&key) {
+            entry.timers.insert(timer, at);
+            self.timers.insert((at, key, timer));
+        }
+    }
+
+    pub(crate) fn clear_timer(&mut self, key: CallKey, timer: CallTimer) {
+        if let Some(at) = self.calls.get_mut(&key).and_then(|entry| entry.timers.remove(&timer)) {
+            self.timers.remove(&(at, key, timer));
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _, _)| *at)
+    }
+
+    /// The next timer that has run out.
+    pub(crate) fn pop_timer(&mut self, now: Instant) -> Option<(CallKey, CallTimer)> {
+        let (_, key, timer) = *self.timers.first().filter(|(at, _, _)| *at <= now)?;
+        self.clear_timer(key, timer);
+        Some((key, timer))
+    }
+
+    /// After an event: brings the books up to date. Gives the picture to show when it changed.
+    pub(crate) fn settle(&mut self, key: CallKey, clock: &Clock) -> Option<CallView> {
+        let entry = self.calls.get_mut(&key)?;
+        for leg in &entry.call.facts.legs {
+            self.legs.insert(leg.id, key);
+        }
+        let occupied = if entry.call.is_over() { Vec::new() } else { entry.call.facts.occupies() };
+        self.usage.exchange(&entry.occupied, &occupied);
+        entry.occupied = occupied;
+        let view = view(&entry.call, clock);
+        if entry.shown.as_ref() == Some(&view) {
+            return None;
+        }
+        entry.shown = Some(view.clone());
+        Some(view)
+    }
+
+    /// Takes out a call that is over, as its record.
+    pub(crate) fn take_over(&mut self, key: CallKey, now: Instant, clock: &Clock) -> Option<CallRecord> {
+        if !self.calls.get(&key)?.call.is_over() {
+            return None;
+        }
+        let entry = self.calls.remove(&key)?;
+        for (timer, at) in &entry.timers {
+            self.timers.remove(&(*at, key, *timer));
+        }
+        for leg in &entry.call.facts.legs {
+            self.legs.remove(&leg.id);
+        }
+        self.ids.remove(&entry.call.facts.id);
+        self.usage.exchange(&entry.occupied, &[]);
+        Some(record(&entry.call, now, clock))
+    }
+}
+
+fn view(call: &Call, clock: &Clock) -> CallView {
+    let facts = &call.facts;
+    let agent = |leg: &crate::call::Leg| match &leg.party {
+        crate::call::Party::Extension { agent, .. } => agent.clone(),
+        crate::call::Party::Trunk { .. } | crate::call::Party::Echo => None,
+    };
+    let trunk = |leg: &crate::call::Leg| match &leg.party {
+        crate::call::Party::Trunk { id, .. } => Some(id.clone()),
+        crate::call::Party::Extension { .. } | crate::call::Party::Echo => None,
+    };
+    let caller_agent = facts.caller().and_then(agent);
+    let taken = facts.legs.iter().skip(1).filter(|leg| leg.state == CallState::Connected || facts.legs.len() == 2);
+    CallView {
+        id: facts.id.clone(),
+        direction: facts.direction,
+        state: call.shown_state(),
+        from: facts.from.clone(),
+        to: facts.to.clone(),
+        started_at: clock.at(facts.started),
+        answered_at: facts.answered.map(|at| clock.at(at)),
+        agent_id: caller_agent.or_else(|| facts.callee_agent.clone()).or_else(|| taken.clone().find_map(agent)),
+        trunk_id: facts.legs.iter().rev().find_map(trunk),
+        legs: facts
+            .legs
+            .iter()
+            .map(|leg| LegView {
+                id: leg.name.clone(),
+                party: leg.party.shown().to_owned(),
+                state: leg.state,
+                codec: leg.codec,
+                transport: leg.flow.transport,
+                remote: leg.flow.peer,
+            })
+            .collect(),
+    }
+}
+
+fn record(call: &Call, now: Instant, clock: &Clock) -> CallRecord {
+    let facts = &call.facts;
+    let outcome = facts.outcome.as_ref();
+    CallRecord {
+        call: view(call, clock),
+        ringing_at: facts.ringing.map(|at| clock.at(at)),
+        ended_at: clock.at(now),
+        result: outcome.map_or(CallResult::Failed, |outcome| outcome.result),
+        sip_status: outcome.map_or(500, |outcome| outcome.status),
+        q850: outcome.and_then(|outcome| outcome.q850),
+        ended_by: outcome.map_or(EndedBy::System, |outcome| outcome.ended_by),
+        explanation: outcome.map_or_else(String::new, |outcome| outcome.explanation.clone()),
+        statistics: facts.legs.iter().map(|leg| leg.statistics).collect(),
+    }
+}

@@ -1,0 +1,304 @@
+//! New INVITEs: who calls, whether they may, and where the dialplan sends them.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::time::Instant;
+
+use bytes::Bytes;
+use sip::{Flow, Invitation, Request, ResponseDraft, SessionId, StatusCode, Uri};
+
+use crate::call::{
+    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party,
+    Signal, own_contact,
+};
+use crate::calls::CallKey;
+use crate::dialplan::{Lookup, Step, Target};
+use crate::directory::Trunk;
+use crate::number::e164;
+use crate::output::{CallId, Direction, Output, ShardIndex};
+use crate::requests::Challenge;
+use crate::switchboard::Switchboard;
+
+/// SDP's media type.
+const SDP: &str = "application/sdp";
+
+/// A caller, admitted.
+struct Caller {
+    party: Party,
+    from: String,
+    display: Option<String>,
+    to: String,
+    assigned: Option<String>,
+    steps: Vec<Step>,
+}
+
+impl Switchboard {
+    pub(crate) fn invitation(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request) {
+        let admitted = if flow.transport.is_websocket() {
+            self.authenticate(now, request, Challenge::Proxy).and_then(|extension| {
+                self.acceptable(request)?;
+                self.admit_agent(request, &extension.number, extension.agent_id)
+            })
+        } else {
+            self.acceptable(request).and_then(|()| self.admit_trunk(request, flow))
+        };
+        match admitted {
+            Ok(caller) => self.begin(now, session, flow, request, caller),
+            Err(refusal) => self.endpoint.reject(now, session, refusal),
+        }
+    }
+
+    /// What holds for any caller: room, hops left, a body we can read.
+    fn acceptable(&self, request: &Request) -> Result<(), ResponseDraft> {
+        if self.draining || self.calls.len() >= self.config.max_calls {
+            let seconds = self.config.retry_after.as_secs().to_string();
+            return Err(ResponseDraft::new(StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", seconds));
+        }
+        if request.headers.max_forwards().ok().flatten() == Some(0) {
+            return Err(ResponseDraft::new(StatusCode::TOO_MANY_HOPS));
+        }
+        if !request.body.is_empty() && request.headers.content_type().as_deref() != Some(SDP) {
+            return Err(ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_header("Accept", SDP));
+        }
+        Ok(())
+    }
+
+    fn admit_agent(
+        &mut self,
+        request: &Request,
+        extension: &str,
+        agent: Option<String>,
+    ) -> Result<Caller, ResponseDraft> {
+        let known = agent.as_ref().and_then(|id| self.directory.agents.get(id));
+        if let Some(agent) = known {
+            let calls = self.calls.usage.of(&Occupation::Agent(agent.id.clone()));
+            if agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls {
+                return Err(refusal(&Failure::new(486, "The agent has no further call free.")));
+            }
+        }
+        let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
+        let to = dialled(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
+        let lookup = Lookup { context: "agents", dialled: &to, caller: extension, trunk: None };
+        let Some(decision) = self.dialplan.route(&lookup) else {
+            return Err(refusal(&Failure::new(404, format!("No rule of the dialplan matches {to}."))));
+        };
+        Ok(Caller {
+            party: Party::Extension { number: extension.to_owned(), agent },
+            from: extension.to_owned(),
+            display,
+            assigned: e164(&to)
+                .and_then(|number| self.directory.numbers.get(&number))
+                .and_then(|number| number.extension.clone()),
+            to,
+            steps: decision.steps,
+        })
+    }
+
+    fn admit_trunk(&mut self, request: &Request, flow: Flow) -> Result<Caller, ResponseDraft> {
+        let trunk: Option<&Trunk> =
+            self.admission.trunk(flow.peer.ip()).and_then(|id| self.directory.trunks.get(id)).filter(|t| t.enabled);
+        let Some(trunk) = trunk else { return Err(ResponseDraft::new(StatusCode::FORBIDDEN)) };
+        let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
+        if trunk.max_channels > 0 && taken >= trunk.max_channels {
+            return Err(refusal(&Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name))));
+        }
+        let raw = dialled(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
+        let to = e164(&raw).unwrap_or(raw);
+        let address = request.headers.from().ok().flatten();
+        let user = address.as_ref().and_then(|from| dialled(&from.uri)).unwrap_or_else(|| "anonymous".to_owned());
+        let from = e164(&user).unwrap_or(user);
+        // A number of ours counts only when it comes over its own trunk.
+        let number = self.directory.numbers.get(&to).filter(|number| number.trunk_id == trunk.id);
+        let lookup = Lookup { context: "trunks", dialled: &to, caller: &from, trunk: Some(&trunk.name) };
+        let steps = match (self.dialplan.route(&lookup), number) {
+            (Some(decision), _) => decision.steps,
+            (None, Some(_)) => vec![Step { target: Target::NumberAssignment, timeout: None }],
+            (None, None) => return Err(refusal(&Failure::new(404, format!("The number {to} is not in service here.")))),
+        };
+        Ok(Caller {
+            party: Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: from.clone() },
+            display: address.and_then(|from| from.display).or_else(|| Some(from.clone())),
+            from,
+            assigned: number.and_then(|number| number.extension.clone()),
+            to,
+            steps,
+        })
+    }
+
+    fn begin(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request, caller: Caller) {
+        let key = CallKey(self.ids.next());
+        let leg = Leg::new(LegId(self.ids.next()), self.ids.random("leg_"), caller.party, flow, Signal::Incoming);
+        let (leg_id, party) = (leg.id, leg.party.clone());
+        let max_forwards = request.headers.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1);
+        let facts = Facts {
+            id: CallId(self.ids.random("call_")),
+            direction: direction(&party, &caller.steps),
+            from: caller.from.clone(),
+            from_display: caller.display,
+            to: caller.to,
+            assigned: caller.assigned.clone(),
+            callee_agent: None,
+            max_forwards,
+            offer: if request.body.is_empty() {
+                CallerOffer::Wanted
+            } else {
+                CallerOffer::Given(Bytes::copy_from_slice(&request.body))
+            },
+            started: now,
+            ringing: None,
+            answered: None,
+            legs: vec![leg],
+            outcome: None,
+        };
+        let shard = self.choose_shard(&party, &caller.from, caller.assigned.as_deref(), &caller.steps);
+        self.counters.calls += 1;
+        self.calls.insert(key, Call::new(facts, caller.steps), shard);
+        self.calls.bind(session, key, leg_id);
+        self.call_event(now, key, CallEvent::Start);
+    }
+
+    /// By the agent's address of record, so that all calls of an agent share a shard.
+    fn choose_shard(&self, caller: &Party, from: &str, assigned: Option<&str>, steps: &[Step]) -> ShardIndex {
+        let named = || {
+            steps.iter().find_map(|step| match &step.target {
+                Target::Extension(number) => Some(number.as_str()),
+                Target::RingGroup(numbers) => numbers.first().map(String::as_str),
+                Target::Trunks { .. } | Target::NumberAssignment | Target::Echo | Target::Reject { .. } => None,
+            })
+        };
+        let agent = match caller {
+            Party::Extension { .. } | Party::Echo => from,
+            Party::Trunk { .. } => named().or(assigned).unwrap_or(from),
+        };
+        let mut hasher = DefaultHasher::new();
+        (agent, &self.directory.realm).hash(&mut hasher);
+        let shards = u64::try_from(self.config.shards.max(1)).unwrap_or(1);
+        ShardIndex(usize::try_from(hasher.finish() % shards).unwrap_or(0))
+    }
+
+    /// Whether the gateway being tried has sent as much as 100 Trying.
+    pub(crate) fn attempt_was_heard(&self, key: CallKey) -> bool {
+        self.calls.facts(key).is_some_and(|facts| {
+            facts
+                .legs
+                .iter()
+                .skip(1)
+                .filter(|leg| leg.signal == Signal::Calling)
+                .filter_map(|leg| self.calls.session_of(leg.id))
+                .any(|session| self.endpoint.was_heard(session))
+        })
+    }
+
+    /// Gives a call an event, does what it wants, and brings the books up to date.
+    pub(crate) fn call_event(&mut self, now: Instant, key: CallKey, event: CallEvent) {
+        let mut actions = Actions::new();
+        let (config, directory, registrar, ids) = (&self.config, &*self.directory, &self.registrar, &mut self.ids);
+        self.calls.on(key, event, |usage| Context { now, config, directory, registrar, usage, ids }, &mut actions);
+        for action in actions {
+            self.perform(now, key, action);
+        }
+        if let Some(view) = self.calls.settle(key, &self.clock) {
+            self.outputs.push_back(Output::CallChanged(view));
+        }
+        if let Some(record) = self.calls.take_over(key, now, &self.clock) {
+            if record.call.answered_at.is_some() {
+                self.counters.answered += 1;
+            }
+            self.outputs.push_back(Output::CallEnded(record));
+        }
+    }
+
+    fn perform(&mut self, now: Instant, key: CallKey, action: Action) {
+        match action {
+            Action::Invite { leg, flow, envelope, offer } => {
+                let session = self.endpoint.invite(
+                    now,
+                    Invitation {
+                        flow,
+                        uri: envelope.uri,
+                        from: envelope.from,
+                        to: envelope.to,
+                        contact: envelope.contact,
+                        max_forwards: Some(envelope.max_forwards),
+                        headers: Vec::new(),
+                        body: Some((SDP.to_owned(), offer)),
+                    },
+                );
+                self.calls.bind(session, key, leg);
+            }
+            Action::Media(command) => {
+                if let Some(shard) = self.calls.shard(key) {
+                    self.outputs.push_back(Output::Media { shard, command });
+                }
+            }
+            Action::SetTimer(timer, after) => self.calls.set_timer(key, timer, now + after),
+            Action::ClearTimer(timer) => self.calls.clear_timer(key, timer),
+            Action::Progress { leg, status, sdp } => {
+                let draft = self.with_contact(ResponseDraft::new(status), key, leg);
+                let draft = match sdp {
+                    Some(sdp) => draft.with_body(SDP, sdp),
+                    None => draft,
+                };
+                self.with_session(leg, |endpoint, session| endpoint.progress(now, session, draft));
+            }
+            Action::Accept { leg, sdp } => {
+                let draft = self.with_contact(ResponseDraft::new(StatusCode::OK), key, leg).with_body(SDP, sdp);
+                self.with_session(leg, |endpoint, session| endpoint.accept(now, session, draft));
+            }
+            Action::Reject { leg, status, phrase, reasons } => {
+                let mut draft = ResponseDraft::new(status);
+                draft.reason = phrase;
+                for reason in reasons {
+                    draft = draft.with_header("Reason", reason);
+                }
+                self.with_session(leg, |endpoint, session| endpoint.reject(now, session, draft));
+            }
+            Action::Cancel { leg, reason } => {
+                self.with_session(leg, |endpoint, session| endpoint.cancel(now, session, reason));
+            }
+            Action::Bye { leg, reason } => {
+                self.with_session(leg, |endpoint, session| endpoint.bye(now, session, reason.as_ref()));
+            }
+        }
+    }
+
+    fn with_session(&mut self, leg: LegId, act: impl FnOnce(&mut sip::Endpoint, SessionId)) {
+        if let Some(session) = self.calls.session_of(leg) {
+            act(&mut self.endpoint, session);
+        }
+    }
+
+    fn with_contact(&self, draft: ResponseDraft, key: CallKey, leg: LegId) -> ResponseDraft {
+        match self.calls.facts(key).and_then(|facts| facts.leg(leg)) {
+            Some(leg) => draft.with_contact(own_contact(None, leg.flow.transport, &self.config)),
+            None => draft,
+        }
+    }
+}
+
+fn direction(caller: &Party, steps: &[Step]) -> Direction {
+    match caller {
+        Party::Trunk { .. } => Direction::Inbound,
+        Party::Extension { .. } | Party::Echo => {
+            let out = steps.iter().any(|step| matches!(step.target, Target::Trunks { .. }));
+            if out { Direction::Outbound } else { Direction::Internal }
+        }
+    }
+}
+
+fn refusal(failure: &Failure) -> ResponseDraft {
+    let mut draft = ResponseDraft::new(failure.status_code()).with_reason(failure.explanation.trim_end_matches('.'));
+    for reason in &failure.reasons {
+        draft = draft.with_header("Reason", reason.as_str());
+    }
+    draft
+}
+
+/// What a Request-URI or From dials: the user part, without the parameters some carriers hang onto it.
+fn dialled(uri: &Uri) -> Option<String> {
+    let text = match uri {
+        Uri::Tel(tel) => tel.digits().into_owned(),
+        Uri::Sip(_) | Uri::Other { .. } => uri.user()?.split(';').next()?.to_owned(),
+    };
+    (!text.is_empty()).then_some(text)
+}

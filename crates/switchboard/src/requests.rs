@@ -1,0 +1,250 @@
+//! What the endpoint tells, and the answers to requests outside calls: authentication, REGISTER, OPTIONS, and what is refused.
+
+use std::time::{Duration, Instant};
+
+use sip::{Event, Flow, Method, Request, RequestId, ResponseDraft, SessionEvent, SessionId, StatusCode, Verdict};
+
+use crate::call::{CallEvent, LegId};
+use crate::calls::CallKey;
+use crate::directory::Extension;
+use crate::registration;
+use crate::switchboard::Switchboard;
+
+/// The longest digit taken from an INFO; also what one without a Duration gets is far below.
+const MAX_DIGIT: Duration = Duration::from_secs(5);
+/// What a digit without a Duration lasts.
+const USUAL_DIGIT: Duration = Duration::from_millis(160);
+
+impl Switchboard {
+    /// Deals with everything the endpoint has to tell.
+    pub(crate) fn drain(&mut self, now: Instant) {
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::Request { id, flow, request } => self.outside_request(now, id, flow, &request),
+                Event::Invite { session, flow, request } => self.invitation(now, session, flow, &request),
+                Event::Session { session, event } => self.session_event(now, session, event),
+                Event::Malformed { .. } => self.counters.malformed += 1,
+                // No request is sent outside dialogs; a closed flow was dealt with when it closed.
+                Event::Response { .. } | Event::FlowClosed { .. } => {}
+            }
+        }
+    }
+
+    fn outside_request(&mut self, now: Instant, id: RequestId, flow: Flow, request: &Request) {
+        let draft = if flow.transport.is_websocket() {
+            self.agent_request(now, flow, request)
+        } else {
+            trunk_request(request)
+        };
+        self.endpoint.respond(now, id, draft);
+    }
+
+    fn agent_request(&mut self, now: Instant, flow: Flow, request: &Request) -> ResponseDraft {
+        let extension = match self.authenticate(now, request, Challenge::Registrar) {
+            Ok(extension) => extension,
+            Err(refusal) => return refusal,
+        };
+        match &request.method {
+            Method::Register => self.register(now, flow, request, &extension),
+            Method::Options => ResponseDraft::new(StatusCode::OK).with_header("Accept", "application/sdp"),
+            Method::Subscribe | Method::Publish | Method::Notify => ResponseDraft::new(StatusCode::BAD_EVENT),
+            Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Prack | Method::Cancel => {
+                ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)
+            }
+            Method::Message | Method::Invite | Method::Ack | Method::Other(_) => {
+                ResponseDraft::new(StatusCode::NOT_IMPLEMENTED)
+            }
+        }
+    }
+
+    fn register(&mut self, now: Instant, flow: Flow, request: &Request, extension: &Extension) -> ResponseDraft {
+        if let Err(status) = registration::check_address(request, &self.directory, &extension.number) {
+            return ResponseDraft::new(status);
+        }
+        let (draft, changed) = registration::register(
+            &mut self.registrar,
+            extension,
+            request,
+            flow,
+            now,
+            &self.config,
+            &mut self.ids,
+        );
+        if draft.status == StatusCode::OK {
+            self.counters.registrations += 1;
+        }
+        if changed {
+            self.show_bindings(&extension.number);
+        }
+        draft
+    }
+
+    /// The extension a request's credentials are for, or the challenge or refusal to send.
+    pub(crate) fn authenticate(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        challenge: Challenge,
+    ) -> Result<Extension, ResponseDraft> {
+        let directory = self.directory.clone();
+        let lookup = |username: &str| directory.credentials.get(username).map(|credential| credential.ha1.clone());
+        let verdict = match self.authenticator.verify(now, request, challenge.credentials(), lookup) {
+            // Some clients answer any challenge with the other header.
+            Verdict::Missing => self.authenticator.verify(now, request, challenge.other().credentials(), lookup),
+            verdict @ (Verdict::Accepted { .. } | Verdict::Stale | Verdict::Replayed | Verdict::Wrong { .. }) => verdict,
+        };
+        let stale = match verdict {
+            Verdict::Accepted { username } => {
+                let extension = directory
+                    .credentials
+                    .get(&username)
+                    .and_then(|credential| directory.extensions.get(&credential.extension))
+                    .filter(|extension| directory.may_use(&extension.number));
+                return extension.cloned().ok_or_else(|| {
+                    ResponseDraft::new(StatusCode::FORBIDDEN).with_reason("The agent is disabled or unknown")
+                });
+            }
+            Verdict::Missing => false,
+            Verdict::Stale | Verdict::Replayed => true,
+            Verdict::Wrong { .. } => {
+                self.counters.authentication_failures += 1;
+                false
+            }
+        };
+        self.counters.challenges += 1;
+        let mut draft = ResponseDraft::new(challenge.status());
+        for value in self.authenticator.challenges(now, &directory.realm, stale) {
+            draft = draft.with_header(challenge.header(), value);
+        }
+        Err(draft)
+    }
+
+    fn session_event(&mut self, now: Instant, session: SessionId, event: SessionEvent) {
+        let known = self.calls.of_session(session);
+        if let SessionEvent::Request { id, request } = event {
+            let draft = self.inside_request(now, known, &request);
+            self.endpoint.respond(now, id, draft);
+            return;
+        }
+        if matches!(event, SessionEvent::Ended) {
+            self.calls.unbind(session);
+        }
+        let Some((key, leg)) = known else { return };
+        let event = match event {
+            SessionEvent::Progress { response } => CallEvent::Progress { leg, response },
+            SessionEvent::Answered { response } => CallEvent::Answered { leg, response },
+            SessionEvent::Refused { response, local } => CallEvent::Refused { leg, response, local },
+            SessionEvent::Cancelled { request } => {
+                CallEvent::Cancelled { reasons: crate::call::reasons(&request.headers) }
+            }
+            SessionEvent::Confirmed { body } => CallEvent::Confirmed { body },
+            SessionEvent::NoAck => CallEvent::NoAck,
+            SessionEvent::Bye { request } => CallEvent::Bye { leg, reasons: crate::call::reasons(&request.headers) },
+            SessionEvent::FlowLost => CallEvent::FlowLost { leg },
+            SessionEvent::Ended => CallEvent::SessionOver { leg },
+            SessionEvent::Request { .. } => return,
+        };
+        self.call_event(now, key, event);
+    }
+
+    /// A request inside a dialog. What is not supported gets its status, and the call goes on.
+    fn inside_request(&mut self, now: Instant, known: Option<(CallKey, LegId)>, request: &Request) -> ResponseDraft {
+        let Some((key, leg)) = known else { return ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST) };
+        match &request.method {
+            Method::Info => match request.headers.content_type().as_deref() {
+                None if request.body.is_empty() => ResponseDraft::new(StatusCode::OK),
+                Some("application/dtmf-relay") => match digit(&request.body) {
+                    Some((digit, duration)) => {
+                        self.call_event(now, key, CallEvent::Digit { leg, digit, duration });
+                        ResponseDraft::new(StatusCode::OK)
+                    }
+                    None => ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason("No digit in Signal"),
+                },
+                Some(_) | None => ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                    .with_header("Accept", "application/dtmf-relay"),
+            },
+            Method::Options => ResponseDraft::new(StatusCode::OK).with_header("Accept", "application/sdp"),
+            Method::Invite => ResponseDraft::new(StatusCode::NOT_ACCEPTABLE_HERE)
+                .with_header("Warning", "399 patchcord \"The session's media cannot be changed\""),
+            Method::Notify | Method::Subscribe | Method::Publish => ResponseDraft::new(StatusCode::BAD_EVENT),
+            Method::Update
+            | Method::Refer
+            | Method::Message
+            | Method::Prack
+            | Method::Register
+            | Method::Ack
+            | Method::Bye
+            | Method::Cancel
+            | Method::Other(_) => ResponseDraft::new(StatusCode::NOT_IMPLEMENTED),
+        }
+    }
+}
+
+/// Who asks for credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// 401: the registrar, and we as a user agent server.
+    Registrar,
+    /// 407: a call is asked to be carried on.
+    Proxy,
+}
+
+impl Challenge {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Registrar => StatusCode::UNAUTHORIZED,
+            Self::Proxy => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        }
+    }
+
+    fn header(self) -> &'static str {
+        match self {
+            Self::Registrar => "WWW-Authenticate",
+            Self::Proxy => "Proxy-Authenticate",
+        }
+    }
+
+    fn credentials(self) -> &'static str {
+        match self {
+            Self::Registrar => "Authorization",
+            Self::Proxy => "Proxy-Authorization",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Registrar => Self::Proxy,
+            Self::Proxy => Self::Registrar,
+        }
+    }
+}
+
+/// A trunk is answered its keep-alives, and nothing else outside calls.
+fn trunk_request(request: &Request) -> ResponseDraft {
+    ResponseDraft::new(match &request.method {
+        Method::Options => StatusCode::OK,
+        Method::Register => StatusCode::FORBIDDEN,
+        Method::Subscribe | Method::Publish => StatusCode::BAD_EVENT,
+        Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Prack | Method::Cancel | Method::Notify => {
+            StatusCode::CALL_DOES_NOT_EXIST
+        }
+        Method::Message | Method::Invite | Method::Ack | Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
+    })
+}
+
+/// `Signal=5` and `Duration=160` (milliseconds), as SIP.js and JsSIP send them.
+fn digit(body: &[u8]) -> Option<(char, Duration)> {
+    let text = std::str::from_utf8(body).ok()?;
+    let field = |name: &str| {
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .find(|(known, _)| known.trim().eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    };
+    let digit = field("Signal")?.chars().next()?.to_ascii_uppercase();
+    if !matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
+        return None;
+    }
+    let duration = field("Duration").and_then(|ms| ms.parse().ok()).map_or(USUAL_DIGIT, Duration::from_millis);
+    Some((digit, duration.clamp(Duration::from_millis(40), MAX_DIGIT)))
+}
