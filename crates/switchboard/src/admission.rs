@@ -1,8 +1,8 @@
 //! Who a message is from, by the flow it came on: browsers' WebSockets carry agents, who must authenticate; over UDP and TCP only
 //! trunks' addresses are believed.
 
-use std::net::IpAddr;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 

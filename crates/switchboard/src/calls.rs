@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use sip::SessionId;
 
-use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Usage};
 use crate::call::{Actions, CallEvent};
+use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Usage};
 use crate::config::Clock;
 use crate::output::{CallId, CallRecord, CallResult, CallState, CallView, EndedBy, LegView, ShardIndex};
 
@@ -173,11 +173,11 @@ fn view(call: &Call, clock: &Clock) -> CallView {
     let facts = &call.facts;
     let agent = |leg: &crate::call::Leg| match &leg.party {
         crate::call::Party::Extension { agent, .. } => agent.clone(),
-        crate::call::Party::Trunk { .. } | crate::call::Party::Echo => None,
+        crate::call::Party::Trunk { .. } => None,
     };
     let trunk = |leg: &crate::call::Leg| match &leg.party {
         crate::call::Party::Trunk { id, .. } => Some(id.clone()),
-        crate::call::Party::Extension { .. } | crate::call::Party::Echo => None,
+        crate::call::Party::Extension { .. } => None,
     };
     let caller_agent = facts.caller().and_then(agent);
     let taken = facts.legs.iter().skip(1).filter(|leg| leg.state == CallState::Connected || facts.legs.len() == 2);

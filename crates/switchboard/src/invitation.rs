@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sip::{Flow, Invitation, Request, ResponseDraft, SessionId, StatusCode, Uri};
 
 use crate::call::{
-    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party,
-    Signal, own_contact,
+    Action, Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal,
+    own_contact,
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Step, Target};
@@ -44,21 +44,21 @@ impl Switchboard {
         };
         match admitted {
             Ok(caller) => self.begin(now, session, flow, request, caller),
-            Err(refusal) => self.endpoint.reject(now, session, refusal),
+            Err(refusal) => self.endpoint.reject(now, session, *refusal),
         }
     }
 
     /// What holds for any caller: room, hops left, a body we can read.
-    fn acceptable(&self, request: &Request) -> Result<(), ResponseDraft> {
+    fn acceptable(&self, request: &Request) -> Result<(), Box<ResponseDraft>> {
         if self.draining || self.calls.len() >= self.config.max_calls {
             let seconds = self.config.retry_after.as_secs().to_string();
-            return Err(ResponseDraft::new(StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", seconds));
+            return Err(ResponseDraft::new(StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", seconds).into());
         }
         if request.headers.max_forwards().ok().flatten() == Some(0) {
-            return Err(ResponseDraft::new(StatusCode::TOO_MANY_HOPS));
+            return Err(ResponseDraft::new(StatusCode::TOO_MANY_HOPS).into());
         }
         if !request.body.is_empty() && request.headers.content_type().as_deref() != Some(SDP) {
-            return Err(ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_header("Accept", SDP));
+            return Err(ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_header("Accept", SDP).into());
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Switchboard {
         request: &Request,
         extension: &str,
         agent: Option<String>,
-    ) -> Result<Caller, ResponseDraft> {
+    ) -> Result<Caller, Box<ResponseDraft>> {
         let known = agent.as_ref().and_then(|id| self.directory.agents.get(id));
         if let Some(agent) = known {
             let calls = self.calls.usage.of(&Occupation::Agent(agent.id.clone()));
@@ -78,7 +78,8 @@ impl Switchboard {
         }
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
         let to = dialled(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
-        let lookup = Lookup { context: "agents", dialled: &to, caller: extension, trunk: None };
+        let is_extension = self.directory.extensions.contains_key(&to);
+        let lookup = Lookup { context: "agents", dialled: &to, caller: extension, trunk: None, is_extension };
         let Some(decision) = self.dialplan.route(&lookup) else {
             return Err(refusal(&Failure::new(404, format!("No rule of the dialplan matches {to}."))));
         };
@@ -86,7 +87,10 @@ impl Switchboard {
             party: Party::Extension { number: extension.to_owned(), agent },
             from: extension.to_owned(),
             display,
-            assigned: e164(&to)
+            assigned: decision
+                .e164
+                .clone()
+                .or_else(|| e164(&to))
                 .and_then(|number| self.directory.numbers.get(&number))
                 .and_then(|number| number.extension.clone()),
             to,
@@ -94,10 +98,10 @@ impl Switchboard {
         })
     }
 
-    fn admit_trunk(&mut self, request: &Request, flow: Flow) -> Result<Caller, ResponseDraft> {
+    fn admit_trunk(&mut self, request: &Request, flow: Flow) -> Result<Caller, Box<ResponseDraft>> {
         let trunk: Option<&Trunk> =
             self.admission.trunk(flow.peer.ip()).and_then(|id| self.directory.trunks.get(id)).filter(|t| t.enabled);
-        let Some(trunk) = trunk else { return Err(ResponseDraft::new(StatusCode::FORBIDDEN)) };
+        let Some(trunk) = trunk else { return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()) };
         let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
         if trunk.max_channels > 0 && taken >= trunk.max_channels {
             return Err(refusal(&Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name))));
@@ -109,11 +113,19 @@ impl Switchboard {
         let from = e164(&user).unwrap_or(user);
         // A number of ours counts only when it comes over its own trunk.
         let number = self.directory.numbers.get(&to).filter(|number| number.trunk_id == trunk.id);
-        let lookup = Lookup { context: "trunks", dialled: &to, caller: &from, trunk: Some(&trunk.name) };
+        let lookup = Lookup {
+            context: "trunks",
+            dialled: &to,
+            caller: &from,
+            trunk: Some(&trunk.name),
+            is_extension: self.directory.extensions.contains_key(&to),
+        };
         let steps = match (self.dialplan.route(&lookup), number) {
             (Some(decision), _) => decision.steps,
             (None, Some(_)) => vec![Step { target: Target::NumberAssignment, timeout: None }],
-            (None, None) => return Err(refusal(&Failure::new(404, format!("The number {to} is not in service here.")))),
+            (None, None) => {
+                return Err(refusal(&Failure::new(404, format!("The number {to} is not in service here."))));
+            }
         };
         Ok(Caller {
             party: Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: from.clone() },
@@ -167,7 +179,7 @@ impl Switchboard {
             })
         };
         let agent = match caller {
-            Party::Extension { .. } | Party::Echo => from,
+            Party::Extension { .. } => from,
             Party::Trunk { .. } => named().or(assigned).unwrap_or(from),
         };
         let mut hasher = DefaultHasher::new();
@@ -279,19 +291,19 @@ impl Switchboard {
 fn direction(caller: &Party, steps: &[Step]) -> Direction {
     match caller {
         Party::Trunk { .. } => Direction::Inbound,
-        Party::Extension { .. } | Party::Echo => {
+        Party::Extension { .. } => {
             let out = steps.iter().any(|step| matches!(step.target, Target::Trunks { .. }));
             if out { Direction::Outbound } else { Direction::Internal }
         }
     }
 }
 
-fn refusal(failure: &Failure) -> ResponseDraft {
+fn refusal(failure: &Failure) -> Box<ResponseDraft> {
     let mut draft = ResponseDraft::new(failure.status_code()).with_reason(failure.explanation.trim_end_matches('.'));
     for reason in &failure.reasons {
         draft = draft.with_header("Reason", reason.as_str());
     }
-    draft
+    draft.into()
 }
 
 /// What a Request-URI or From dials: the user part, without the parameters some carriers hang onto it.

@@ -137,8 +137,7 @@ impl Registrar {
                     if expires.is_zero() {
                         continue;
                     }
-                    let (id, registered) =
-                        known.map_or_else(|| (new_id(), now), |known| (known.id, known.registered));
+                    let (id, registered) = known.map_or_else(|| (new_id(), now), |known| (known.id, known.registered));
                     after.push(Binding {
                         id,
                         address: contact.clone(),
@@ -228,6 +227,7 @@ impl Registrar {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test needs some first instant")]
 mod tests {
     use super::*;
     use sip::{NameAddr, Transport};
@@ -295,10 +295,7 @@ mod tests {
             phone.register("100", text, 60, number as u64, OnLimit::ReplaceOldest).unwrap();
         }
         assert_eq!(phone.contacts("100"), ["sip:b@x.invalid", "sip:c@x.invalid"]);
-        assert_eq!(
-            phone.register("100", "<sip:d@x.invalid>", 60, 9, OnLimit::Reject),
-            Err(RegisterError::TooMany)
-        );
+        assert_eq!(phone.register("100", "<sip:d@x.invalid>", 60, 9, OnLimit::Reject), Err(RegisterError::TooMany));
         assert_eq!(phone.contacts("100").len(), 2);
         assert!(phone.registrar.extensions_on(ConnectionId(0)).is_empty());
     }
@@ -322,10 +319,7 @@ mod tests {
         let mut phone = Phone::new();
         phone.register("100", "<sip:a@x.invalid>", 60, 1, OnLimit::Reject).unwrap();
         phone.cseq = 0;
-        assert_eq!(
-            phone.register("100", "<sip:a@x.invalid>", 0, 1, OnLimit::Reject),
-            Err(RegisterError::OutOfOrder)
-        );
+        assert_eq!(phone.register("100", "<sip:a@x.invalid>", 0, 1, OnLimit::Reject), Err(RegisterError::OutOfOrder));
         assert_eq!(phone.contacts("100").len(), 1);
     }
 
@@ -344,9 +338,7 @@ mod tests {
     fn a_hundred_thousand_bindings_are_registered_and_closed_without_scanning() {
         let mut phone = Phone::new();
         for number in 0..100_000u64 {
-            phone
-                .register(&number.to_string(), "<sip:a@x.invalid>", 600, number, OnLimit::Reject)
-                .unwrap();
+            phone.register(&number.to_string(), "<sip:a@x.invalid>", 600, number, OnLimit::Reject).unwrap();
         }
         assert_eq!(phone.registrar.len(), 100_000);
         for number in 0..100_000u64 {

@@ -24,7 +24,7 @@ pub(crate) fn register(
 ) -> (ResponseDraft, bool) {
     let asked = match asked(request, config) {
         Ok(asked) => asked,
-        Err(refusal) => return (refusal, false),
+        Err(refusal) => return (*refusal, false),
     };
     let (Some(call_id), Ok(Some(cseq))) = (request.headers.call_id(), request.headers.cseq()) else {
         return (ResponseDraft::new(StatusCode::BAD_REQUEST), false);
@@ -61,23 +61,23 @@ pub(crate) fn check_address(request: &Request, directory: &Directory, extension:
     if aor.user == extension { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
 }
 
-fn asked(request: &Request, config: &SwitchboardConfig) -> Result<Asked, ResponseDraft> {
-    let bad = || ResponseDraft::new(StatusCode::BAD_REQUEST);
-    let header = request.headers.expires().map_err(|_| bad())?;
-    let contacts = match request.headers.contacts().map_err(|_| bad())? {
+fn asked(request: &Request, config: &SwitchboardConfig) -> Result<Asked, Box<ResponseDraft>> {
+    let bad = |reason: &str| Box::new(ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason(reason));
+    let header = request.headers.expires().map_err(|_| bad("Malformed Expires"))?;
+    let contacts = match request.headers.contacts().map_err(|_| bad("Malformed Contact"))? {
         Contacts::Any if header == Some(0) => return Ok(Asked::RemoveAll),
-        Contacts::Any => return Err(bad().with_reason("Contact: * needs Expires: 0")),
+        Contacts::Any => return Err(bad("Contact: * needs Expires: 0")),
         Contacts::List(contacts) => contacts,
     };
     if contacts.len() > MAX_CONTACTS {
-        return Err(bad().with_reason("Too many contacts"));
+        return Err(bad("Too many contacts"));
     }
     let mut asked = Vec::with_capacity(contacts.len());
     for contact in contacts {
         let wanted = contact.expires().or(header).map_or(config.default_expires, |s| Duration::from_secs(s.into()));
         if !wanted.is_zero() && wanted < config.min_expires {
             let minimum = config.min_expires.as_secs().to_string();
-            return Err(ResponseDraft::new(StatusCode::INTERVAL_TOO_BRIEF).with_header("Min-Expires", minimum));
+            return Err(ResponseDraft::new(StatusCode::INTERVAL_TOO_BRIEF).with_header("Min-Expires", minimum).into());
         }
         asked.push((contact, wanted.min(config.max_expires)));
     }

@@ -31,18 +31,15 @@ impl Switchboard {
     }
 
     fn outside_request(&mut self, now: Instant, id: RequestId, flow: Flow, request: &Request) {
-        let draft = if flow.transport.is_websocket() {
-            self.agent_request(now, flow, request)
-        } else {
-            trunk_request(request)
-        };
+        let draft =
+            if flow.transport.is_websocket() { self.agent_request(now, flow, request) } else { trunk_request(request) };
         self.endpoint.respond(now, id, draft);
     }
 
     fn agent_request(&mut self, now: Instant, flow: Flow, request: &Request) -> ResponseDraft {
         let extension = match self.authenticate(now, request, Challenge::Registrar) {
             Ok(extension) => extension,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         match &request.method {
             Method::Register => self.register(now, flow, request, &extension),
@@ -61,15 +58,8 @@ impl Switchboard {
         if let Err(status) = registration::check_address(request, &self.directory, &extension.number) {
             return ResponseDraft::new(status);
         }
-        let (draft, changed) = registration::register(
-            &mut self.registrar,
-            extension,
-            request,
-            flow,
-            now,
-            &self.config,
-            &mut self.ids,
-        );
+        let (draft, changed) =
+            registration::register(&mut self.registrar, extension, request, flow, now, &self.config, &mut self.ids);
         if draft.status == StatusCode::OK {
             self.counters.registrations += 1;
         }
@@ -85,13 +75,15 @@ impl Switchboard {
         now: Instant,
         request: &Request,
         challenge: Challenge,
-    ) -> Result<Extension, ResponseDraft> {
+    ) -> Result<Extension, Box<ResponseDraft>> {
         let directory = self.directory.clone();
         let lookup = |username: &str| directory.credentials.get(username).map(|credential| credential.ha1.clone());
         let verdict = match self.authenticator.verify(now, request, challenge.credentials(), lookup) {
             // Some clients answer any challenge with the other header.
             Verdict::Missing => self.authenticator.verify(now, request, challenge.other().credentials(), lookup),
-            verdict @ (Verdict::Accepted { .. } | Verdict::Stale | Verdict::Replayed | Verdict::Wrong { .. }) => verdict,
+            verdict @ (Verdict::Accepted { .. } | Verdict::Stale | Verdict::Replayed | Verdict::Wrong { .. }) => {
+                verdict
+            }
         };
         let stale = match verdict {
             Verdict::Accepted { username } => {
@@ -101,7 +93,7 @@ impl Switchboard {
                     .and_then(|credential| directory.extensions.get(&credential.extension))
                     .filter(|extension| directory.may_use(&extension.number));
                 return extension.cloned().ok_or_else(|| {
-                    ResponseDraft::new(StatusCode::FORBIDDEN).with_reason("The agent is disabled or unknown")
+                    ResponseDraft::new(StatusCode::FORBIDDEN).with_reason("The agent is disabled or unknown").into()
                 });
             }
             Verdict::Missing => false,
@@ -116,7 +108,7 @@ impl Switchboard {
         for value in self.authenticator.challenges(now, &directory.realm, stale) {
             draft = draft.with_header(challenge.header(), value);
         }
-        Err(draft)
+        Err(draft.into())
     }
 
     fn session_event(&mut self, now: Instant, session: SessionId, event: SessionEvent) {
@@ -225,9 +217,13 @@ fn trunk_request(request: &Request) -> ResponseDraft {
         Method::Options => StatusCode::OK,
         Method::Register => StatusCode::FORBIDDEN,
         Method::Subscribe | Method::Publish => StatusCode::BAD_EVENT,
-        Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Prack | Method::Cancel | Method::Notify => {
-            StatusCode::CALL_DOES_NOT_EXIST
-        }
+        Method::Bye
+        | Method::Update
+        | Method::Info
+        | Method::Refer
+        | Method::Prack
+        | Method::Cancel
+        | Method::Notify => StatusCode::CALL_DOES_NOT_EXIST,
         Method::Message | Method::Invite | Method::Ack | Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
     })
 }

@@ -126,6 +126,15 @@ impl Endpoint {
         }
     }
 
+    /// Whether an INVITE of ours has got any response, 100 Trying included: a peer that was heard is alive.
+    #[must_use]
+    pub fn was_heard(&self, session: SessionId) -> bool {
+        self.usages.sessions.get(&session).is_some_and(|usage| match &usage.state {
+            State::Calling { heard, .. } => *heard,
+            State::Incoming { .. } | State::Established { .. } | State::Leaving => true,
+        })
+    }
+
     /// Hangs up an established session. `Ended` follows when the BYE is answered or timer F fires.
     pub fn bye(&mut self, now: Instant, session: SessionId, reason: Option<&Reason>) {
         let established = |usage: &Session| matches!(usage.state, State::Established { .. });

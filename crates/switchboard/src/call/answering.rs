@@ -44,7 +44,7 @@ impl Answering {
             leg.state = CallState::Connected;
             let agent = match &leg.party {
                 Party::Extension { agent, .. } => agent.clone(),
-                Party::Trunk { .. } | Party::Echo => None,
+                Party::Trunk { .. } => None,
             };
             facts.callee_agent = agent;
         }

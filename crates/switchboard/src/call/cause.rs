@@ -19,13 +19,7 @@ impl Failure {
     pub(crate) fn new(status: u16, explanation: impl Into<String>) -> Self {
         let explanation = explanation.into();
         let reason = Reason::q850(q850(status), &explanation);
-        Self {
-            status,
-            phrase: None,
-            reasons: vec![reason.to_string()],
-            result: result(status),
-            explanation,
-        }
+        Self { status, phrase: None, reasons: vec![reason.to_string()], result: result(status), explanation }
     }
 
     /// Nobody picked up in time.

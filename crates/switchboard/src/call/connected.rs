@@ -64,9 +64,9 @@ impl Connected {
             | CallEvent::Confirmed { .. }
             | CallEvent::FlowLost { .. }
             | CallEvent::SessionOver { .. }
-            | CallEvent::Timer(
-                CallTimer::Attempt | CallTimer::NoAnswer | CallTimer::Media | CallTimer::Closing,
-            ) => State::Connected(self),
+            | CallEvent::Timer(CallTimer::Attempt | CallTimer::NoAnswer | CallTimer::Media | CallTimer::Closing) => {
+                State::Connected(self)
+            }
         }
     }
 
@@ -102,20 +102,10 @@ fn side(facts: &Facts, leg: LegId) -> &'static str {
 }
 
 fn answered(ended_by: EndedBy, explanation: &str) -> Outcome {
-    Outcome {
-        result: CallResult::Answered,
-        status: 200,
-        q850: Some(16),
-        ended_by,
-        explanation: explanation.to_owned(),
-    }
+    Outcome { result: CallResult::Answered, status: 200, q850: Some(16), ended_by, explanation: explanation.to_owned() }
 }
 
 fn failed(facts: &mut Facts, explanation: &str, actions: &mut Actions) -> State {
-    let outcome = Outcome {
-        result: CallResult::Failed,
-        q850: Some(41),
-        ..answered(EndedBy::System, explanation)
-    };
+    let outcome = Outcome { result: CallResult::Failed, q850: Some(41), ..answered(EndedBy::System, explanation) };
     Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
 }

@@ -81,12 +81,7 @@ impl Ending {
     }
 
     /// Releases everything and writes down why.
-    pub(crate) fn finish(
-        facts: &mut Facts,
-        outcome: Outcome,
-        reason: Option<&Reason>,
-        actions: &mut Actions,
-    ) -> State {
+    pub(crate) fn finish(facts: &mut Facts, outcome: Outcome, reason: Option<&Reason>, actions: &mut Actions) -> State {
         facts.outcome.get_or_insert(outcome);
         for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
             actions.push(Action::ClearTimer(timer));

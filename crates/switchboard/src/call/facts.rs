@@ -203,7 +203,6 @@ impl Facts {
                 let codecs = ctx.directory.extensions.get(number).map(|ext| ext.codecs.clone()).unwrap_or_default();
                 (Keying::DtlsSrtp, or_default(codecs, &[Codec::Opus]))
             }
-            Party::Echo => (Keying::DtlsSrtp, vec![Codec::Opus]),
         };
         actions.push(Action::Media(Command::Open {
             session: leg.id.media(),
@@ -266,7 +265,7 @@ impl Facts {
                     all.push(Occupation::Trunk(id.clone()));
                     all.push(Occupation::Peer(leg.flow.peer.ip()));
                 }
-                Party::Extension { agent: None, .. } | Party::Echo => {}
+                Party::Extension { agent: None, .. } => {}
             }
         }
         // An agent whose two devices ring has one call.

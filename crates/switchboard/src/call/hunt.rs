@@ -185,7 +185,7 @@ impl Hunt {
                 .get(number)
                 .filter(|extension| !extension.codecs.is_empty() && !extension.codecs.contains(&Codec::Opus))
                 .map_or(Bandwidth::Full, |_| Bandwidth::Narrow),
-            Some(Party::Trunk { .. } | Party::Echo) | None => Bandwidth::Narrow,
+            Some(Party::Trunk { .. }) | None => Bandwidth::Narrow,
         };
         actions.push(Action::Media(Command::CreateOffer { session: id.media(), bandwidth }));
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
@@ -207,8 +207,8 @@ impl Hunt {
             leg.state = CallState::Ringing;
         }
         facts.ringing.get_or_insert(ctx.now);
-        let one_trunk = self.branches.len() == 1
-            && facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
+        let one_trunk =
+            self.branches.len() == 1 && facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
         let has_media = !response.body.is_empty() && one_trunk && matches!(facts.offer, CallerOffer::Given(_));
         if has_media && self.early == Early::None {
             self.early = Early::Callee(leg);
@@ -354,13 +354,7 @@ impl Hunt {
         actions.push(Action::Media(Command::Bridge { a: caller.media(), b: callee.media() }));
     }
 
-    fn on_timer(
-        &mut self,
-        timer: CallTimer,
-        facts: &mut Facts,
-        ctx: &mut Context<'_>,
-        actions: &mut Actions,
-    ) -> Next {
+    fn on_timer(&mut self, timer: CallTimer, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
         match timer {
             CallTimer::NoAnswer => {
                 for leg in self.branches.clone() {
@@ -379,7 +373,8 @@ impl Hunt {
                 self.refused(leg, failure, facts, ctx, actions)
             }
             CallTimer::Media => {
-                let stuck: Vec<LegId> = facts.legs.iter().skip(1).filter(|l| l.signal == Signal::Idle).map(|l| l.id).collect();
+                let stuck: Vec<LegId> =
+                    facts.legs.iter().skip(1).filter(|l| l.signal == Signal::Idle).map(|l| l.id).collect();
                 for leg in stuck {
                     let failure = Failure::new(500, "Media could not be prepared in time.");
                     if let Next::Go(state) = self.refused(leg, failure, facts, ctx, actions) {

@@ -23,8 +23,6 @@ pub(crate) enum Party {
     Extension { number: String, agent: Option<String> },
     /// A number behind a trunk.
     Trunk { id: String, name: String, number: String },
-    /// The echo test, heard by the caller itself.
-    Echo,
 }
 
 impl Party {
@@ -32,7 +30,6 @@ impl Party {
     pub(crate) fn shown(&self) -> &str {
         match self {
             Self::Extension { number, .. } | Self::Trunk { number, .. } => number,
-            Self::Echo => "echo",
         }
     }
 
@@ -41,7 +38,6 @@ impl Party {
         match self {
             Self::Extension { number, .. } => format!("Extension {number}"),
             Self::Trunk { name, .. } => format!("Trunk {name}"),
-            Self::Echo => "The echo test".to_owned(),
         }
     }
 }

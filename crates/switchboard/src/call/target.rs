@@ -191,7 +191,10 @@ impl Candidate {
             return Err(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)));
         }
         let Some(uri) = self.uri(trunk.caller_id.format) else {
-            return Err(Failure::new(500, format!("The gateway {} of trunk {} is no SIP host.", self.host, trunk.name)));
+            return Err(Failure::new(
+                500,
+                format!("The gateway {} of trunk {} is no SIP host.", self.host, trunk.name),
+            ));
         };
         let party = Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: self.number.clone() };
         let flow = Flow { transport: self.transport, peer: self.address, connection: None };
@@ -226,7 +229,7 @@ impl Candidate {
 fn presented(facts: &Facts, trunk: &Trunk, ctx: &Context<'_>) -> String {
     let agent = facts.caller().and_then(|leg| match &leg.party {
         Party::Extension { agent: Some(agent), .. } => ctx.directory.agents.get(agent),
-        Party::Extension { agent: None, .. } | Party::Trunk { .. } | Party::Echo => None,
+        Party::Extension { agent: None, .. } | Party::Trunk { .. } => None,
     });
     agent
         .and_then(|agent| agent.caller_id_number.clone())

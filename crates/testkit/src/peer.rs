@@ -1,0 +1,154 @@
+//! A SIP peer of the switchboard: a browser agent on a WebSocket, or a trunk's gateway on UDP.
+
+use std::time::Instant;
+
+use sip::{
+    AuthParams, Endpoint, EndpointConfig, Event, Flow, Ha1, Host, Invitation, Method, NameAddr, OutgoingId,
+    OutgoingRequest, Request, Response, ResponseDraft, SessionEvent, SessionId, StatusCode, Uri,
+};
+
+use crate::simulation::REALM;
+
+/// What a peer was told, in order.
+#[derive(Debug, Clone)]
+pub enum Heard {
+    /// An INVITE arrived.
+    Invite(SessionId, Request),
+    /// Something happened to a session.
+    Session(SessionId, SessionEvent),
+    /// The final response to a request outside a dialog.
+    Response(OutgoingId, Response),
+}
+
+/// A SIP peer made of the real endpoint.
+pub struct Peer {
+    /// Its SIP stack.
+    pub endpoint: Endpoint,
+    /// The switchboard, as this peer reaches it.
+    pub to_switchboard: Flow,
+    /// This peer, as the switchboard sees it.
+    pub from_switchboard: Flow,
+    /// What it was told.
+    pub heard: Vec<Heard>,
+    nonce_count: u32,
+}
+
+impl Peer {
+    /// A peer behind a pair of flows.
+    #[must_use]
+    pub fn new(to_switchboard: Flow, from_switchboard: Flow, seed: [u8; 32]) -> Self {
+        let endpoint = Endpoint::new(EndpointConfig::new(Host::Ip(from_switchboard.peer.ip())), seed);
+        Self { endpoint, to_switchboard, from_switchboard, heard: Vec::new(), nonce_count: 0 }
+    }
+
+    /// Moves what the endpoint tells into `heard`.
+    pub fn listen(&mut self) {
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::Invite { session, request, .. } => self.heard.push(Heard::Invite(session, request)),
+                Event::Session { session, event } => self.heard.push(Heard::Session(session, event)),
+                Event::Response { id, response } => self.heard.push(Heard::Response(id, response)),
+                Event::Request { .. } | Event::Malformed { .. } | Event::FlowClosed { .. } => {}
+            }
+        }
+    }
+
+    /// Sends a REGISTER of `user`; `answering` is the 401 whose challenge it answers with `secret`.
+    pub fn register(
+        &mut self,
+        now: Instant,
+        user: &str,
+        contact: &str,
+        expires: u32,
+        answering: Option<(&Response, &str)>,
+    ) -> OutgoingId {
+        let uri = Uri::parse(&format!("sip:{REALM}")).expect("a uri");
+        let address = NameAddr::new(Uri::parse(&format!("sip:{user}@{REALM}")).expect("a uri"));
+        let mut headers = vec![("Contact".to_owned(), contact.to_owned()), ("Expires".to_owned(), expires.to_string())];
+        if let Some((response, secret)) = answering {
+            let value = self.credentials(user, secret, &Method::Register, &uri, response, "WWW-Authenticate");
+            headers.push(("Authorization".to_owned(), value));
+        }
+        let request = OutgoingRequest {
+            flow: self.to_switchboard,
+            method: Method::Register,
+            uri,
+            from: address.clone(),
+            to: address,
+            series: None,
+            headers,
+            body: None,
+        };
+        self.endpoint.send_request(now, request)
+    }
+
+    /// Sends an INVITE; `answering` is the 407 whose challenge it answers with `secret`.
+    pub fn invite(
+        &mut self,
+        now: Instant,
+        from: &str,
+        to: &str,
+        sdp: Option<&str>,
+        answering: Option<(&Response, &str)>,
+    ) -> SessionId {
+        let uri = Uri::parse(to).expect("a uri");
+        let from = Uri::parse(from).expect("a uri");
+        let mut headers = Vec::new();
+        if let Some((response, secret)) = answering {
+            let user = from.user().unwrap_or_default().into_owned();
+            let value = self.credentials(&user, secret, &Method::Invite, &uri, response, "Proxy-Authenticate");
+            headers.push(("Proxy-Authorization".to_owned(), value));
+        }
+        let invitation = Invitation {
+            flow: self.to_switchboard,
+            to: NameAddr::new(uri.clone()),
+            uri,
+            contact: self.contact(),
+            from: NameAddr::new(from),
+            max_forwards: None,
+            headers,
+            body: sdp.map(|sdp| ("application/sdp".to_owned(), sdp.to_owned().into())),
+        };
+        self.endpoint.invite(now, invitation)
+    }
+
+    /// A response that may set up a dialog, with SDP when given.
+    #[must_use]
+    pub fn draft(&self, status: StatusCode, sdp: Option<&str>) -> ResponseDraft {
+        let draft = ResponseDraft::new(status).with_contact(self.contact());
+        match sdp {
+            Some(sdp) => draft.with_body("application/sdp", sdp.to_owned()),
+            None => draft,
+        }
+    }
+
+    fn contact(&self) -> Uri {
+        let peer = self.from_switchboard.peer;
+        Uri::sip(Some("peer"), Host::Ip(peer.ip()), Some(peer.port()))
+    }
+
+    /// Answers the last challenge, as the browser clients do. `Ha1::new(a, b, c)` digests `a:b:c`, whatever the parts are.
+    fn credentials(
+        &mut self,
+        user: &str,
+        secret: &str,
+        method: &Method,
+        uri: &Uri,
+        response: &Response,
+        header: &str,
+    ) -> String {
+        let challenge = response.headers.auth_params(header).last();
+        let nonce = challenge.as_ref().and_then(|c: &AuthParams<'_>| c.get("nonce")).unwrap_or_default().into_owned();
+        self.nonce_count += 1;
+        let nc = format!("{:08x}", self.nonce_count);
+        let md5 = |a: &str, b: &str, c: &str| Ha1::new(a, b, c).md5.map(|byte| format!("{byte:02x}")).concat();
+        let text = uri.to_string();
+        let (scheme, rest) = text.split_once(':').unwrap_or_default();
+        let ha2 = md5(&method.to_string(), scheme, rest);
+        let digest = md5(&md5(user, REALM, secret), &nonce, &format!("{nc}:c0ffee:auth:{ha2}"));
+        format!(
+            "Digest username=\"{user}\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{text}\", response=\"{digest}\", \
+             algorithm=MD5, cnonce=\"c0ffee\", qop=auth, nc={nc}"
+        )
+    }
+}

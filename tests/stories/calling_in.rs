@@ -1,0 +1,104 @@
+//! A carrier calls one of our numbers.
+
+use sip::{ConnectionId, SessionEvent, SessionId, StatusCode};
+use switchboard::CallResult;
+use testkit::Simulation;
+
+fn call_in(simulation: &mut Simulation, number: &str) -> (std::net::SocketAddr, SessionId) {
+    let trunk = simulation.gateway(1);
+    let now = simulation.now;
+    let to = format!("sip:{number}@203.0.113.1");
+    let session = simulation.peer(trunk).invite(now, "sip:+15550001111@198.51.100.1", &to, Some("v=0 trunk"), None);
+    simulation.settle();
+    (trunk, session)
+}
+
+#[test]
+fn all_browsers_ring_and_the_first_answer_wins() {
+    let mut simulation = Simulation::new(crate::PLAN);
+    let (first, second) = (simulation.browser(1), simulation.browser(2));
+    simulation.register(first, "100", 600);
+    simulation.register(second, "100", 600);
+    let (trunk, session) = call_in(&mut simulation, "00493011100");
+    let (winner, invite) = simulation.invites(first)[0].clone();
+    let (loser, _) = simulation.invites(second)[0].clone();
+    assert_eq!(invite.headers.from().unwrap().unwrap().uri.user().unwrap(), "+15550001111");
+    let now = simulation.now;
+    let peer = simulation.peer(first);
+    let ok = peer.draft(StatusCode::OK, Some("v=0 browser"));
+    peer.endpoint.accept(now, winner, ok);
+    simulation.settle();
+    let answered = simulation.events(trunk, session);
+    assert!(answered.iter().any(|event| matches!(event, SessionEvent::Answered { .. })));
+    let reason = simulation.events(second, loser).into_iter().find_map(|event| match event {
+        SessionEvent::Cancelled { request } => request.headers.get("Reason").map(str::to_owned),
+        _ => None,
+    });
+    assert_eq!(reason.as_deref(), Some("SIP;cause=200;text=\"Call completed elsewhere\""));
+    simulation.peer(trunk).endpoint.bye(now, session, None);
+    simulation.assert_all_over();
+    assert_eq!(simulation.records[0].call.agent_id.as_deref(), Some("agt_100"));
+}
+
+#[test]
+fn a_busy_device_leaves_the_other_ringing_and_a_decline_ends_all() {
+    let mut simulation = Simulation::new(crate::PLAN);
+    let (first, second) = (simulation.browser(1), simulation.browser(2));
+    simulation.register(first, "100", 600);
+    simulation.register(second, "100", 600);
+    let (trunk, session) = call_in(&mut simulation, "+493011100");
+    let now = simulation.now;
+    for (browser, status) in [(first, StatusCode::BUSY_HERE), (second, StatusCode::DECLINE)] {
+        assert!(simulation.refusal(trunk, session).is_none());
+        let (incoming, _) = simulation.invites(browser)[0].clone();
+        let peer = simulation.peer(browser);
+        let no = peer.draft(status, None);
+        peer.endpoint.reject(now, incoming, no);
+        simulation.settle();
+    }
+    assert_eq!(simulation.refusal(trunk, session).unwrap().status, StatusCode::DECLINE);
+    simulation.assert_all_over();
+    assert_eq!(simulation.records[0].result, CallResult::Busy);
+}
+
+#[test]
+fn nobody_registered_is_480_and_an_unknown_number_404() {
+    for (number, status) in [("+493011100", 480), ("+4930999999", 404)] {
+        let mut simulation = Simulation::new(crate::PLAN);
+        let (trunk, session) = call_in(&mut simulation, number);
+        let refused = simulation.refusal(trunk, session).unwrap();
+        assert_eq!(refused.status.code(), status);
+        assert!(!refused.headers.reasons().is_empty());
+        simulation.assert_all_over();
+    }
+}
+
+#[test]
+fn the_caller_gives_up_and_every_phone_stops_ringing() {
+    let mut simulation = Simulation::new(crate::PLAN);
+    let browser = simulation.browser(1);
+    simulation.register(browser, "100", 600);
+    let (trunk, session) = call_in(&mut simulation, "+493011100");
+    let (incoming, _) = simulation.invites(browser)[0].clone();
+    let now = simulation.now;
+    simulation.peer(trunk).endpoint.cancel(now, session, None);
+    simulation.settle();
+    let cancelled = simulation.events(browser, incoming);
+    assert!(cancelled.iter().any(|event| matches!(event, SessionEvent::Cancelled { .. })));
+    simulation.assert_all_over();
+    assert_eq!(simulation.records[0].result, CallResult::Cancelled);
+}
+
+#[test]
+fn a_phone_that_vanishes_while_ringing_ends_the_search() {
+    let mut simulation = Simulation::new(crate::PLAN);
+    let browser = simulation.browser(1);
+    simulation.register(browser, "100", 600);
+    let (trunk, session) = call_in(&mut simulation, "+493011100");
+    let now = simulation.now;
+    simulation.switchboard.handle_flow_closed(now, ConnectionId(1));
+    simulation.settle();
+    assert_eq!(simulation.refusal(trunk, session).unwrap().status.class(), 4);
+    simulation.assert_all_over();
+    assert_eq!(simulation.records.len(), 1);
+}
