@@ -80,7 +80,13 @@ impl Hunt {
                 Next::Go(Box::new(Answering::begin(facts, leg, early, &response, ctx, actions)))
             }
             CallEvent::Refused { leg, response, local } if self.branches.contains(&leg) => {
-                let failure = Failure::from_response(&response, local, &facts.described(leg));
+                let phone = facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Extension { .. }));
+                let failure = if local && phone {
+                    // A phone that cannot be reached is an absent one, not an overloaded server.
+                    Failure::new(480, format!("{} could not be reached.", facts.described(leg)))
+                } else {
+                    Failure::from_response(&response, local, &facts.described(leg))
+                };
                 self.refused(leg, failure, facts, ctx, actions)
             }
             CallEvent::SessionOver { leg } | CallEvent::Bye { leg, .. } if self.branches.contains(&leg) => {
