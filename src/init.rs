@@ -85,3 +85,27 @@ async fn demo_agent(store: &Store) -> Result<DemoAgent, StoreError> {
     store.create_credential(credential, &secret).await?;
     Ok(DemoAgent { address: format!("sip:{DEMO_NUMBER}@{}", store.realm()), secret })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_init_makes_nothing_and_shows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.http.certificate = folder.path().join("certs/patchcord.pem");
+        config.http.key = folder.path().join("certs/patchcord-key.pem");
+        config.database.url = format!("sqlite://{}/data/patchcord.db", folder.path().display());
+        let first = init(&config, true).await.unwrap();
+        let (key, demo) = (first.api_key.unwrap(), first.demo.unwrap());
+        assert!(first.certificate);
+        assert_eq!(demo.address, "sip:1000@localhost");
+        let store = Store::open(&config.database, "localhost").await.unwrap();
+        assert_eq!(store.authenticate(&key.token).await.unwrap().unwrap().scopes, ["admin"]);
+        let wanted = sip::Ha1::new("1000", "localhost", &demo.secret);
+        assert_eq!(store.directory().borrow().credentials["1000"].ha1.sha256, wanted.sha256);
+        let second = init(&config, true).await.unwrap();
+        assert!(!second.certificate && second.api_key.is_none() && second.demo.is_none());
+    }
+}

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod certificate;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod gateway;
 pub mod identifier;

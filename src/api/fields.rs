@@ -26,7 +26,7 @@ impl Fields {
     fn at(base: String, value: Value) -> Self {
         match value {
             Value::Object(map) => Self { map, base, errors: Vec::new() },
-            other => {
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                 let detail = format!("expected an object, found {}", kind(&other));
                 Self { map: Map::new(), errors: vec![FieldError { pointer: base.clone(), detail }], base }
             }
@@ -68,7 +68,12 @@ impl Fields {
                     .filter_map(|(index, value)| read(self, &format!("{name}/{index}"), value))
                     .collect(),
             ),
-            other => {
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => {
                 self.refuse(name, format!("expected a list of at most {most}, found {}", kind(&other)));
                 None
             }
@@ -102,7 +107,7 @@ impl Fields {
                     None
                 }
             },
-            other => {
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
                 self.refuse(name, format!("expected a string, found {}", kind(&other)));
                 None
             }

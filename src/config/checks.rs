@@ -86,7 +86,7 @@ fn media(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) {
         return;
     }
     expect(
-        media.rtp_port_min % 2 == 0,
+        media.rtp_port_min.is_multiple_of(2),
         "media.rtp_port_min",
         format!("expected an even port, found {}", media.rtp_port_min),
     );

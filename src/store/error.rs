@@ -1,7 +1,5 @@
 //! What can go wrong with the database, in the words of whoever asked.
 
-use sqlx::error::ErrorKind;
-
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -38,24 +36,23 @@ impl StoreError {
     /// Reads a failed write: a broken unique column of `unique`, or a reference that leads nowhere.
     pub(super) fn of_write(error: sqlx::Error, unique: &[&'static str], reference: &'static str) -> Self {
         let Some(database) = error.as_database_error() else { return Self::Database(error) };
-        match database.kind() {
-            ErrorKind::UniqueViolation => {
-                // PostgreSQL names the constraint (`extensions_number_key`), SQLite the column (`extensions.number`).
-                let told = database.constraint().unwrap_or_else(|| database.message()).to_owned();
-                match unique.iter().find(|field| told.contains(*field)) {
-                    Some(field) => Self::Taken { field },
-                    None => Self::Database(error),
-                }
-            }
-            ErrorKind::ForeignKeyViolation => Self::Dangling { field: reference },
-            _ => Self::Database(error),
+        if database.is_foreign_key_violation() {
+            return Self::Dangling { field: reference };
+        }
+        if !database.is_unique_violation() {
+            return Self::Database(error);
+        }
+        // PostgreSQL names the constraint (`extensions_number_key`), SQLite the column (`extensions.number`).
+        let told = database.constraint().unwrap_or_else(|| database.message()).to_owned();
+        match unique.iter().find(|field| told.contains(*field)) {
+            Some(field) => Self::Taken { field },
+            None => Self::Database(error),
         }
     }
 
     /// Reads a failed deletion: `reason` says who still refers to the row.
     pub(super) fn of_delete(error: sqlx::Error, reason: &'static str) -> Self {
-        let referred =
-            error.as_database_error().is_some_and(|database| database.kind() == ErrorKind::ForeignKeyViolation);
+        let referred = error.as_database_error().is_some_and(|database| database.is_foreign_key_violation());
         if referred { Self::InUse(reason) } else { Self::Database(error) }
     }
 }

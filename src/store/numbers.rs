@@ -98,11 +98,9 @@ impl Store {
 
     /// SQLite does not say which reference leads nowhere; whether the trunk exists does.
     async fn dangling_reference(&self, error: StoreError, trunk_id: &str) -> StoreError {
-        match error {
-            StoreError::Dangling { .. } if self.trunk(trunk_id).await.is_ok() => {
-                StoreError::Dangling { field: "target/id" }
-            }
-            error => error,
+        if matches!(error, StoreError::Dangling { .. }) && self.trunk(trunk_id).await.is_ok() {
+            return StoreError::Dangling { field: "target/id" };
         }
+        error
     }
 }

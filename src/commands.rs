@@ -1,0 +1,133 @@
+//! The commands that do not serve: `check`, `init` and `api-key`. They print to standard output; errors are left to `main`.
+
+use std::path::Path;
+
+use switchboard::Dialplan;
+
+use crate::api::unknown_scopes;
+use crate::cli::ApiKey;
+use crate::config::{self, Config, ConfigErrors};
+use crate::init::{InitError, init};
+use crate::store::{Page, Store, StoreError};
+
+/// API keys listed in one step.
+const PAGE: i64 = 200;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The dialplan is wrong: every mistake, one a line.
+    #[error("{0}")]
+    Dialplan(String),
+    /// The first start could not be prepared.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The database failed, or has no such key.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A scope that does not exist.
+    #[error("unknown scopes: {0}; known are {known}", known = crate::api::SCOPES.join(", "))]
+    Scopes(String),
+}
+
+/// Reads the dialplan's files in the order of their names.
+///
+/// # Errors
+/// Every mistake in every file, or why the folder cannot be read.
+pub fn read_dialplan(directory: &Path) -> Result<Dialplan, CommandError> {
+    let unreadable = |path: &Path, error: std::io::Error| {
+        CommandError::Dialplan(format!("{}: cannot be read: {error}", path.display()))
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
+        paths.push(entry.map_err(|error| unreadable(directory, error))?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    let mut files = Vec::new();
+    for path in &paths {
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+        files.push((path.display().to_string(), text));
+    }
+    Dialplan::parse(&files).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        CommandError::Dialplan(lines.join("\n"))
+    })
+}
+
+/// `patchcord check`: configuration and dialplan; a wrong configuration leaves the dialplan's folder unknown.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn check(path: &Path) -> Result<(), CommandError> {
+    let config = config::load(path)?;
+    read_dialplan(&config.dialplan.directory)?;
+    println!("{}: the configuration and the dialplan are right", path.display());
+    Ok(())
+}
+
+/// `patchcord init`: prints each secret it made, this once.
+///
+/// # Errors
+/// When something cannot be made.
+pub async fn prepare(path: &Path, demo: bool) -> Result<(), CommandError> {
+    let config = config::load(path)?;
+    let made = init(&config, demo).await?;
+    if made.certificate {
+        println!("made a development certificate: {}", config.http.certificate.display());
+    }
+    if let Some(key) = made.api_key {
+        println!("administrator's API key (shown this once): {}", key.token);
+    }
+    if let Some(demo) = made.demo {
+        println!("demo agent's address: {}", demo.address);
+        println!("demo agent's secret (shown this once): {}", demo.secret);
+    }
+    Ok(())
+}
+
+/// `patchcord api-key …`
+///
+/// # Errors
+/// When the configuration is wrong, the database fails, or there is no such key or scope.
+pub async fn api_key(command: &ApiKey) -> Result<(), CommandError> {
+    match command {
+        ApiKey::Create { config, name, scopes } => {
+            let unknown = unknown_scopes(scopes);
+            if !unknown.is_empty() {
+                return Err(CommandError::Scopes(unknown.join(", ")));
+            }
+            let store = open(&config::load(&config.path)?).await?;
+            let minted = store.create_api_key(name, scopes).await?;
+            println!("{} (shown this once): {}", minted.key.id, minted.token);
+            store.close().await;
+        }
+        ApiKey::List { config } => {
+            let store = open(&config::load(&config.path)?).await?;
+            let mut page = Page { after: String::new(), limit: PAGE };
+            loop {
+                let keys = store.api_keys(&page).await?;
+                for key in &keys {
+                    println!("{}  pk_{}_…  {}  {}", key.id, key.prefix, key.name, key.scopes.join(","));
+                }
+                let Some(last) = keys.last() else { break };
+                page.after.clone_from(&last.id);
+            }
+            store.close().await;
+        }
+        ApiKey::Revoke { config, id } => {
+            let store = open(&config::load(&config.path)?).await?;
+            store.revoke_api_key(id).await?;
+            println!("{id} is revoked");
+            store.close().await;
+        }
+    }
+    Ok(())
+}
+
+async fn open(config: &Config) -> Result<Store, StoreError> {
+    Store::open(&config.database, &config.sip.domain).await
+}
