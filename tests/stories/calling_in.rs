@@ -102,3 +102,28 @@ fn a_phone_that_vanishes_while_ringing_ends_the_search() {
     simulation.assert_all_over();
     assert_eq!(simulation.records.len(), 1);
 }
+
+#[test]
+fn an_offerless_call_whose_ack_brings_no_answer_ends_with_an_explanation() {
+    let mut simulation = Simulation::new(crate::PLAN);
+    let browser = simulation.browser(1);
+    simulation.register(browser, "100", 600);
+    let trunk = simulation.gateway(1);
+    let now = simulation.now;
+    let to = "sip:+493011100@203.0.113.1";
+    let session = simulation.peer(trunk).invite(now, "sip:+15550001111@198.51.100.1", to, None, None);
+    simulation.settle();
+    let (incoming, _) = simulation.invites(browser)[0].clone();
+    let peer = simulation.peer(browser);
+    let ok = peer.draft(StatusCode::OK, Some("v=0 browser"));
+    peer.endpoint.accept(now, incoming, ok);
+    simulation.settle();
+    let offered = simulation.events(trunk, session).into_iter().any(|event| match event {
+        SessionEvent::Answered { response } => !response.body.is_empty(),
+        _ => false,
+    });
+    assert!(offered, "the 200 carries our offer");
+    simulation.assert_all_over();
+    assert_eq!(simulation.records[0].result, CallResult::Failed);
+    assert!(simulation.records[0].explanation.contains("ACK"));
+}
