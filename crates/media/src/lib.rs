@@ -4,7 +4,9 @@ mod codec;
 mod command;
 mod dtmf;
 mod keying;
+mod outbox;
 mod rtp;
+mod shard;
 mod tone;
 mod transcoder;
 
@@ -14,3 +16,5 @@ pub use command::{
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };
+pub use outbox::Transmit;
+pub use shard::{PortUnavailable, Shard, ShardConfig};
