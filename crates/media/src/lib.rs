@@ -6,7 +6,7 @@ mod dtmf;
 mod keying;
 mod outbox;
 mod rtp;
-mod shard;
+mod sdp;
 mod tone;
 mod transcoder;
 

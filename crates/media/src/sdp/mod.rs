@@ -1,0 +1,188 @@
+//! SDP offer/answer (RFC 8866, RFC 3264) for the one audio stream of a leg, with what browsers (RFC 8829, 8839, 8842, 7587) and trunks
+//! put into it. Makes descriptions and reads them; keeps no state between the two.
+
+mod negotiate;
+mod read;
+mod write;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::command::{Bandwidth, Codec};
+use crate::keying::Peer;
+
+pub use negotiate::{accept_answer, create_answer, create_offer};
+
+/// Longer descriptions are refused unread; a browser's with video and many codecs has about 10 KiB.
+pub(crate) const MAX_SDP: usize = 32 * 1024;
+
+/// Why a description cannot be used, in words for a 488.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SdpError {
+    /// It does not parse.
+    #[error("malformed SDP: {0}")]
+    Malformed(String),
+    /// No m=audio line can be used.
+    #[error("no usable audio stream")]
+    NoAudio,
+    /// None of our codecs is in it.
+    #[error("no audio codec in common")]
+    NoCodec,
+    /// The stream's profile is not what this leg speaks.
+    #[error("{0} is not accepted on this leg")]
+    Profile(String),
+    /// Something a stream must have is missing.
+    #[error("the audio stream has no {0}")]
+    Missing(&'static str),
+    /// The peer's fingerprint is of a hash that is broken, or unreadable.
+    #[error("certificate fingerprint not accepted")]
+    Fingerprint,
+    /// An answer with another number of m-lines than the offer.
+    #[error("the answer does not match the offer")]
+    Mismatch,
+}
+
+/// Who may send, from the speaker's own point of view (RFC 3264 §6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Both.
+    SendRecv,
+    /// Only the speaker.
+    SendOnly,
+    /// Only the other side.
+    RecvOnly,
+    /// Nobody.
+    Inactive,
+}
+
+impl Direction {
+    pub(crate) fn new(sends: bool, receives: bool) -> Self {
+        match (sends, receives) {
+            (true, true) => Self::SendRecv,
+            (true, false) => Self::SendOnly,
+            (false, true) => Self::RecvOnly,
+            (false, false) => Self::Inactive,
+        }
+    }
+
+    /// Whether the speaker sends.
+    #[must_use]
+    pub fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the speaker receives.
+    #[must_use]
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    /// What the other side answers when it would like `wanted` (RFC 3264 §6.1).
+    #[must_use]
+    pub fn answered_with(self, wanted: Self) -> Self {
+        Self::new(self.receives() && wanted.sends(), self.sends() && wanted.receives())
+    }
+
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+/// How our side of the stream is keyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocalKeying {
+    /// Plain RTP.
+    Plain,
+    /// ICE-lite and DTLS-SRTP.
+    DtlsSrtp {
+        /// `a=ice-ufrag`.
+        ufrag: String,
+        /// `a=ice-pwd`.
+        pwd: String,
+        /// Of our certificate.
+        fingerprint: [u8; 32],
+        /// Host candidates, best first.
+        candidates: Vec<SocketAddr>,
+    },
+}
+
+/// Our side of the stream.
+#[derive(Debug, Clone)]
+pub struct LocalMedia {
+    /// The o= line's session id.
+    pub session_id: u64,
+    /// The o= line's version; to be raised with each new description.
+    pub version: u64,
+    /// Where we receive RTP.
+    pub address: SocketAddr,
+    /// Codecs allowed, best first.
+    pub codecs: Vec<Codec>,
+    /// What the far side can use.
+    pub bandwidth: Bandwidth,
+    /// How it is keyed.
+    pub keying: LocalKeying,
+    /// The SSRC we send with.
+    pub ssrc: u32,
+    /// Our RTCP CNAME.
+    pub cname: String,
+    /// Who may send.
+    pub direction: Direction,
+}
+
+/// A telephone-event format (RFC 4733 §2.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TelephoneEvent {
+    /// The payload type we send with.
+    pub send_payload_type: u8,
+    /// The payload type the peer sends with.
+    pub receive_payload_type: u8,
+    /// In Hz.
+    pub clock_rate: u32,
+}
+
+/// What a peer says of Opus it wants to receive (RFC 7587 §6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpusParameters {
+    /// `useinbandfec=1`.
+    pub fec: bool,
+    /// `usedtx=1`.
+    pub dtx: bool,
+    /// `maxaveragebitrate`, in bit/s.
+    pub max_average_bitrate: Option<u32>,
+    /// `maxplaybackrate`, in Hz.
+    pub max_playback_rate: Option<u32>,
+}
+
+/// What both sides agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The audio codec.
+    pub codec: Codec,
+    /// The payload type we send it with.
+    pub send_payload_type: u8,
+    /// The payload type the peer sends it with.
+    pub receive_payload_type: u8,
+    /// Telephone-event formats, the one to send with first.
+    pub telephone_events: Vec<TelephoneEvent>,
+    /// The packet length the peer wants.
+    pub ptime: Duration,
+    /// Where the peer receives RTP, by its SDP.
+    pub remote_rtp: SocketAddr,
+    /// Where it receives RTCP.
+    pub remote_rtcp: SocketAddr,
+    /// Whether RTCP shares RTP's port.
+    pub rtcp_mux: bool,
+    /// Who may send, from our point of view.
+    pub direction: Direction,
+    /// The peer's Opus parameters.
+    pub opus: OpusParameters,
+    /// The peer's keying; `None` for plain RTP.
+    pub peer: Option<Peer>,
+}

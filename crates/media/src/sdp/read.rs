@@ -1,0 +1,263 @@
+//! Reading a peer's description: the first audio stream and everything said about it, at media level or inherited from the session.
+
+use std::io::Cursor;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rtc_sdp::description::common::{Attribute, ConnectionInformation};
+use rtc_sdp::description::media::MediaDescription;
+use rtc_sdp::description::session::SessionDescription;
+
+use super::{Direction, MAX_SDP, OpusParameters, SdpError};
+use crate::command::Codec;
+use crate::keying::{Fingerprint, FingerprintHash, Peer, Setup};
+
+/// More m-lines than any phone sends.
+const MAX_MEDIA: usize = 16;
+/// The longest packet we take apart.
+const MAX_PTIME: u64 = 120;
+
+/// One format of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) payload_type: u8,
+    pub(super) encoding: String,
+    pub(super) clock_rate: u32,
+    pub(super) parameters: String,
+}
+
+impl Format {
+    pub(super) fn codec(&self) -> Option<Codec> {
+        match (self.encoding.to_ascii_lowercase().as_str(), self.clock_rate) {
+            ("opus", 48_000) => Some(Codec::Opus),
+            ("pcmu", 8000) => Some(Codec::Pcmu),
+            ("pcma", 8000) => Some(Codec::Pcma),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_telephone_event(&self) -> bool {
+        self.encoding.eq_ignore_ascii_case("telephone-event")
+    }
+
+    pub(super) fn opus(&self) -> OpusParameters {
+        let mut opus = OpusParameters::default();
+        for parameter in self.parameters.split(';') {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let number = value.trim().parse::<u32>().ok();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "useinbandfec" => opus.fec = number == Some(1),
+                "usedtx" => opus.dtx = number == Some(1),
+                "maxaveragebitrate" => opus.max_average_bitrate = number,
+                "maxplaybackrate" => opus.max_playback_rate = number,
+                _ => {}
+            }
+        }
+        opus
+    }
+}
+
+/// An m-line, as far as an answer must repeat it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MediaLine {
+    pub(super) media: String,
+    pub(super) protocol: String,
+    pub(super) formats: Vec<String>,
+    pub(super) mid: Option<String>,
+}
+
+/// The audio stream of a peer.
+#[derive(Debug, Clone)]
+pub(super) struct RemoteAudio {
+    /// All m-lines, in order, and which of them this is.
+    pub(super) lines: Vec<MediaLine>,
+    pub(super) index: usize,
+    pub(super) bundled: bool,
+    pub(super) secure: bool,
+    pub(super) rtp: SocketAddr,
+    pub(super) rtcp: SocketAddr,
+    pub(super) rtcp_mux: bool,
+    pub(super) direction: Direction,
+    pub(super) formats: Vec<Format>,
+    pub(super) ptime: Duration,
+    pub(super) peer: Option<Peer>,
+}
+
+/// Reads a description and its first audio stream that is not switched off.
+pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool) -> Result<RemoteAudio, SdpError> {
+    if sdp.len() > MAX_SDP {
+        return Err(SdpError::Malformed("too long".to_owned()));
+    }
+    let session = SessionDescription::unmarshal(&mut Cursor::new(sdp))
+        .map_err(|error| SdpError::Malformed(error.to_string()))?;
+    if session.media_descriptions.len() > MAX_MEDIA {
+        return Err(SdpError::Malformed("too many m-lines".to_owned()));
+    }
+    let usable = |media: &&MediaDescription| media.media_name.media == "audio" && media.media_name.port.value != 0;
+    let index = session.media_descriptions.iter().position(|media| usable(&media)).ok_or(SdpError::NoAudio)?;
+    let media = session.media_descriptions.get(index).ok_or(SdpError::NoAudio)?;
+    let scope = Scope { session: &session, media };
+    let protocol = media.media_name.protos.join("/").to_ascii_uppercase();
+    let secure = check_protocol(&protocol, wants_dtls)?;
+    let (rtp, is_hold) = scope.rtp_address()?;
+    let direction = scope.direction();
+    let rtcp_mux = scope.has("rtcp-mux");
+    let rtcp = if rtcp_mux { rtp } else { scope.rtcp_address(rtp) };
+    let peer = if secure { Some(scope.peer()?) } else { None };
+    Ok(RemoteAudio {
+        lines: session.media_descriptions.iter().map(media_line).collect(),
+        index,
+        bundled: scope.is_bundled(),
+        secure,
+        rtp,
+        rtcp,
+        rtcp_mux,
+        // 0.0.0.0 is the old way to say "do not send to me" (RFC 3264 §8.4).
+        direction: if is_hold { Direction::new(direction.sends(), false) } else { direction },
+        formats: scope.formats(),
+        ptime: scope.ptime(),
+        peer,
+    })
+}
+
+/// Whether the stream is keyed by DTLS; an error when this leg does not speak its profile.
+fn check_protocol(protocol: &str, wants_dtls: bool) -> Result<bool, SdpError> {
+    let is_dtls = matches!(protocol, "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP" | "RTP/SAVPF" | "RTP/SAVP");
+    let is_plain = matches!(protocol, "RTP/AVP" | "RTP/AVPF");
+    match wants_dtls {
+        true if is_dtls => Ok(true),
+        false if is_plain => Ok(false),
+        true | false => Err(SdpError::Profile(protocol.to_owned())),
+    }
+}
+
+fn media_line(media: &MediaDescription) -> MediaLine {
+    MediaLine {
+        media: media.media_name.media.clone(),
+        protocol: media.media_name.protos.join("/"),
+        formats: media.media_name.formats.clone(),
+        mid: media.attribute("mid").flatten().map(|mid| mid.trim().to_owned()),
+    }
+}
+
+/// Attributes of a stream, looked up in its section and then in the session's.
+struct Scope<'a> {
+    session: &'a SessionDescription,
+    media: &'a MediaDescription,
+}
+
+impl<'a> Scope<'a> {
+    fn find(attributes: &'a [Attribute], key: &str) -> Option<&'a str> {
+        let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
+        Some(attribute.value.as_deref().unwrap_or_default().trim())
+    }
+
+    fn get(&self, key: &str) -> Option<&'a str> {
+        Self::find(&self.media.attributes, key).or_else(|| Self::find(&self.session.attributes, key))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn rtp_address(&self) -> Result<(SocketAddr, bool), SdpError> {
+        let connection = self.media.connection_information.as_ref();
+        let connection = connection.or(self.session.connection_information.as_ref()).ok_or(SdpError::Missing("c= line"))?;
+        let ip = address(connection).ok_or(SdpError::Missing("numeric address"))?;
+        let port = u16::try_from(self.media.media_name.port.value).map_err(|_| SdpError::Missing("valid port"))?;
+        // A browser before ICE writes port 9 on 0.0.0.0 (RFC 8840 §4.3.2): that is no hold.
+        let is_hold = ip.is_unspecified() && port != 9;
+        Ok((SocketAddr::new(ip, port), is_hold))
+    }
+
+    /// `a=rtcp:port [IN IP4 address]` (RFC 3605), else the next port.
+    fn rtcp_address(&self, rtp: SocketAddr) -> SocketAddr {
+        let mut parts = self.get("rtcp").unwrap_or_default().split_ascii_whitespace();
+        let port = parts.next().and_then(|port| port.parse().ok()).unwrap_or(rtp.port().wrapping_add(1));
+        let ip = parts.nth(2).and_then(|ip| ip.parse().ok()).unwrap_or(rtp.ip());
+        SocketAddr::new(ip, port)
+    }
+
+    fn direction(&self) -> Direction {
+        let of = |attributes: &[Attribute]| {
+            attributes.iter().find_map(|attribute| match attribute.key.as_str() {
+                "sendrecv" => Some(Direction::SendRecv),
+                "sendonly" => Some(Direction::SendOnly),
+                "recvonly" => Some(Direction::RecvOnly),
+                "inactive" => Some(Direction::Inactive),
+                _ => None,
+            })
+        };
+        of(&self.media.attributes).or_else(|| of(&self.session.attributes)).unwrap_or(Direction::SendRecv)
+    }
+
+    fn is_bundled(&self) -> bool {
+        let Some(mid) = Self::find(&self.media.attributes, "mid") else { return false };
+        let groups = self.session.attributes.iter().filter(|attribute| attribute.key == "group");
+        groups.filter_map(|group| group.value.as_deref()).any(|group| {
+            let mut words = group.split_ascii_whitespace();
+            words.next() == Some("BUNDLE") && words.any(|word| word == mid)
+        })
+    }
+
+    fn formats(&self) -> Vec<Format> {
+        let values = |key: &'static str| {
+            let attributes = self.media.attributes.iter().filter(move |attribute| attribute.key == key);
+            attributes.filter_map(|attribute| attribute.value.as_deref()?.trim().split_once(' '))
+        };
+        let types = self.media.media_name.formats.iter();
+        let types = types.filter_map(|text| text.parse::<u8>().ok().filter(|payload_type| *payload_type < 128));
+        types
+            .filter_map(|payload_type| {
+                let number = payload_type.to_string();
+                let map = values("rtpmap").find(|(key, _)| *key == number).map(|(_, map)| map);
+                // Static types need no rtpmap (RFC 3551 §6).
+                let map = map.or(match payload_type {
+                    0 => Some("PCMU/8000"),
+                    8 => Some("PCMA/8000"),
+                    _ => None,
+                })?;
+                let mut parts = map.trim().split('/');
+                let encoding = parts.next()?.to_owned();
+                let clock_rate = parts.next()?.trim().parse().ok().filter(|rate| *rate > 0)?;
+                let parameters = values("fmtp").find(|(key, _)| *key == number).map(|(_, text)| text.to_owned());
+                Some(Format { payload_type, encoding, clock_rate, parameters: parameters.unwrap_or_default() })
+            })
+            .collect()
+    }
+
+    fn ptime(&self) -> Duration {
+        let wanted = Self::find(&self.media.attributes, "ptime").and_then(|text| text.parse::<u64>().ok());
+        Duration::from_millis(wanted.filter(|ms| (1..=MAX_PTIME).contains(ms)).unwrap_or(20))
+    }
+
+    fn peer(&self) -> Result<Peer, SdpError> {
+        let (hash, value) = self
+            .get("fingerprint")
+            .and_then(|text| text.split_once(' '))
+            .ok_or(SdpError::Missing("certificate fingerprint"))?;
+        let hash = match hash.to_ascii_lowercase().as_str() {
+            "sha-256" => FingerprintHash::Sha256,
+            "sha-384" => FingerprintHash::Sha384,
+            "sha-512" => FingerprintHash::Sha512,
+            _ => return Err(SdpError::Fingerprint),
+        };
+        let value = hex::decode(value.trim().replace(':', "")).map_err(|_| SdpError::Fingerprint)?;
+        let setup = match self.get("setup") {
+            Some("active") => Setup::Active,
+            Some("passive") => Setup::Passive,
+            Some("actpass") | None => Setup::ActPass,
+            Some(_) => return Err(SdpError::Missing("usable a=setup")),
+        };
+        Ok(Peer {
+            ufrag: self.get("ice-ufrag").ok_or(SdpError::Missing("ICE user fragment"))?.to_owned(),
+            pwd: self.get("ice-pwd").ok_or(SdpError::Missing("ICE password"))?.to_owned(),
+            fingerprint: Fingerprint { hash, value },
+            setup,
+        })
+    }
+}
+
+fn address(connection: &ConnectionInformation) -> Option<IpAddr> {
+    connection.address.as_ref()?.address.parse().ok()
+}
