@@ -4,9 +4,11 @@ mod codec;
 mod command;
 mod dtmf;
 mod keying;
-mod outbox;
+mod leg;
+mod rtcp;
 mod rtp;
 mod sdp;
+mod shard;
 mod tone;
 mod transcoder;
 
@@ -16,5 +18,4 @@ pub use command::{
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };
-pub use outbox::Transmit;
-pub use shard::{PortUnavailable, Shard, ShardConfig};
+pub use shard::{Shard, ShardConfig, ShardCounters, Transmit};

@@ -21,6 +21,7 @@ pub(crate) struct Transcoder {
     pending: Vec<i16>,
     taken: usize,
     front: u32,
+    payload: Vec<u8>,
 }
 
 impl Transcoder {
@@ -35,6 +36,7 @@ impl Transcoder {
             pending: Vec::with_capacity(LONGEST + FRAME),
             taken: 0,
             front: 0,
+            payload: Vec::with_capacity(1300),
         })
     }
 
@@ -61,18 +63,24 @@ impl Transcoder {
         Ok(())
     }
 
-    /// The next whole frame, encoded and appended to `payload`; gives its timestamp on the source's clock.
-    pub(crate) fn frame(&mut self, payload: &mut Vec<u8>) -> Result<Option<u32>, CodecError> {
-        let Some(samples) = self.pending.get(self.taken..self.taken + FRAME) else {
-            self.pending.drain(..self.taken.min(self.pending.len()));
-            self.taken = 0;
-            return Ok(None);
-        };
-        let timestamp = self.front;
-        self.encoder.encode(samples, payload)?;
-        self.taken += FRAME;
-        self.front = self.front.wrapping_add(self.units(FRAME));
-        Ok(Some(timestamp))
+    /// The next whole frame, encoded, with its timestamp on the source's clock.
+    pub(crate) fn next_frame(&mut self) -> Option<(u32, &[u8])> {
+        loop {
+            let Some(samples) = self.pending.get(self.taken..self.taken + FRAME) else {
+                self.pending.drain(..self.taken.min(self.pending.len()));
+                self.taken = 0;
+                return None;
+            };
+            self.payload.clear();
+            let encoded = self.encoder.encode(samples, &mut self.payload);
+            let timestamp = self.front;
+            self.taken += FRAME;
+            self.front = self.front.wrapping_add(self.units(FRAME));
+            // libopus refuses only what is no frame; 20 ms always is one.
+            if encoded.is_ok() {
+                return Some((timestamp, &self.payload));
+            }
+        }
     }
 
     fn append(&mut self, timestamp: u32, count: usize) {

@@ -87,11 +87,19 @@ impl Egress {
     ) -> Header {
         let header = Header { marker, payload_type, sequence: self.sequence, timestamp, ssrc: self.ssrc };
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = timestamp;
-        self.last_sent = Some(now);
+        // The packets of one telephone-event share the timestamp of its beginning, which stays where it was in time.
+        if self.last_sent.is_none() || timestamp != self.timestamp {
+            self.timestamp = timestamp;
+            self.last_sent = Some(now);
+        }
         self.packets += 1;
         self.octets += payload as u64;
         header
+    }
+
+    /// Leaves a sequence number out, so that the peer of a relayed stream sees the loss and can conceal it itself.
+    pub(crate) fn skip(&mut self) {
+        self.sequence = self.sequence.wrapping_add(1);
     }
 
     /// Packets and payload octets sent, for sender reports.
@@ -103,11 +111,6 @@ impl Egress {
     pub(crate) fn continued(&self, now: Instant) -> u32 {
         let Some(last) = self.last_sent else { return self.timestamp };
         self.timestamp.wrapping_add(units(now.saturating_duration_since(last), self.clock_rate))
-    }
-
-    /// The clock rate of the stream's timestamps, in Hz.
-    pub(crate) fn clock_rate(&self) -> u32 {
-        self.clock_rate
     }
 
     /// Changes the clock rate when another codec is negotiated; the numbers go on.

@@ -2,9 +2,6 @@
 
 use thiserror::Error;
 
-/// Bytes of the header this side writes: no CSRCs, no extension.
-pub(crate) const MAX_HEADER: usize = 12;
-
 /// Why a packet is not RTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum MalformedRtp {

@@ -6,6 +6,6 @@ mod reception;
 mod reorder;
 
 pub(crate) use egress::{Egress, Pace};
-pub(crate) use header::{Header, MAX_HEADER, RtpView};
+pub(crate) use header::{Header, RtpView};
 pub(crate) use reception::{Admission, Reception};
-pub(crate) use reorder::{Reorder, Step};
+pub(crate) use reorder::{Order, Reorder, Step};

@@ -1,0 +1,95 @@
+//! What a leg hears: its packets put in order, its digits told apart from its audio.
+
+use std::time::Instant;
+
+use crate::command::Codec;
+use crate::dtmf::DigitReceiver;
+use crate::rtp::{Admission, Order, Reception, Reorder, RtpView};
+use crate::sdp::Negotiated;
+use crate::transcoder::Transcoder;
+
+/// The payload types a peer sends, as agreed.
+#[derive(Debug, Clone)]
+pub(crate) struct Agreed {
+    pub(crate) codec: Codec,
+    audio: u8,
+    /// Payload type and clock rate of each telephone-event format.
+    events: Vec<(u8, u32)>,
+}
+
+/// The receiving half of a leg.
+#[derive(Debug)]
+pub(crate) struct Ingress {
+    pub(super) agreed: Option<Agreed>,
+    pub(crate) reception: Reception,
+    pub(super) reorder: Reorder,
+    pub(crate) digits: DigitReceiver,
+    /// Towards the leg it is joined with, when that speaks another codec.
+    pub(crate) transcoder: Option<Transcoder>,
+}
+
+/// What a payload type stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Audio,
+    Event { clock_rate: u32 },
+    /// Comfort noise and what else was not agreed.
+    Other,
+}
+
+impl Agreed {
+    pub(super) fn kind(&self, payload_type: u8) -> Kind {
+        if payload_type == self.audio {
+            return Kind::Audio;
+        }
+        let event = self.events.iter().find(|(number, _)| *number == payload_type);
+        event.map_or(Kind::Other, |(_, clock_rate)| Kind::Event { clock_rate: *clock_rate })
+    }
+}
+
+impl Ingress {
+    pub(crate) fn new() -> Self {
+        Self {
+            agreed: None,
+            reception: Reception::new(8000),
+            reorder: Reorder::new(),
+            digits: DigitReceiver::default(),
+            transcoder: None,
+        }
+    }
+
+    pub(crate) fn agree(&mut self, negotiated: &Negotiated) {
+        if self.agreed.as_ref().is_none_or(|agreed| agreed.codec != negotiated.codec) {
+            self.reception = Reception::new(negotiated.codec.clock_rate());
+            self.reorder.reset();
+            self.transcoder = None;
+        }
+        let events = negotiated.telephone_events.iter().map(|e| (e.receive_payload_type, e.clock_rate)).collect();
+        self.agreed = Some(Agreed { codec: negotiated.codec, audio: negotiated.receive_payload_type, events });
+    }
+
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.agreed.as_ref().map(|agreed| agreed.codec)
+    }
+
+    /// Takes a packet. `true` when it is the next in sequence and to be used at once, before what waited behind it. A
+    /// restarted source is told through `restarted`.
+    pub(super) fn accept(&mut self, now: Instant, view: &RtpView<'_>, restarted: &mut bool) -> bool {
+        let header = view.header;
+        let index = match self.reception.admit(now, header.ssrc, header.sequence, header.timestamp) {
+            Admission::Index(index) => index,
+            Admission::Restarted(index) => {
+                self.reorder.reset();
+                *restarted = true;
+                index
+            }
+            Admission::Probation => return false,
+        };
+        self.reorder.accept(now, index, view) == Order::Next
+    }
+
+    /// When held packets or the digits want to be looked at again.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [self.reorder.deadline(), self.digits.deadline()].into_iter().flatten().min()
+    }
+}

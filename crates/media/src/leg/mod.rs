@@ -1,0 +1,41 @@
+//! One leg's media: a [`MediaSession`] made of what it hears (`ingress`), what it says (`outgoing`) and the wire under both; and the
+//! way from one leg's ear to another's mouth (`relay`).
+
+mod ingress;
+mod outgoing;
+mod relay;
+mod session;
+mod wire;
+
+pub(crate) use ingress::Ingress;
+pub(crate) use outgoing::Outgoing;
+pub(crate) use relay::{Far, Turn, packet as relay_packet, timeout as relay_timeout};
+pub(crate) use session::{Join, MediaSession, Watch};
+pub(crate) use wire::{Arrival, Outbound, PlainWire, Wire};
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+/// Buffers kept for reuse; a burst of more is allocated.
+const MAX_POOLED: usize = 512;
+
+/// Where finished packets wait for their socket, with the buffers that come back from it.
+#[derive(Debug, Default)]
+pub(crate) struct Sink {
+    pub(crate) packets: VecDeque<Outbound>,
+    pool: Vec<BytesMut>,
+}
+
+impl Sink {
+    pub(crate) fn buffer(&mut self) -> BytesMut {
+        self.pool.pop().unwrap_or_else(|| BytesMut::with_capacity(1500))
+    }
+
+    pub(crate) fn recycle(&mut self, buffer: BytesMut) {
+        // What still shares its memory, or was small, is not worth keeping.
+        if self.pool.len() < MAX_POOLED && buffer.capacity() >= 256 {
+            self.pool.push(buffer);
+        }
+    }
+}

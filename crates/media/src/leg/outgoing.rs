@@ -1,0 +1,184 @@
+//! What a leg says: one RTP stream made of relayed or encoded audio, regenerated digits and the ringback tone.
+
+use std::time::{Duration, Instant};
+
+use super::{Sink, Wire};
+use crate::codec::{Encoder, RATE};
+use crate::command::Codec;
+use crate::dtmf::DigitSender;
+use crate::rtp::{Egress, Pace};
+use crate::sdp::{Negotiated, TelephoneEvent};
+use crate::tone::Ringback;
+use crate::transcoder::FRAME;
+
+/// The length of played frames.
+const FRAME_TIME: Duration = Duration::from_millis(20);
+/// Later than this by a stall, playing goes on from now instead of catching up.
+const LATEST: Duration = Duration::from_millis(200);
+
+/// How the peer wants to be sent to.
+#[derive(Debug, Clone, Copy)]
+struct Agreed {
+    codec: Codec,
+    payload_type: u8,
+    event: Option<TelephoneEvent>,
+    may_send: bool,
+}
+
+/// A tone being played.
+struct Playing {
+    tone: Ringback,
+    encoder: Encoder,
+    next: Instant,
+}
+
+/// The sending half of a leg.
+pub(crate) struct Outgoing {
+    pub(crate) egress: Egress,
+    agreed: Option<Agreed>,
+    pub(crate) digits: DigitSender,
+    /// The timestamp the sounding digit began with.
+    digit_timestamp: u32,
+    /// The next audio packet begins a talk spurt (RFC 3551 §4.1).
+    marker_due: bool,
+    playing: Option<Playing>,
+    /// The packet being built; reused.
+    packet: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outgoing").field("egress", &self.egress).field("agreed", &self.agreed).finish_non_exhaustive()
+    }
+}
+
+impl Outgoing {
+    pub(crate) fn new(egress: Egress) -> Self {
+        Self {
+            egress,
+            agreed: None,
+            digits: DigitSender::default(),
+            digit_timestamp: 0,
+            marker_due: true,
+            playing: None,
+            packet: Vec::with_capacity(1500),
+            payload: Vec::with_capacity(1500),
+        }
+    }
+
+    pub(crate) fn agree(&mut self, negotiated: &Negotiated) {
+        self.egress.set_clock_rate(negotiated.codec.clock_rate());
+        self.agreed = Some(Agreed {
+            codec: negotiated.codec,
+            payload_type: negotiated.send_payload_type,
+            event: negotiated.telephone_events.first().copied(),
+            may_send: negotiated.direction.sends(),
+        });
+    }
+
+    /// The codec to send, once there is one and sending is agreed.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.agreed.filter(|agreed| agreed.may_send).map(|agreed| agreed.codec)
+    }
+
+    /// The source of the audio changes: timestamps go on from here.
+    pub(crate) fn new_source(&mut self) {
+        self.egress.unanchor();
+        self.marker_due = true;
+        self.playing = None;
+    }
+
+    /// Whether audio is kept back because a digit sounds.
+    pub(crate) fn is_digit_sounding(&self) -> bool {
+        self.digits.is_sounding()
+    }
+
+    /// Sends a payload in the agreed codec.
+    pub(crate) fn send_audio(
+        &mut self,
+        now: Instant,
+        pace: Pace,
+        marker: bool,
+        payload: &[u8],
+        wire: &mut Wire,
+        sink: &mut Sink,
+    ) {
+        let Some(agreed) = self.agreed.filter(|agreed| agreed.may_send) else { return };
+        let timestamp = self.egress.timestamp_for(now, pace);
+        let marker = marker || std::mem::take(&mut self.marker_due);
+        let header = self.egress.header(now, marker, agreed.payload_type, timestamp, payload.len());
+        header.write(&mut self.packet);
+        self.packet.extend_from_slice(payload);
+        let buffer = sink.buffer();
+        sink.packets.extend(wire.send_rtp(&self.packet, buffer));
+    }
+
+    /// Plays ringback until the source changes.
+    pub(crate) fn play_ringback(&mut self, now: Instant) {
+        let Some(codec) = self.codec() else { return };
+        if self.playing.is_none()
+            && let Ok(encoder) = Encoder::new(codec)
+        {
+            self.new_source();
+            self.playing = Some(Playing { tone: Ringback::default(), encoder, next: now });
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to send.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let tone = self.playing.as_ref().map(|playing| playing.next);
+        [tone, self.digits.deadline(now)].into_iter().flatten().min()
+    }
+
+    /// Sends what the clock demands.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
+        self.send_tone(now, wire, sink);
+        self.send_digits(now, wire, sink);
+    }
+
+    fn send_tone(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
+        while let Some(mut playing) = self.playing.take_if(|playing| playing.next <= now) {
+            let mut samples = [0_i16; FRAME];
+            playing.tone.fill(&mut samples);
+            let mut payload = std::mem::take(&mut self.payload);
+            payload.clear();
+            if playing.encoder.encode(&samples, &mut payload).is_ok() {
+                // Paced as a source of its own, so that a late frame does not stretch the tone.
+                let pace = Pace::Source { ssrc: 0, timestamp: playing.tone.last_frame(FRAME), clock_rate: RATE };
+                self.send_audio(now, pace, false, &payload, wire, sink);
+            }
+            self.payload = payload;
+            playing.next += FRAME_TIME;
+            if playing.next + LATEST < now {
+                playing.next = now + FRAME_TIME;
+            }
+            self.playing = Some(playing);
+        }
+    }
+
+    fn send_digits(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
+        let Some((agreed, event)) = self.agreed.and_then(|agreed| agreed.event.map(|event| (agreed, event))) else {
+            // A peer without telephone-events gets none; its digits would otherwise wait for ever.
+            self.digits = DigitSender::default();
+            return;
+        };
+        while let Some(packet) = self.digits.poll(now, event.clock_rate) {
+            if packet.begins {
+                self.digit_timestamp = self.egress.timestamp_for(now, Pace::Own);
+            }
+            if !agreed.may_send {
+                continue;
+            }
+            // The offset of a later segment is counted in the event's clock, which may differ from the stream's.
+            let offset = u64::from(packet.offset) * u64::from(agreed.codec.clock_rate()) / u64::from(event.clock_rate.max(1));
+            #[allow(clippy::cast_possible_truncation)] // timestamps wrap at 32 bits
+            let timestamp = self.digit_timestamp.wrapping_add(offset as u32);
+            let header = self.egress.header(now, packet.marker, event.send_payload_type, timestamp, packet.payload.len());
+            header.write(&mut self.packet);
+            self.packet.extend_from_slice(&packet.payload);
+            let buffer = sink.buffer();
+            sink.packets.extend(wire.send_rtp(&self.packet, buffer));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! From one leg's ear to another's mouth, in the same turn: in order, concealed where lost, relayed when both speak the same codec,
+//! transcoded when they do not. Digits leave the audio here and are regenerated on the other side.
+
+use std::time::Instant;
+
+use super::ingress::{Agreed, Ingress, Kind};
+use super::outgoing::Outgoing;
+use super::{Sink, Wire};
+use crate::command::Codec;
+use crate::dtmf::{DigitReceiver, Heard};
+use crate::rtp::{Pace, RtpView, Step};
+use crate::transcoder::Transcoder;
+
+/// The leg that is to hear it.
+pub(crate) struct Far<'a> {
+    pub(crate) outgoing: &'a mut Outgoing,
+    pub(crate) wire: &'a mut Wire,
+}
+
+/// One turn: what it may touch.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    pub(crate) far: Option<Far<'a>>,
+    pub(crate) sink: &'a mut Sink,
+    /// Digits the far user of this shard is told of.
+    pub(crate) heard: &'a mut Vec<Heard>,
+}
+
+/// What of the near leg a piece of audio needs.
+struct Near<'a> {
+    agreed: &'a Agreed,
+    ssrc: u32,
+    digits: &'a mut DigitReceiver,
+    transcoder: &'a mut Option<Transcoder>,
+}
+
+/// Takes a packet the near leg received.
+pub(crate) fn packet(near: &mut Ingress, view: &RtpView<'_>, mut turn: Turn<'_>) {
+    let mut restarted = false;
+    let is_next = near.accept(turn.now, view, &mut restarted);
+    if restarted && let Some(far) = &mut turn.far {
+        far.outgoing.new_source();
+    }
+    if is_next && let Some((mut half, _)) = halves(near) {
+        let header = view.header;
+        half.use_packet(header.timestamp, header.marker, header.payload_type, view.payload, &mut turn);
+    }
+    waiting(near, &mut turn);
+}
+
+/// Uses what waited in the reorder buffer and may be used now.
+fn waiting(near: &mut Ingress, turn: &mut Turn<'_>) {
+    let Some((mut half, reorder)) = halves(near) else { return };
+    while let Some(step) = reorder.next(turn.now) {
+        match step {
+            Step::Packet { timestamp, marker, payload_type, payload } => {
+                half.use_packet(timestamp, marker, payload_type, payload, turn);
+            }
+            Step::Lost { following } => half.conceal(following, turn),
+            Step::Gap => {
+                if let Some(far) = &mut turn.far {
+                    far.outgoing.egress.skip();
+                }
+            }
+        }
+    }
+}
+
+/// What the clock demands of an ear: packets given up, digits whose end was lost.
+pub(crate) fn timeout(near: &mut Ingress, mut turn: Turn<'_>) {
+    waiting(near, &mut turn);
+    let heard = near.digits.handle_timeout(turn.now);
+    if heard != Heard::Nothing {
+        digit(heard, &mut turn);
+    }
+}
+
+fn halves(near: &mut Ingress) -> Option<(Near<'_>, &mut crate::rtp::Reorder)> {
+    let ssrc = near.reception.ssrc()?;
+    let Ingress { agreed, reorder, digits, transcoder, .. } = near;
+    Some((Near { agreed: agreed.as_ref()?, ssrc, digits, transcoder }, reorder))
+}
+
+impl Near<'_> {
+    fn use_packet(&mut self, timestamp: u32, marker: bool, payload_type: u8, payload: &[u8], turn: &mut Turn<'_>) {
+        match self.agreed.kind(payload_type) {
+            Kind::Audio => self.use_audio(timestamp, marker, payload, turn),
+            Kind::Event { clock_rate } => {
+                let heard = self.digits.handle(turn.now, timestamp, clock_rate, payload);
+                for heard in heard.into_iter().filter(|heard| *heard != Heard::Nothing) {
+                    digit(heard, turn);
+                }
+            }
+            Kind::Other => {}
+        }
+    }
+
+    fn use_audio(&mut self, timestamp: u32, marker: bool, payload: &[u8], turn: &mut Turn<'_>) {
+        let Some(far) = &mut turn.far else { return };
+        let Some(to) = far.outgoing.codec() else { return };
+        // What sounds during a digit is the digit's own tone, and would be heard twice.
+        if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
+            return;
+        }
+        if to == self.agreed.codec {
+            let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate: to.clock_rate() };
+            far.outgoing.send_audio(turn.now, pace, marker, payload, far.wire, turn.sink);
+            return;
+        }
+        let Some(transcoder) = transcoder_for(self.transcoder, self.agreed.codec, to) else { return };
+        // A payload the codec refuses is as good as lost.
+        if transcoder.packet(timestamp, payload).is_err() {
+            let _ = transcoder.lost(None);
+        }
+        self.send_frames(marker, to, turn);
+    }
+
+    fn conceal(&mut self, following: Option<&[u8]>, turn: &mut Turn<'_>) {
+        let Some(far) = &mut turn.far else { return };
+        let Some(to) = far.outgoing.codec() else { return };
+        if to == self.agreed.codec {
+            far.outgoing.egress.skip();
+            return;
+        }
+        if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
+            return;
+        }
+        if let Some(transcoder) = transcoder_for(self.transcoder, self.agreed.codec, to) {
+            let _ = transcoder.lost(following);
+            self.send_frames(false, to, turn);
+        }
+    }
+
+    fn send_frames(&mut self, mut marker: bool, to: Codec, turn: &mut Turn<'_>) {
+        let (Some(far), Some(transcoder)) = (&mut turn.far, self.transcoder.as_mut()) else { return };
+        let clock_rate = self.agreed.codec.clock_rate();
+        // Opus has no talk spurts to mark (RFC 7587 §4.2).
+        marker &= to != Codec::Opus;
+        while let Some((timestamp, payload)) = transcoder.next_frame() {
+            let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate };
+            far.outgoing.send_audio(turn.now, pace, marker, payload, far.wire, turn.sink);
+            marker = false;
+        }
+    }
+}
+
+/// Passes a digit on, and tells it.
+fn digit(heard: Heard, turn: &mut Turn<'_>) {
+    if let Some(far) = &mut turn.far {
+        match heard {
+            Heard::Pressed(digit) => far.outgoing.digits.press(digit),
+            Heard::Released(_, duration) => far.outgoing.digits.release(duration),
+            Heard::Nothing => {}
+        }
+        far.outgoing.handle_timeout(turn.now, far.wire, turn.sink);
+    }
+    turn.heard.push(heard);
+}
+
+fn transcoder_for(slot: &mut Option<Transcoder>, from: Codec, to: Codec) -> Option<&mut Transcoder> {
+    if slot.as_ref().is_none_or(|transcoder| !transcoder.joins(from, to)) {
+        *slot = Transcoder::new(from, to).ok();
+    }
+    slot.as_mut()
+}

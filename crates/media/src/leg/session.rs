@@ -1,0 +1,199 @@
+//! One leg's media session: its description, its wire, its ear and its mouth, and what it has to report.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{Arrival, Sink, Wire};
+use super::ingress::Ingress;
+use super::outgoing::Outgoing;
+use crate::command::{Event, MediaSessionId, SocketId, Statistics};
+use crate::rtcp::Reporter;
+use crate::rtp::RtpView;
+use crate::sdp::{LocalMedia, Negotiated};
+
+/// What a session is joined with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Join {
+    /// Nothing: what it hears is dropped.
+    Nothing,
+    /// Another session.
+    Session(MediaSessionId),
+    /// Itself.
+    Echo,
+}
+
+/// Counts and moments of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pub(crate) silence_timeout: Duration,
+    /// When media or a sign of life came last; the silence counts from the agreement on before the first.
+    pub(crate) last_heard: Option<Instant>,
+    pub(crate) silence_told: bool,
+    pub(crate) agreed_at: Option<Instant>,
+    pub(crate) first_media: Option<Instant>,
+    pub(crate) connected_told: bool,
+    pub(crate) failure_told: bool,
+    pub(crate) received: u64,
+    pub(crate) discarded: u64,
+}
+
+/// One leg's media.
+#[derive(Debug)]
+pub(crate) struct MediaSession {
+    pub(crate) local: LocalMedia,
+    pub(crate) wire: Wire,
+    pub(crate) ingress: Ingress,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) join: Join,
+    pub(crate) reporter: Reporter,
+    pub(crate) watch: Watch,
+    /// The timer entry that stands for this session; later ones of its own are stale.
+    pub(crate) scheduled: Option<Instant>,
+}
+
+impl MediaSession {
+    /// Takes what both sides agreed on.
+    pub(crate) fn agree(&mut self, now: Instant, negotiated: &Negotiated) {
+        self.wire.set_remote(negotiated);
+        self.ingress.agree(negotiated);
+        self.outgoing.agree(negotiated);
+        self.watch.agreed_at.get_or_insert(now);
+    }
+
+    /// Takes a packet off the wire. RTP in the clear is given back, to be relayed.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddr,
+        packet: &[u8],
+        sink: &mut Sink,
+    ) -> Option<bytes::BytesMut> {
+        let arrival = self.wire.receive(now, socket, from, packet);
+        while let Some(outbound) = self.wire.poll_transmit() {
+            sink.packets.push_back(outbound);
+        }
+        match arrival {
+            Arrival::Rtp(clear) => {
+                if RtpView::parse(&clear).is_err() {
+                    self.watch.discarded += 1;
+                    return None;
+                }
+                self.watch.received += 1;
+                self.watch.first_media.get_or_insert(now);
+                self.note_life(now);
+                return Some(clear);
+            }
+            Arrival::Rtcp(clear) => {
+                if !self.reporter.handle(now, self.outgoing.egress.ssrc, &clear) {
+                    self.watch.discarded += 1;
+                }
+                sink.recycle(clear);
+            }
+            // A held or muted browser sends no media, but its consent checks show that it is there (RFC 7675).
+            Arrival::Alive => self.note_life(now),
+            Arrival::Discarded(reason) => {
+                tracing::trace!(reason, %from, "discarded");
+                self.watch.discarded += 1;
+            }
+        }
+        None
+    }
+
+    fn note_life(&mut self, now: Instant) {
+        self.watch.last_heard = Some(now);
+        self.watch.silence_told = false;
+    }
+
+    /// What has become true since the last time and is to be told.
+    pub(crate) fn news(&mut self, session: MediaSessionId, events: &mut impl Extend<Event>) {
+        if !self.watch.connected_told
+            && self.wire.is_connected()
+            && let Some(peer) = self.wire.peer()
+        {
+            self.watch.connected_told = true;
+            events.extend([Event::Connected { session, peer }]);
+        }
+        if !self.watch.failure_told
+            && let Some(reason) = self.wire.failure()
+        {
+            self.watch.failure_told = true;
+            events.extend([Event::Failed { session, reason: reason.to_owned() }]);
+        }
+    }
+
+    /// When the peer counts as gone.
+    fn silence_deadline(&self) -> Option<Instant> {
+        if self.watch.silence_told || self.watch.silence_timeout.is_zero() {
+            return None;
+        }
+        let since = self.watch.last_heard.or(self.watch.agreed_at)?;
+        Some(since + self.watch.silence_timeout)
+    }
+
+    /// Whether silence is to be told now.
+    pub(crate) fn falls_silent(&mut self, now: Instant) -> bool {
+        let silent = self.silence_deadline().is_some_and(|deadline| now >= deadline);
+        self.watch.silence_told |= silent;
+        silent
+    }
+
+    /// When this session wants to be looked at again.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let keying = match &self.wire {
+            Wire::Plain(_) => None,
+            Wire::Secure(secure) => secure.poll_timeout(),
+        };
+        let reports = self.watch.agreed_at.map(|_| self.reporter.deadline());
+        let all =
+            [keying, reports, self.ingress.deadline(), self.outgoing.deadline(now), self.silence_deadline()];
+        all.into_iter().flatten().min()
+    }
+
+    /// Sends what the clock demands of the wire and of RTCP.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, sink: &mut Sink) {
+        if let Wire::Secure(secure) = &mut self.wire {
+            secure.handle_timeout(now);
+        }
+        while let Some(outbound) = self.wire.poll_transmit() {
+            sink.packets.push_back(outbound);
+        }
+        if self.watch.agreed_at.is_some()
+            && let Some(report) = self.reporter.poll(now, &self.outgoing.egress, &mut self.ingress.reception)
+        {
+            sink.packets.extend(self.wire.send_rtcp(report));
+        }
+        self.outgoing.handle_timeout(now, &mut self.wire, sink);
+    }
+
+    /// Says good-bye on the wire.
+    pub(crate) fn close(&mut self, now: Instant, sink: &mut Sink) {
+        if self.watch.agreed_at.is_some()
+            && let Some(bye) = self.reporter.farewell(now, &self.outgoing.egress, &mut self.ingress.reception)
+        {
+            sink.packets.extend(self.wire.send_rtcp(bye));
+        }
+        if let Wire::Secure(secure) = &mut self.wire {
+            secure.close(now);
+        }
+        while let Some(outbound) = self.wire.poll_transmit() {
+            sink.packets.push_back(outbound);
+        }
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        Statistics {
+            packets_received: self.watch.received,
+            packets_sent: self.outgoing.egress.sent().0,
+            packets_lost: self.ingress.reception.lost(),
+            packets_discarded: self.watch.discarded,
+            jitter: self.ingress.reception.jitter(),
+            round_trip: self.reporter.round_trip(),
+            time_to_media: self
+                .watch
+                .agreed_at
+                .zip(self.watch.first_media)
+                .map(|(agreed, first)| first.saturating_duration_since(agreed)),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The wire under a leg: plain RTP on ports of its own, or a browser's secure transport on the shard's port.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use ipnet::IpNet;
+
+use crate::command::{LocalPort, SocketId};
+use crate::keying::{Received, SecureTransport};
+use crate::sdp::Negotiated;
+
+/// What a packet on the wire was.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Rtp(BytesMut),
+    Rtcp(BytesMut),
+    /// Signs of life that carry no media (STUN, DTLS).
+    Alive,
+    Discarded(&'static str),
+}
+
+/// How a leg's packets travel.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    Plain(PlainWire),
+    Secure(Box<SecureTransport>),
+}
+
+/// Symmetric RTP (RFC 4961): sent to the SDP's address until a believable packet shows where the peer really is.
+#[derive(Debug)]
+pub(crate) struct PlainWire {
+    pub(crate) port: Option<LocalPort>,
+    networks: Vec<IpNet>,
+    remote_rtp: Option<SocketAddr>,
+    remote_rtcp: Option<SocketAddr>,
+    rtcp_mux: bool,
+    /// The one source believed from then on.
+    latched: Option<SocketAddr>,
+}
+
+impl PlainWire {
+    pub(crate) fn new(networks: Vec<IpNet>) -> Self {
+        Self { port: None, networks, remote_rtp: None, remote_rtcp: None, rtcp_mux: false, latched: None }
+    }
+
+    fn set_remote(&mut self, negotiated: &Negotiated) {
+        if self.remote_rtp != Some(negotiated.remote_rtp) {
+            self.latched = None;
+        }
+        self.remote_rtp = Some(negotiated.remote_rtp);
+        self.remote_rtcp = Some(negotiated.remote_rtcp);
+        self.rtcp_mux = negotiated.rtcp_mux;
+    }
+
+    /// Whether an address is inside what the SDP or the trunk's configuration names.
+    fn is_expected(&self, ip: IpAddr) -> bool {
+        self.remote_rtp.is_some_and(|remote| remote.ip() == ip) || self.networks.iter().any(|net| net.contains(&ip))
+    }
+
+    fn receive(&mut self, socket: SocketId, from: SocketAddr, packet: &[u8]) -> Arrival {
+        let Some(port) = self.port else { return Arrival::Discarded("no port yet") };
+        if self.remote_rtp.is_none() {
+            return Arrival::Discarded("RTP before the SDP");
+        }
+        if !self.is_expected(from.ip()) {
+            return Arrival::Discarded("RTP from an address not believed");
+        }
+        if socket == port.rtcp {
+            return Arrival::Rtcp(BytesMut::from(packet));
+        }
+        let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
+        if is_rtcp {
+            return Arrival::Rtcp(BytesMut::from(packet));
+        }
+        match self.latched {
+            Some(latched) if latched != from => Arrival::Discarded("RTP from a second source"),
+            Some(_) => Arrival::Rtp(BytesMut::from(packet)),
+            None => {
+                self.latched = Some(from);
+                Arrival::Rtp(BytesMut::from(packet))
+            }
+        }
+    }
+}
+
+/// A packet on its way out.
+pub(crate) type Outbound = (SocketId, SocketAddr, BytesMut);
+
+impl Wire {
+    pub(crate) fn set_remote(&mut self, negotiated: &Negotiated) {
+        match self {
+            Self::Plain(plain) => plain.set_remote(negotiated),
+            Self::Secure(secure) => {
+                if let Some(peer) = &negotiated.peer {
+                    secure.set_peer(peer.clone());
+                }
+            }
+        }
+    }
+
+    pub(crate) fn receive(&mut self, now: Instant, socket: SocketId, from: SocketAddr, packet: &[u8]) -> Arrival {
+        match self {
+            Self::Plain(plain) => plain.receive(socket, from, packet),
+            Self::Secure(secure) => match secure.handle_packet(now, from, packet) {
+                Received::Rtp(clear) => Arrival::Rtp(clear),
+                Received::Rtcp(clear) => Arrival::Rtcp(clear),
+                Received::Consumed => Arrival::Alive,
+                Received::Discarded(reason) => Arrival::Discarded(reason),
+            },
+        }
+    }
+
+    /// Makes a finished RTP packet ready for its socket; `None` while nobody is known to send to. `buffer` is taken for a plain leg.
+    pub(crate) fn send_rtp(&mut self, packet: &[u8], mut buffer: BytesMut) -> Option<Outbound> {
+        match self {
+            Self::Plain(plain) => {
+                let to = plain.latched.or(plain.remote_rtp).filter(|to| !to.ip().is_unspecified() && to.port() != 0)?;
+                buffer.clear();
+                buffer.extend_from_slice(packet);
+                Some((plain.port?.rtp, to, buffer))
+            }
+            Self::Secure(secure) => {
+                let (to, packet) = secure.protect_rtp(packet)?;
+                Some((SocketId::BROWSERS, to, packet))
+            }
+        }
+    }
+
+    pub(crate) fn send_rtcp(&mut self, packet: BytesMut) -> Option<Outbound> {
+        match self {
+            Self::Plain(plain) => {
+                let port = plain.port?;
+                if plain.rtcp_mux {
+                    return Some((port.rtp, plain.latched.or(plain.remote_rtp)?, packet));
+                }
+                let to = plain.remote_rtcp.filter(|to| !to.ip().is_unspecified() && to.port() != 0)?;
+                Some((port.rtcp, to, packet))
+            }
+            Self::Secure(secure) => {
+                let (to, packet) = secure.protect_rtcp(&packet)?;
+                Some((SocketId::BROWSERS, to, packet))
+            }
+        }
+    }
+
+    /// The next packet of the keying itself.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Outbound> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Secure(secure) => {
+                let (to, packet) = secure.poll_transmit()?;
+                Some((SocketId::BROWSERS, to, BytesMut::from(packet)))
+            }
+        }
+    }
+
+    /// Whether media can flow.
+    pub(crate) fn is_connected(&self) -> bool {
+        match self {
+            Self::Plain(plain) => plain.latched.is_some(),
+            Self::Secure(secure) => secure.is_connected(),
+        }
+    }
+
+    /// Where the peer is seen.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Plain(plain) => plain.latched,
+            Self::Secure(secure) => secure.peer(),
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Secure(secure) => secure.failure(),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What signalling asks of a shard.
+
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use rand::Rng;
+
+use super::{PortOwner, Shard};
+use crate::command::{Bandwidth, Codec, Command, Event, Keying, LocalPort, MediaSessionId, PortRequest};
+use crate::keying::SecureTransport;
+use crate::leg::{Ingress, Join, MediaSession, Outgoing, PlainWire, Watch, Wire};
+use crate::rtcp::{NtpClock, Reporter};
+use crate::rtp::Egress;
+use crate::sdp::{Direction, LocalKeying, LocalMedia, accept_answer, create_answer, create_offer};
+
+impl Shard {
+    /// Carries out a command. One for a session that is not there is answered with [`Event::Failed`], so that nobody waits.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Open { session, keying, codecs, silence_timeout } => {
+                self.open(now, session, keying, codecs, silence_timeout);
+            }
+            Command::CreateOffer { session, bandwidth } => self.create_offer(session, bandwidth),
+            Command::HandleOffer { session, sdp, bandwidth } => self.handle_offer(now, session, &sdp, bandwidth),
+            Command::HandleAnswer { session, sdp } => self.handle_answer(now, session, &sdp),
+            Command::Bridge { a, b } => self.bridge(now, a, b),
+            Command::Echo { session } => self.join(now, session, Join::Echo),
+            Command::Ringback { session } => {
+                self.join(now, session, Join::Nothing);
+                if let Some(leg) = self.sessions.get_mut(&session) {
+                    leg.outgoing.play_ringback(now);
+                }
+                self.schedule(now, session);
+            }
+            Command::SendDigits { session, digits, duration } => {
+                if let Some(leg) = self.sessions.get_mut(&session) {
+                    for digit in digits.chars() {
+                        leg.outgoing.digits.dial(digit, duration);
+                    }
+                }
+                self.schedule(now, session);
+            }
+            Command::Close { session } => self.close(now, session),
+        }
+    }
+
+    fn open(
+        &mut self,
+        now: Instant,
+        session: MediaSessionId,
+        keying: Keying,
+        codecs: Vec<Codec>,
+        silence_timeout: Duration,
+    ) {
+        if self.sessions.len() >= self.config.max_sessions || self.sessions.contains_key(&session) {
+            self.fail(session, "the shard is full");
+            return;
+        }
+        let (wire, local_keying) = match keying {
+            Keying::DtlsSrtp => self.secure_wire(session),
+            Keying::Plain { networks } => self.plain_wire(session, networks),
+        };
+        let ssrc = self.rng.random();
+        let cname = self.token(16);
+        let egress = Egress::new(ssrc, self.rng.random(), self.rng.random(), 8000);
+        let clock = NtpClock { started: self.config.started };
+        let local = LocalMedia {
+            // Positive in 64 bits, as RFC 8829 §5.2.1 wants.
+            session_id: self.rng.random::<u64>() >> 1,
+            version: 0,
+            address: self.config.candidates.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 9).into()),
+            codecs,
+            bandwidth: Bandwidth::Full,
+            keying: local_keying,
+            ssrc,
+            cname: cname.clone(),
+            direction: Direction::SendRecv,
+        };
+        let leg = MediaSession {
+            local,
+            wire,
+            ingress: Ingress::new(),
+            outgoing: Outgoing::new(egress),
+            join: Join::Nothing,
+            reporter: Reporter::new(clock, cname, now, self.rng.random()),
+            watch: Watch { silence_timeout, ..Watch::default() },
+            scheduled: None,
+        };
+        self.sessions.insert(session, leg);
+    }
+
+    fn secure_wire(&mut self, session: MediaSessionId) -> (Wire, LocalKeying) {
+        // 24 and 140 bits at least (RFC 8445 §5.3); the ufrag is also this session's name on the shared port.
+        let (ufrag, pwd) = (self.token(12), self.token(24));
+        self.routes.ufrags.insert(ufrag.clone(), session);
+        let certificate = self.config.certificate.clone();
+        let keying = LocalKeying::DtlsSrtp {
+            ufrag: ufrag.clone(),
+            pwd: pwd.clone(),
+            fingerprint: certificate.fingerprint_sha256(),
+            candidates: self.config.candidates.clone(),
+        };
+        (Wire::Secure(Box::new(SecureTransport::new(certificate, ufrag, pwd))), keying)
+    }
+
+    fn plain_wire(&mut self, session: MediaSessionId, networks: Vec<IpNet>) -> (Wire, LocalKeying) {
+        self.pending.port_requests.push_back(PortRequest { session });
+        (Wire::Plain(PlainWire::new(networks)), LocalKeying::Plain)
+    }
+
+    /// Answers a [`PortRequest`]; `None` when no port is free.
+    pub fn handle_port(&mut self, _now: Instant, session: MediaSessionId, port: Option<LocalPort>) {
+        let leg = self.sessions.get_mut(&session);
+        match (leg, port) {
+            (Some(leg), Some(port)) => {
+                leg.local.address = port.advertised;
+                if let Wire::Plain(plain) = &mut leg.wire {
+                    plain.port = Some(port);
+                }
+                self.routes.ports.insert(port.rtp, PortOwner(session));
+                self.routes.ports.insert(port.rtcp, PortOwner(session));
+            }
+            (Some(_), None) => self.fail(session, "no RTP port is free"),
+            // Closed meanwhile.
+            (None, Some(port)) => self.pending.port_releases.push_back(port),
+            (None, None) => {}
+        }
+    }
+
+    fn create_offer(&mut self, session: MediaSessionId, bandwidth: Bandwidth) {
+        let Some(leg) = self.sessions.get_mut(&session) else {
+            self.fail(session, "no such media session");
+            return;
+        };
+        if matches!(&leg.wire, Wire::Plain(plain) if plain.port.is_none()) {
+            // The failure has been told when the port was refused.
+            return;
+        }
+        leg.local.bandwidth = bandwidth;
+        leg.local.version += 1;
+        let sdp = create_offer(&leg.local);
+        self.pending.events.push_back(Event::LocalDescription { session, sdp, codec: None });
+    }
+
+    fn handle_offer(&mut self, now: Instant, session: MediaSessionId, sdp: &[u8], bandwidth: Bandwidth) {
+        let Some(leg) = self.sessions.get_mut(&session) else {
+            self.fail(session, "no such media session");
+            return;
+        };
+        if matches!(&leg.wire, Wire::Plain(plain) if plain.port.is_none()) {
+            return;
+        }
+        leg.local.bandwidth = bandwidth;
+        leg.local.version += 1;
+        match create_answer(&leg.local, sdp) {
+            Ok((answer, negotiated)) => {
+                leg.agree(now, &negotiated);
+                let codec = Some(negotiated.codec);
+                self.pending.events.push_back(Event::LocalDescription { session, sdp: answer, codec });
+                self.schedule(now, session);
+            }
+            Err(error) => self.pending.events.push_back(Event::Rejected { session, reason: error.to_string() }),
+        }
+    }
+
+    fn handle_answer(&mut self, now: Instant, session: MediaSessionId, sdp: &[u8]) {
+        let Some(leg) = self.sessions.get_mut(&session) else {
+            self.fail(session, "no such media session");
+            return;
+        };
+        match accept_answer(&leg.local, sdp) {
+            Ok(negotiated) => {
+                leg.agree(now, &negotiated);
+                self.pending.events.push_back(Event::Negotiated { session, codec: negotiated.codec });
+                self.schedule(now, session);
+            }
+            Err(error) => self.pending.events.push_back(Event::Rejected { session, reason: error.to_string() }),
+        }
+    }
+
+    fn bridge(&mut self, now: Instant, a: MediaSessionId, b: MediaSessionId) {
+        self.join(now, a, Join::Session(b));
+        self.join(now, b, Join::Session(a));
+    }
+
+    /// Joins one session's ear anew; whoever it was joined with before hears nothing of it any more.
+    fn join(&mut self, now: Instant, session: MediaSessionId, join: Join) {
+        let Some(leg) = self.sessions.get_mut(&session) else { return };
+        let before = std::mem::replace(&mut leg.join, join);
+        leg.outgoing.new_source();
+        leg.ingress.transcoder = None;
+        if let Join::Session(other) = before
+            && join != before
+            && let Some(other) = self.sessions.get_mut(&other)
+            && other.join == Join::Session(session)
+        {
+            other.join = Join::Nothing;
+            other.outgoing.new_source();
+        }
+        self.schedule(now, session);
+    }
+
+    fn close(&mut self, now: Instant, session: MediaSessionId) {
+        self.join(now, session, Join::Nothing);
+        let Some(mut leg) = self.sessions.remove(&session) else {
+            self.pending.events.push_back(Event::Closed { session, statistics: crate::command::Statistics::default() });
+            return;
+        };
+        leg.close(now, &mut self.sink);
+        if let LocalKeying::DtlsSrtp { ufrag, .. } = &leg.local.keying {
+            self.routes.ufrags.remove(ufrag);
+        }
+        self.routes.addresses.retain(|_, owner| *owner != session);
+        if let Wire::Plain(plain) = &leg.wire
+            && let Some(port) = plain.port
+        {
+            self.routes.ports.remove(&port.rtp);
+            self.routes.ports.remove(&port.rtcp);
+            self.pending.port_releases.push_back(port);
+        }
+        self.pending.events.push_back(Event::Closed { session, statistics: leg.statistics() });
+    }
+
+    pub(super) fn fail(&mut self, session: MediaSessionId, reason: &str) {
+        self.pending.events.push_back(Event::Failed { session, reason: reason.to_owned() });
+    }
+}
