@@ -32,7 +32,9 @@ pub(crate) struct Ingress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Audio,
-    Event { clock_rate: u32 },
+    Event {
+        clock_rate: u32,
+    },
     /// Comfort noise and what else was not agreed.
     Other,
 }

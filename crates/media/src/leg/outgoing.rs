@@ -171,10 +171,12 @@ impl Outgoing {
                 continue;
             }
             // The offset of a later segment is counted in the event's clock, which may differ from the stream's.
-            let offset = u64::from(packet.offset) * u64::from(agreed.codec.clock_rate()) / u64::from(event.clock_rate.max(1));
+            let offset =
+                u64::from(packet.offset) * u64::from(agreed.codec.clock_rate()) / u64::from(event.clock_rate.max(1));
             #[allow(clippy::cast_possible_truncation)] // timestamps wrap at 32 bits
             let timestamp = self.digit_timestamp.wrapping_add(offset as u32);
-            let header = self.egress.header(now, packet.marker, event.send_payload_type, timestamp, packet.payload.len());
+            let header =
+                self.egress.header(now, packet.marker, event.send_payload_type, timestamp, packet.payload.len());
             header.write(&mut self.packet);
             self.packet.extend_from_slice(&packet.payload);
             let buffer = sink.buffer();

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Arrival, Sink, Wire};
 use super::ingress::Ingress;
 use super::outgoing::Outgoing;
+use super::{Arrival, Sink, Wire};
 use crate::command::{Event, MediaSessionId, SocketId, Statistics};
 use crate::rtcp::Reporter;
 use crate::rtp::RtpView;
@@ -145,8 +145,7 @@ impl MediaSession {
             Wire::Secure(secure) => secure.poll_timeout(),
         };
         let reports = self.watch.agreed_at.map(|_| self.reporter.deadline());
-        let all =
-            [keying, reports, self.ingress.deadline(), self.outgoing.deadline(now), self.silence_deadline()];
+        let all = [keying, reports, self.ingress.deadline(), self.outgoing.deadline(now), self.silence_deadline()];
         all.into_iter().flatten().min()
     }
 

@@ -88,8 +88,8 @@ pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool) -> Result<RemoteAudio, 
     if sdp.len() > MAX_SDP {
         return Err(SdpError::Malformed("too long".to_owned()));
     }
-    let session = SessionDescription::unmarshal(&mut Cursor::new(sdp))
-        .map_err(|error| SdpError::Malformed(error.to_string()))?;
+    let session =
+        SessionDescription::unmarshal(&mut Cursor::new(sdp)).map_err(|error| SdpError::Malformed(error.to_string()))?;
     if session.media_descriptions.len() > MAX_MEDIA {
         return Err(SdpError::Malformed("too many m-lines".to_owned()));
     }
@@ -162,7 +162,8 @@ impl<'a> Scope<'a> {
 
     fn rtp_address(&self) -> Result<(SocketAddr, bool), SdpError> {
         let connection = self.media.connection_information.as_ref();
-        let connection = connection.or(self.session.connection_information.as_ref()).ok_or(SdpError::Missing("c= line"))?;
+        let connection =
+            connection.or(self.session.connection_information.as_ref()).ok_or(SdpError::Missing("c= line"))?;
         let ip = address(connection).ok_or(SdpError::Missing("numeric address"))?;
         let port = u16::try_from(self.media.media_name.port.value).map_err(|_| SdpError::Missing("valid port"))?;
         // A browser before ICE writes port 9 on 0.0.0.0 (RFC 8840 §4.3.2): that is no hold.

@@ -131,7 +131,10 @@ impl Description<'_> {
     fn write_format(&self, text: &mut String, format: Format) -> std::fmt::Result {
         match format {
             Format::Audio(Codec::Opus, payload_type) => {
-                write!(text, "a=rtpmap:{payload_type} opus/48000/2\r\na=fmtp:{payload_type} minptime=10;useinbandfec=1")?;
+                write!(
+                    text,
+                    "a=rtpmap:{payload_type} opus/48000/2\r\na=fmtp:{payload_type} minptime=10;useinbandfec=1"
+                )?;
                 match self.local.bandwidth {
                     Bandwidth::Narrow => write!(
                         text,

@@ -4,8 +4,8 @@
 mod commands;
 mod packets;
 
-use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -156,7 +156,8 @@ impl Shard {
     /// Characters for ICE credentials and CNAMEs (RFC 8839 §5.4 `ice-char`).
     fn token(&mut self, length: usize) -> String {
         const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        let mut character = || ALPHABET.get(self.rng.random_range(0..ALPHABET.len())).map_or('A', |byte| char::from(*byte));
+        let mut character =
+            || ALPHABET.get(self.rng.random_range(0..ALPHABET.len())).map_or('A', |byte| char::from(*byte));
         (0..length).map(|_| character()).collect()
     }
 }

@@ -75,12 +75,7 @@ impl Shard {
     }
 
     /// Runs one turn of a session's ear, with the mouth it is joined to at hand.
-    fn with_turn(
-        &mut self,
-        now: Instant,
-        id: MediaSessionId,
-        turn: impl FnOnce(&mut crate::leg::Ingress, Turn<'_>),
-    ) {
+    fn with_turn(&mut self, now: Instant, id: MediaSessionId, turn: impl FnOnce(&mut crate::leg::Ingress, Turn<'_>)) {
         let join = self.sessions.get(&id).map(|leg| leg.join);
         let mut heard = Vec::new();
         let sink = &mut self.sink;
