@@ -153,6 +153,7 @@ fn fraction(duration: Duration) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
 mod tests {
     use super::*;
 

@@ -1,6 +1,13 @@
 //! A shard between a browser (ICE, DTLS-SRTP, Opus) and a trunk (plain RTP, PCMU): what is heard on each side. The network and the
 //! clock are simulated; keys, codecs and packets are real.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod support;
 

@@ -28,7 +28,7 @@ impl Codec {
 #[derive(Debug)]
 pub(crate) enum Decoder {
     Opus(OpusDecoder),
-    G711(Law, Plc),
+    G711(Law, Box<Plc>),
 }
 
 /// libopus refused.
@@ -40,8 +40,8 @@ impl Decoder {
     pub(crate) fn new(codec: Codec) -> Result<Self, CodecError> {
         Ok(match codec {
             Codec::Opus => Self::Opus(OpusDecoder::new()?),
-            Codec::Pcmu => Self::G711(Law::Mu, Plc::default()),
-            Codec::Pcma => Self::G711(Law::A, Plc::default()),
+            Codec::Pcmu => Self::G711(Law::Mu, Box::default()),
+            Codec::Pcma => Self::G711(Law::A, Box::default()),
         })
     }
 

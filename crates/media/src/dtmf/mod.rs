@@ -4,7 +4,7 @@ mod receiver;
 mod sender;
 
 pub(crate) use receiver::{DigitReceiver, Heard};
-pub(crate) use sender::{DigitSender, EventPacket};
+pub(crate) use sender::DigitSender;
 
 /// The DTMF events in order of their codes (RFC 4733 §3.2).
 const DIGITS: &[u8; 16] = b"0123456789*#ABCD";

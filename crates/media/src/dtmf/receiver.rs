@@ -116,6 +116,7 @@ impl DigitReceiver {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
 mod tests {
     use super::*;
 

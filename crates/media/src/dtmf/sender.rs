@@ -150,6 +150,7 @@ impl DigitSender {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
 mod tests {
     use super::*;
 

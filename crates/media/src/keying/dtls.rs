@@ -69,8 +69,8 @@ impl Dtls {
             match event {
                 EndpointEvent::HandshakeComplete if !self.keyed => progress = self.finish(fingerprint),
                 EndpointEvent::PeerClosed => progress = Progress::Closed,
-                // Application data has no use here.
-                _ => {}
+                // Application data has no use here, and the handshake is told of once.
+                EndpointEvent::HandshakeComplete | EndpointEvent::ApplicationData(_) | _ => {}
             }
         }
         progress
@@ -85,7 +85,10 @@ impl Dtls {
             SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => ProtectionProfile::AeadAes128Gcm,
             SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
             // Only those two are offered.
-            _ => {
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_32
+            | SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm
+            | SrtpProtectionProfile::Unsupported
+            | _ => {
                 return Progress::Failed("no SRTP profile in common".to_owned());
             }
         };

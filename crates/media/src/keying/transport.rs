@@ -334,6 +334,7 @@ impl SecureTransport {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
 mod tests {
     use std::time::Duration;
 

@@ -70,10 +70,6 @@ impl Ingress {
         self.agreed = Some(Agreed { codec: negotiated.codec, audio: negotiated.receive_payload_type, events });
     }
 
-    pub(crate) fn codec(&self) -> Option<Codec> {
-        self.agreed.as_ref().map(|agreed| agreed.codec)
-    }
-
     /// Takes a packet. `true` when it is the next in sequence and to be used at once, before what waited behind it. A
     /// restarted source is told through `restarted`.
     pub(super) fn accept(&mut self, now: Instant, view: &RtpView<'_>, restarted: &mut bool) -> bool {

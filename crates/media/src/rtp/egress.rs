@@ -130,6 +130,7 @@ pub(crate) fn units(elapsed: Duration, clock_rate: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
 mod tests {
     use super::*;
 

@@ -160,6 +160,7 @@ fn ticks(elapsed: Duration, clock_rate: u32) -> i64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
 mod tests {
     use super::*;
 

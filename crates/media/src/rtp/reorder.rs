@@ -189,6 +189,7 @@ fn slot_of(index: u64) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
 mod tests {
     use super::super::{Header, RtpView};
     use super::*;

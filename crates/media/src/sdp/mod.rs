@@ -13,14 +13,14 @@ use thiserror::Error;
 use crate::command::{Bandwidth, Codec};
 use crate::keying::Peer;
 
-pub use negotiate::{accept_answer, create_answer, create_offer};
+pub(crate) use negotiate::{accept_answer, create_answer, create_offer};
 
 /// Longer descriptions are refused unread; a browser's with video and many codecs has about 10 KiB.
 pub(crate) const MAX_SDP: usize = 32 * 1024;
 
 /// Why a description cannot be used, in words for a 488.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SdpError {
+pub(crate) enum SdpError {
     /// It does not parse.
     #[error("malformed SDP: {0}")]
     Malformed(String),
@@ -46,7 +46,7 @@ pub enum SdpError {
 
 /// Who may send, from the speaker's own point of view (RFC 3264 §6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// Both.
     SendRecv,
     /// Only the speaker.
@@ -69,19 +69,19 @@ impl Direction {
 
     /// Whether the speaker sends.
     #[must_use]
-    pub fn sends(self) -> bool {
+    pub(crate) fn sends(self) -> bool {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
     /// Whether the speaker receives.
     #[must_use]
-    pub fn receives(self) -> bool {
+    pub(crate) fn receives(self) -> bool {
         matches!(self, Self::SendRecv | Self::RecvOnly)
     }
 
     /// What the other side answers when it would like `wanted` (RFC 3264 §6.1).
     #[must_use]
-    pub fn answered_with(self, wanted: Self) -> Self {
+    pub(crate) fn answered_with(self, wanted: Self) -> Self {
         Self::new(self.receives() && wanted.sends(), self.sends() && wanted.receives())
     }
 
@@ -97,7 +97,7 @@ impl Direction {
 
 /// How our side of the stream is keyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LocalKeying {
+pub(crate) enum LocalKeying {
     /// Plain RTP.
     Plain,
     /// ICE-lite and DTLS-SRTP.
@@ -115,74 +115,74 @@ pub enum LocalKeying {
 
 /// Our side of the stream.
 #[derive(Debug, Clone)]
-pub struct LocalMedia {
+pub(crate) struct LocalMedia {
     /// The o= line's session id.
-    pub session_id: u64,
+    pub(crate) session_id: u64,
     /// The o= line's version; to be raised with each new description.
-    pub version: u64,
+    pub(crate) version: u64,
     /// Where we receive RTP.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Codecs allowed, best first.
-    pub codecs: Vec<Codec>,
+    pub(crate) codecs: Vec<Codec>,
     /// What the far side can use.
-    pub bandwidth: Bandwidth,
+    pub(crate) bandwidth: Bandwidth,
     /// How it is keyed.
-    pub keying: LocalKeying,
+    pub(crate) keying: LocalKeying,
     /// The SSRC we send with.
-    pub ssrc: u32,
+    pub(crate) ssrc: u32,
     /// Our RTCP CNAME.
-    pub cname: String,
+    pub(crate) cname: String,
     /// Who may send.
-    pub direction: Direction,
+    pub(crate) direction: Direction,
 }
 
 /// A telephone-event format (RFC 4733 §2.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TelephoneEvent {
+pub(crate) struct TelephoneEvent {
     /// The payload type we send with.
-    pub send_payload_type: u8,
+    pub(crate) send_payload_type: u8,
     /// The payload type the peer sends with.
-    pub receive_payload_type: u8,
+    pub(crate) receive_payload_type: u8,
     /// In Hz.
-    pub clock_rate: u32,
+    pub(crate) clock_rate: u32,
 }
 
 /// What a peer says of Opus it wants to receive (RFC 7587 §6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OpusParameters {
+pub(crate) struct OpusParameters {
     /// `useinbandfec=1`.
-    pub fec: bool,
+    pub(crate) fec: bool,
     /// `usedtx=1`.
-    pub dtx: bool,
+    pub(crate) dtx: bool,
     /// `maxaveragebitrate`, in bit/s.
-    pub max_average_bitrate: Option<u32>,
+    pub(crate) max_average_bitrate: Option<u32>,
     /// `maxplaybackrate`, in Hz.
-    pub max_playback_rate: Option<u32>,
+    pub(crate) max_playback_rate: Option<u32>,
 }
 
 /// What both sides agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Negotiated {
+pub(crate) struct Negotiated {
     /// The audio codec.
-    pub codec: Codec,
+    pub(crate) codec: Codec,
     /// The payload type we send it with.
-    pub send_payload_type: u8,
+    pub(crate) send_payload_type: u8,
     /// The payload type the peer sends it with.
-    pub receive_payload_type: u8,
+    pub(crate) receive_payload_type: u8,
     /// Telephone-event formats, the one to send with first.
-    pub telephone_events: Vec<TelephoneEvent>,
+    pub(crate) telephone_events: Vec<TelephoneEvent>,
     /// The packet length the peer wants.
-    pub ptime: Duration,
+    pub(crate) ptime: Duration,
     /// Where the peer receives RTP, by its SDP.
-    pub remote_rtp: SocketAddr,
+    pub(crate) remote_rtp: SocketAddr,
     /// Where it receives RTCP.
-    pub remote_rtcp: SocketAddr,
+    pub(crate) remote_rtcp: SocketAddr,
     /// Whether RTCP shares RTP's port.
-    pub rtcp_mux: bool,
+    pub(crate) rtcp_mux: bool,
     /// Who may send, from our point of view.
-    pub direction: Direction,
+    pub(crate) direction: Direction,
     /// The peer's Opus parameters.
-    pub opus: OpusParameters,
+    pub(crate) opus: OpusParameters,
     /// The peer's keying; `None` for plain RTP.
-    pub peer: Option<Peer>,
+    pub(crate) peer: Option<Peer>,
 }

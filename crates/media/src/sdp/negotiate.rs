@@ -15,7 +15,7 @@ const EVENT_48000: u8 = 110;
 
 /// Our offer.
 #[must_use]
-pub fn create_offer(local: &LocalMedia) -> Vec<u8> {
+pub(crate) fn create_offer(local: &LocalMedia) -> Vec<u8> {
     let is_dtls = is_dtls(local);
     let description = Description {
         local,
@@ -33,7 +33,7 @@ pub fn create_offer(local: &LocalMedia) -> Vec<u8> {
 ///
 /// # Errors
 /// When the offer cannot be used.
-pub fn create_answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
+pub(crate) fn create_answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
     let remote = remote_audio(offer, is_dtls(local))?;
     let chosen = local
         .codecs
@@ -78,7 +78,7 @@ pub fn create_answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>, Negot
 ///
 /// # Errors
 /// When the answer cannot be used.
-pub fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotiated, SdpError> {
+pub(crate) fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let remote = remote_audio(answer, is_dtls(local))?;
     if remote.lines.len() != 1 {
         return Err(SdpError::Mismatch);

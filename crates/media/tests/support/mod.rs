@@ -9,10 +9,10 @@ use media::{
     Peer, Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
 };
 
-pub const FRAME: usize = 160;
-pub const BROWSER: MediaSessionId = MediaSessionId(1);
-pub const TRUNK: MediaSessionId = MediaSessionId(2);
-pub const TRUNK_PORT: SocketAddr = address(1, 20_000);
+pub(crate) const FRAME: usize = 160;
+pub(crate) const BROWSER: MediaSessionId = MediaSessionId(1);
+pub(crate) const TRUNK: MediaSessionId = MediaSessionId(2);
+pub(crate) const TRUNK_PORT: SocketAddr = address(1, 20_000);
 const GATEWAY: SocketAddr = address(1, 3478);
 const BROWSER_ADDRESS: SocketAddr = address(7, 50_000);
 const CARRIER: SocketAddr = address(9, 30_000);
@@ -24,7 +24,7 @@ const fn address(host: u8, port: u16) -> SocketAddr {
 }
 
 /// One 20 ms frame of a tone at 8 kHz.
-pub fn tone(frequency: f64, frame: usize) -> Vec<f64> {
+pub(crate) fn tone(frequency: f64, frame: usize) -> Vec<f64> {
     (0..FRAME)
         .map(|n| {
             let t = f64::from(u32::try_from(frame * FRAME + n).unwrap()) / 8000.0;
@@ -35,7 +35,7 @@ pub fn tone(frequency: f64, frame: usize) -> Vec<f64> {
 
 /// The level of a frequency against the tone's own, by Goertzel.
 #[allow(clippy::cast_precision_loss)]
-pub fn level_db(samples: &[i16], frequency: f64) -> f64 {
+pub(crate) fn level_db(samples: &[i16], frequency: f64) -> f64 {
     let step = frequency * std::f64::consts::TAU / 8000.0;
     let (mut real, mut imaginary) = (0.0, 0.0);
     for (n, sample) in samples.iter().enumerate() {
@@ -48,24 +48,24 @@ pub fn level_db(samples: &[i16], frequency: f64) -> f64 {
 
 /// What each side heard, at 8 kHz.
 #[derive(Default)]
-pub struct HeardAudio {
-    pub browser: Vec<i16>,
-    pub trunk: Vec<i16>,
+pub(crate) struct HeardAudio {
+    pub(crate) browser: Vec<i16>,
+    pub(crate) trunk: Vec<i16>,
 }
 
 #[derive(Clone, Debug)]
-pub struct TrunkPacket {
-    pub payload_type: u8,
-    pub sequence: u16,
-    pub timestamp: u32,
-    pub payload: Vec<u8>,
+pub(crate) struct TrunkPacket {
+    pub(crate) payload_type: u8,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
-pub struct Call {
-    pub now: Instant,
-    pub shard: Shard,
-    pub events: Vec<Event>,
-    pub trunk_packets: Vec<TrunkPacket>,
+pub(crate) struct Call {
+    pub(crate) now: Instant,
+    pub(crate) shard: Shard,
+    pub(crate) events: Vec<Event>,
+    pub(crate) trunk_packets: Vec<TrunkPacket>,
     browser: SecureTransport,
     certificate: Arc<Certificate>,
     encoder: opus::Encoder,
@@ -77,7 +77,7 @@ pub struct Call {
     delayed: Option<Vec<u8>>,
 }
 
-pub fn browser_offer() -> String {
+pub(crate) fn browser_offer() -> String {
     let fingerprint = vec!["00"; 32].join(":");
     offer_with(&fingerprint)
 }
@@ -99,7 +99,7 @@ fn attribute(sdp: &str, name: &str) -> String {
 
 impl Call {
     /// A browser and a trunk, bridged, with ICE and DTLS done.
-    pub fn connected() -> Self {
+    pub(crate) fn connected() -> Self {
         let now = Instant::now();
         let certificate = Arc::new(Certificate::generate().unwrap());
         let theirs = Arc::new(Certificate::generate().unwrap());
@@ -158,7 +158,7 @@ impl Call {
         call
     }
 
-    pub fn open_browser(&mut self, session: MediaSessionId, codecs: Vec<Codec>) {
+    pub(crate) fn open_browser(&mut self, session: MediaSessionId, codecs: Vec<Codec>) {
         let silence_timeout = Duration::ZERO;
         self.command(Command::Open { session, keying: Keying::DtlsSrtp, codecs, silence_timeout });
     }
@@ -171,7 +171,7 @@ impl Call {
         String::from_utf8(sdp.expect("a description")).unwrap()
     }
 
-    pub fn command(&mut self, command: Command) {
+    pub(crate) fn command(&mut self, command: Command) {
         self.shard.handle_command(self.now, command);
         while let Some(request) = self.shard.poll_port_request() {
             let port = LocalPort { rtp: SocketId(10), rtcp: SocketId(11), advertised: TRUNK_PORT };
@@ -181,7 +181,7 @@ impl Call {
     }
 
     /// Carries packets until nobody has any.
-    pub fn deliver(&mut self) {
+    pub(crate) fn deliver(&mut self) {
         loop {
             let mut quiet = true;
             while let Some((to, packet)) = self.browser.poll_transmit() {
@@ -234,7 +234,7 @@ impl Call {
     }
 
     /// Digits the trunk saw: event code and milliseconds.
-    pub fn trunk_digits(&self) -> Vec<(u8, u32)> {
+    pub(crate) fn trunk_digits(&self) -> Vec<(u8, u32)> {
         let mut digits: Vec<(u32, u8, u32)> = Vec::new();
         for packet in self.trunk_packets.iter().filter(|packet| packet.payload_type == 101) {
             let ended = packet.payload[1] & 0x80 != 0;
@@ -247,7 +247,7 @@ impl Call {
     }
 
     /// Lets `frames` times 20 ms pass, with something said in each; gives what was heard meanwhile.
-    pub fn speak(&mut self, frames: usize, mut say: impl FnMut(&mut Self, usize)) -> HeardAudio {
+    pub(crate) fn speak(&mut self, frames: usize, mut say: impl FnMut(&mut Self, usize)) -> HeardAudio {
         self.heard = HeardAudio::default();
         for n in 0..frames {
             say(self, n);
@@ -258,7 +258,7 @@ impl Call {
     }
 
     /// Lets time pass, timers firing when they are due.
-    pub fn wait(&mut self, duration: Duration) {
+    pub(crate) fn wait(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(at) = self.shard.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -299,7 +299,7 @@ impl Call {
         self.shard.handle_packet(self.now, SocketId::BROWSERS, BROWSER_ADDRESS, &sealed);
     }
 
-    pub fn browser_says(&mut self, samples: &[f64]) {
+    pub(crate) fn browser_says(&mut self, samples: &[f64]) {
         let packet = self.browser_packet(samples);
         self.browser_sends(&packet);
         if let Some(late) = self.delayed.take() {
@@ -307,19 +307,19 @@ impl Call {
         }
     }
 
-    pub fn browser_loses(&mut self, samples: &[f64]) {
+    pub(crate) fn browser_loses(&mut self, samples: &[f64]) {
         let _ = self.browser_packet(samples);
     }
 
     /// The packet arrives right after the next one.
-    pub fn browser_delays(&mut self, samples: &[f64]) {
+    pub(crate) fn browser_delays(&mut self, samples: &[f64]) {
         if let Some(late) = self.delayed.take() {
             self.browser_sends(&late);
         }
         self.delayed = Some(self.browser_packet(samples));
     }
 
-    pub fn browser_presses(&mut self, event: u8, duration: Duration) {
+    pub(crate) fn browser_presses(&mut self, event: u8, duration: Duration) {
         let started = self.timestamp;
         let total = u16::try_from(duration.as_millis() * 48).unwrap();
         let mut elapsed = 960_u16;
@@ -342,12 +342,12 @@ impl Call {
         self.timestamp = started.wrapping_add(u32::from(total));
     }
 
-    pub fn trunk_says(&mut self, samples: &[f64]) {
+    pub(crate) fn trunk_says(&mut self, samples: &[f64]) {
         let packet = self.trunk_packet(samples);
         self.shard.handle_packet(self.now, SocketId(10), CARRIER, &packet);
     }
 
-    pub fn stranger_says(&mut self, samples: &[f64]) {
+    pub(crate) fn stranger_says(&mut self, samples: &[f64]) {
         let packet = self.trunk_packet(samples);
         self.shard.handle_packet(self.now, SocketId(10), address(66, 30_000), &packet);
     }
@@ -364,7 +364,7 @@ impl Call {
     }
 
     /// Bytes from anywhere to every socket.
-    pub fn inject(&mut self, packet: &[u8]) {
+    pub(crate) fn inject(&mut self, packet: &[u8]) {
         self.shard.handle_packet(self.now, SocketId::BROWSERS, BROWSER_ADDRESS, packet);
         self.shard.handle_packet(self.now, SocketId::BROWSERS, address(66, 1), packet);
         self.shard.handle_packet(self.now, SocketId(11), CARRIER, packet);
