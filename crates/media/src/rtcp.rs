@@ -11,10 +11,15 @@ use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
 use rtc_rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
 
+use rtc_shared::marshal::Unmarshal;
+
 use crate::rtp::{Egress, Reception};
 
-/// RFC 3550 §6.2: five seconds at least, less a random part so that reports do not march in step.
+/// RFC 3550 §6.2: five seconds on average.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Packet types (§12.1).
+const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
 /// Seconds from 1900 to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 
@@ -46,15 +51,28 @@ pub(crate) struct Reporter {
     clock: NtpClock,
     cname: String,
     next: Instant,
+    /// State of a xorshift generator, never zero.
+    random: u32,
     last_sender_report: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
 }
 
 impl Reporter {
-    /// `jitter` (0-255) shifts this leg's reports against those of others.
-    pub(crate) fn new(clock: NtpClock, cname: String, now: Instant, jitter: u8) -> Self {
-        let first = INTERVAL / 2 + INTERVAL * u32::from(jitter) / 512;
-        Self { clock, cname, next: now + first, last_sender_report: None, round_trip: None }
+    /// `random` shifts this leg's reports against those of others.
+    pub(crate) fn new(clock: NtpClock, cname: String, now: Instant, random: u32) -> Self {
+        let mut reporter =
+            Self { clock, cname, next: now, random: random | 1, last_sender_report: None, round_trip: None };
+        // The first one early, so that the peer soon has a round trip (§6.2).
+        reporter.next = now + reporter.interval() / 2;
+        reporter
+    }
+
+    /// The time to the next report: a half to one and a half times the interval (§6.3.1).
+    fn interval(&mut self) -> Duration {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        INTERVAL / 2 + INTERVAL * (self.random >> 24) / 256
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -70,7 +88,7 @@ impl Reporter {
         if now < self.next {
             return None;
         }
-        self.next = now + INTERVAL;
+        self.next = now + self.interval();
         let report = self.report(now, egress, reception);
         rtc_rtcp::packet::marshal(&[report, self.description(egress.ssrc)]).ok()
     }
@@ -120,18 +138,28 @@ impl Reporter {
 
     /// Takes a compound packet. Whether it was RTCP at all.
     pub(crate) fn handle(&mut self, now: Instant, our_ssrc: u32, packet: &[u8]) -> bool {
-        let mut bytes = packet;
-        let Ok(packets) = rtc_rtcp::packet::unmarshal(&mut bytes) else { return false };
-        for packet in &packets {
-            let any = packet.as_any();
-            if let Some(report) = any.downcast_ref::<SenderReport>() {
-                self.last_sender_report = Some((middle(report.ntp_time), now));
-                self.learn(now, our_ssrc, &report.reports);
-            } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
-                self.learn(now, our_ssrc, &report.reports);
+        let mut rest = packet;
+        while let [first, kind, high, low, ..] = rest {
+            let length = (usize::from(u16::from_be_bytes([*high, *low])) + 1) * 4;
+            let Some((mut one, after)) = rest.split_at_checked(length).filter(|_| first >> 6 == 2) else {
+                return false;
+            };
+            rest = after;
+            // Only the reports are of use, and only they are read: the rest of RTCP is a wide field for hostile bytes.
+            match *kind {
+                SENDER_REPORT => {
+                    let Ok(report) = SenderReport::unmarshal(&mut one) else { return false };
+                    self.last_sender_report = Some((middle(report.ntp_time), now));
+                    self.learn(now, our_ssrc, &report.reports);
+                }
+                RECEIVER_REPORT => {
+                    let Ok(report) = ReceiverReport::unmarshal(&mut one) else { return false };
+                    self.learn(now, our_ssrc, &report.reports);
+                }
+                _ => {}
             }
         }
-        true
+        rest.is_empty() && !packet.is_empty()
     }
 
     /// The round trip from our report to the peer's (§6.4.1): arrival - LSR - DLSR.
@@ -184,13 +212,19 @@ mod tests {
     }
 
     #[test]
-    fn reports_come_every_five_seconds() {
+    fn reports_come_every_five_seconds_on_average_and_not_in_step() {
         let start = Instant::now();
         let (mut reporter, egress, mut reception) = side(start);
         assert!(reporter.poll(start, &egress, &mut reception).is_none());
-        let first = reporter.deadline();
-        assert!(reporter.poll(first, &egress, &mut reception).is_some());
-        assert_eq!(reporter.deadline(), first + INTERVAL);
+        let mut gaps = Vec::new();
+        for _ in 0..200 {
+            let due = reporter.deadline();
+            assert!(reporter.poll(due, &egress, &mut reception).is_some());
+            gaps.push(reporter.deadline() - due);
+        }
+        assert!(gaps.iter().all(|gap| (INTERVAL / 2..=INTERVAL * 3 / 2).contains(gap)));
+        let mean = gaps.iter().sum::<Duration>() / 200;
+        assert!(mean.abs_diff(INTERVAL) < Duration::from_millis(500), "{mean:?}");
     }
 
     #[test]

@@ -1,17 +1,45 @@
-//! One direction of a bridge between different codecs: packet in, decoded, regrouped to frames of 20 ms, encoded. Driven by
+//! One direction of a bridge between different codecs: packet in, decoded, regrouped to the length the peer wants, encoded. Driven by
 //! packets; has no clock of its own.
 
 use crate::codec::{CodecError, Decoder, Encoder, LONGEST, RATE};
 use crate::command::Codec;
+use crate::sdp::{Negotiated, OpusParameters};
 
-/// Samples of the 20 ms frames that are sent.
-pub(crate) const FRAME: usize = 160;
+/// Samples of 20 ms.
+const FRAME: usize = 160;
+/// The longest packet sent, 60 ms: what Opus has as one frame.
+const LONGEST_FRAME: usize = 480;
+
+/// What a peer wants to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) codec: Codec,
+    pub(crate) opus: OpusParameters,
+    /// Samples of a packet.
+    frame: usize,
+}
+
+impl Target {
+    /// Reads it off what was agreed on. A packet length the codec cannot make becomes the next shorter one.
+    pub(crate) fn new(negotiated: &Negotiated) -> Self {
+        let tens = usize::try_from(negotiated.ptime.as_millis() / 10).unwrap_or(2);
+        let frame = match (negotiated.codec, tens) {
+            (_, 0 | 1) => FRAME / 2,
+            // Opus has frames of 10, 20, 40 and 60 ms (RFC 6716 §2.1.4).
+            (Codec::Opus, 2 | 3) => FRAME,
+            (Codec::Opus, 4 | 5) => FRAME * 2,
+            (Codec::Opus, _) => LONGEST_FRAME,
+            (Codec::Pcmu | Codec::Pcma, tens) => (tens * FRAME / 2).min(LONGEST_FRAME),
+        };
+        Self { codec: negotiated.codec, opus: negotiated.opus, frame }
+    }
+}
 
 /// Decodes one codec and encodes another.
 #[derive(Debug)]
 pub(crate) struct Transcoder {
     from: Codec,
-    to: Codec,
+    to: Target,
     decoder: Decoder,
     encoder: Encoder,
     /// What the last packet lasted, in samples: the length of a lost one.
@@ -25,12 +53,12 @@ pub(crate) struct Transcoder {
 }
 
 impl Transcoder {
-    pub(crate) fn new(from: Codec, to: Codec) -> Result<Self, CodecError> {
+    pub(crate) fn new(from: Codec, to: Target) -> Result<Self, CodecError> {
         Ok(Self {
             from,
             to,
             decoder: Decoder::new(from)?,
-            encoder: Encoder::new(to)?,
+            encoder: Encoder::new(to.codec, &to.opus)?,
             duration: FRAME,
             decoded: Box::new([0; LONGEST]),
             pending: Vec::with_capacity(LONGEST + FRAME),
@@ -41,8 +69,18 @@ impl Transcoder {
     }
 
     /// Whether it already joins these two.
-    pub(crate) fn joins(&self, from: Codec, to: Codec) -> bool {
+    pub(crate) fn joins(&self, from: Codec, to: Target) -> bool {
         self.from == from && self.to == to
+    }
+
+    /// Begins with another source; what the peer hears goes on.
+    pub(crate) fn restart(&mut self) {
+        self.pending.clear();
+        self.taken = 0;
+        // Without memory for a new one the old decoder serves; the first frame then sounds odd.
+        if let Ok(decoder) = Decoder::new(self.from) {
+            self.decoder = decoder;
+        }
     }
 
     /// Takes a packet's payload with its timestamp on the source's clock.
@@ -66,7 +104,8 @@ impl Transcoder {
     /// The next whole frame, encoded, with its timestamp on the source's clock.
     pub(crate) fn next_frame(&mut self) -> Option<(u32, &[u8])> {
         loop {
-            let Some(samples) = self.pending.get(self.taken..self.taken + FRAME) else {
+            let frame = self.to.frame;
+            let Some(samples) = self.pending.get(self.taken..self.taken + frame) else {
                 self.pending.drain(..self.taken.min(self.pending.len()));
                 self.taken = 0;
                 return None;
@@ -74,10 +113,10 @@ impl Transcoder {
             self.payload.clear();
             let encoded = self.encoder.encode(samples, &mut self.payload);
             let timestamp = self.front;
-            self.taken += FRAME;
-            self.front = self.front.wrapping_add(self.units(FRAME));
-            // libopus refuses only what is no frame; 20 ms always is one.
-            if encoded.is_ok() {
+            self.taken += frame;
+            self.front = self.front.wrapping_add(self.units(frame));
+            // libopus refuses only what is no frame, which these lengths are; in silence, a peer that asked for DTX gets nothing.
+            if encoded.is_ok() && !self.payload.is_empty() {
                 return Some((timestamp, &self.payload));
             }
         }

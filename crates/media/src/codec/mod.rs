@@ -7,6 +7,7 @@ pub(crate) use g711::{Law, Plc};
 pub(crate) use opus::{OpusDecoder, OpusEncoder};
 
 use crate::command::Codec;
+use crate::sdp::OpusParameters;
 
 /// The rate of decoded sound, in Hz.
 pub(crate) const RATE: u32 = 8000;
@@ -79,9 +80,10 @@ pub(crate) enum Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(codec: Codec) -> Result<Self, CodecError> {
+    /// Makes the encoder of a codec; `opus` is what the peer asked of that one.
+    pub(crate) fn new(codec: Codec, opus: &OpusParameters) -> Result<Self, CodecError> {
         Ok(match codec {
-            Codec::Opus => Self::Opus(OpusEncoder::new()?),
+            Codec::Opus => Self::Opus(OpusEncoder::new(opus)?),
             Codec::Pcmu => Self::G711(Law::Mu),
             Codec::Pcma => Self::G711(Law::A),
         })

@@ -2,10 +2,14 @@
 
 use opus::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
 
+use crate::sdp::OpusParameters;
+
 use super::{CodecError, LONGEST, RATE};
 
 /// Speech of telephone bandwidth is transparent at this rate, FEC included (RFC 7587 §3.1.1 recommends 8-12 kbit/s for NB).
 const BITRATE: i32 = 20_000;
+/// The least Opus takes (RFC 7587 §6.1).
+const LOWEST_BITRATE: i32 = 6000;
 /// Above 1 the extra search is not heard at 8 kHz but costs twice the time.
 const COMPLEXITY: i32 = 1;
 /// What the encoder prepares for with FEC: a usual loss on a bad network.
@@ -66,27 +70,32 @@ impl std::fmt::Debug for OpusEncoder {
 }
 
 impl OpusEncoder {
-    pub(crate) fn new() -> Result<Self, CodecError> {
+    pub(crate) fn new(wanted: &OpusParameters) -> Result<Self, CodecError> {
+        // `maxplaybackrate` needs no look: nothing it could say is below the narrowband sent always.
+        let bitrate = wanted.max_average_bitrate.and_then(|rate| i32::try_from(rate).ok()).unwrap_or(BITRATE);
         let configure = || -> opus::Result<Encoder> {
             let mut encoder = Encoder::new(RATE, Channels::Mono, Application::Voip)?;
             encoder.set_signal(Signal::Voice)?;
             encoder.set_max_bandwidth(Bandwidth::Narrowband)?;
-            encoder.set_bitrate(Bitrate::Bits(BITRATE))?;
+            encoder.set_bitrate(Bitrate::Bits(bitrate.clamp(LOWEST_BITRATE, BITRATE)))?;
             encoder.set_complexity(COMPLEXITY)?;
-            encoder.set_inband_fec(true)?;
+            encoder.set_inband_fec(wanted.fec)?;
+            encoder.set_dtx(wanted.dtx)?;
             encoder.set_packet_loss_perc(EXPECTED_LOSS_PERCENT)?;
             Ok(encoder)
         };
         Ok(Self { encoder: configure().map_err(|error| failed(&error))? })
     }
 
-    /// Appends one encoded frame.
+    /// Appends one encoded frame; nothing in a silence that needs no packet.
     pub(crate) fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = payload.len();
         payload.resize(start + MAX_PAYLOAD, 0);
         let output = payload.get_mut(start..).unwrap_or_default();
         let written = self.encoder.encode(samples, output);
-        payload.truncate(start + *written.as_ref().unwrap_or(&0));
+        // One or two bytes say "silence goes on" and need not be sent (libopus, `OPUS_SET_DTX`).
+        let length = *written.as_ref().unwrap_or(&0);
+        payload.truncate(start + if length <= 2 { 0 } else { length });
         written.map(drop).map_err(|error| failed(&error))
     }
 }
@@ -106,13 +115,18 @@ mod tests {
             .collect()
     }
 
+    fn with_fec() -> OpusParameters {
+        OpusParameters { fec: true, ..OpusParameters::default() }
+    }
+
     fn energy(samples: &[i16]) -> f64 {
         samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 160.0
     }
 
     #[test]
     fn a_lost_frame_comes_back_from_the_next_ones_fec() {
-        let (mut encoder, mut decoder) = (OpusEncoder::new().expect("libopus"), OpusDecoder::new().expect("libopus"));
+        let (mut encoder, mut decoder) =
+            (OpusEncoder::new(&with_fec()).expect("libopus"), OpusDecoder::new().expect("libopus"));
         let mut samples = [0; LONGEST];
         let frames: Vec<Vec<u8>> = (0..30)
             .map(|n| {

@@ -15,7 +15,12 @@ pub(crate) struct Agreed {
     audio: u8,
     /// Payload type and clock rate of each telephone-event format.
     events: Vec<(u8, u32)>,
+    /// Whether our side of the description receives; what comes otherwise is a sign of life only.
+    pub(super) may_receive: bool,
 }
+
+/// Comfort noise (RFC 3389) has this number always and comes without having been agreed on.
+const COMFORT_NOISE: u8 = 13;
 
 /// The receiving half of a leg.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(crate) struct Ingress {
     pub(crate) digits: DigitReceiver,
     /// Towards the leg it is joined with, when that speaks another codec.
     pub(crate) transcoder: Option<Transcoder>,
+    /// Packets that came too late, twice, or out of a restart not yet believed.
+    pub(crate) discarded: u64,
 }
 
 /// What a payload type stands for.
@@ -35,7 +42,8 @@ pub(crate) enum Kind {
     Event {
         clock_rate: u32,
     },
-    /// Comfort noise and what else was not agreed.
+    ComfortNoise,
+    /// Not agreed on.
     Other,
 }
 
@@ -43,6 +51,9 @@ impl Agreed {
     pub(super) fn kind(&self, payload_type: u8) -> Kind {
         if payload_type == self.audio {
             return Kind::Audio;
+        }
+        if payload_type == COMFORT_NOISE {
+            return Kind::ComfortNoise;
         }
         let event = self.events.iter().find(|(number, _)| *number == payload_type);
         event.map_or(Kind::Other, |(_, clock_rate)| Kind::Event { clock_rate: *clock_rate })
@@ -57,7 +68,13 @@ impl Ingress {
             reorder: Reorder::new(),
             digits: DigitReceiver::default(),
             transcoder: None,
+            discarded: 0,
         }
+    }
+
+    /// Whether a payload type is one the peer may send.
+    pub(super) fn knows(&self, payload_type: u8) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| agreed.kind(payload_type) != Kind::Other)
     }
 
     pub(crate) fn agree(&mut self, negotiated: &Negotiated) {
@@ -67,7 +84,12 @@ impl Ingress {
             self.transcoder = None;
         }
         let events = negotiated.telephone_events.iter().map(|e| (e.receive_payload_type, e.clock_rate)).collect();
-        self.agreed = Some(Agreed { codec: negotiated.codec, audio: negotiated.receive_payload_type, events });
+        self.agreed = Some(Agreed {
+            codec: negotiated.codec,
+            audio: negotiated.receive_payload_type,
+            events,
+            may_receive: negotiated.direction.receives(),
+        });
     }
 
     /// Takes a packet. `true` when it is the next in sequence and to be used at once, before what waited behind it. A
@@ -78,12 +100,20 @@ impl Ingress {
             Admission::Index(index) => index,
             Admission::Restarted(index) => {
                 self.reorder.reset();
+                if let Some(transcoder) = &mut self.transcoder {
+                    transcoder.restart();
+                }
                 *restarted = true;
                 index
             }
-            Admission::Probation => return false,
+            Admission::Probation => {
+                self.discarded += 1;
+                return false;
+            }
         };
-        self.reorder.accept(now, index, view) == Order::Next
+        let order = self.reorder.accept(now, index, view);
+        self.discarded += u64::from(order == Order::Late);
+        order == Order::Next
     }
 
     /// When held packets or the digits want to be looked at again.

@@ -32,6 +32,14 @@ impl Sink {
         self.pool.pop().unwrap_or_else(|| BytesMut::with_capacity(1500))
     }
 
+    /// A copy of a packet in a pooled buffer.
+    pub(crate) fn copy(&mut self, packet: &[u8]) -> BytesMut {
+        let mut buffer = self.buffer();
+        buffer.clear();
+        buffer.extend_from_slice(packet);
+        buffer
+    }
+
     pub(crate) fn recycle(&mut self, buffer: BytesMut) {
         // What still shares its memory, or was small, is not worth keeping.
         if self.pool.len() < MAX_POOLED && buffer.capacity() >= 256 {

@@ -9,17 +9,19 @@ use crate::dtmf::DigitSender;
 use crate::rtp::{Egress, Pace};
 use crate::sdp::{Negotiated, TelephoneEvent};
 use crate::tone::Ringback;
-use crate::transcoder::FRAME;
+use crate::transcoder::Target;
 
 /// The length of played frames.
 const FRAME_TIME: Duration = Duration::from_millis(20);
+/// The same in samples.
+const FRAME: usize = 160;
 /// Later than this by a stall, playing goes on from now instead of catching up.
 const LATEST: Duration = Duration::from_millis(200);
 
 /// How the peer wants to be sent to.
 #[derive(Debug, Clone, Copy)]
 struct Agreed {
-    codec: Codec,
+    target: Target,
     payload_type: u8,
     event: Option<TelephoneEvent>,
     may_send: bool,
@@ -41,6 +43,8 @@ pub(crate) struct Outgoing {
     digit_timestamp: u32,
     /// The next audio packet begins a talk spurt (RFC 3551 §4.1).
     marker_due: bool,
+    /// Ringback is to be played, now or as soon as a codec is agreed on.
+    ringback: bool,
     playing: Option<Playing>,
     /// The packet being built; reused.
     packet: Vec<u8>,
@@ -61,31 +65,41 @@ impl Outgoing {
             digits: DigitSender::default(),
             digit_timestamp: 0,
             marker_due: true,
+            ringback: false,
             playing: None,
             packet: Vec::with_capacity(1500),
             payload: Vec::with_capacity(1500),
         }
     }
 
-    pub(crate) fn agree(&mut self, negotiated: &Negotiated) {
+    pub(crate) fn agree(&mut self, now: Instant, negotiated: &Negotiated) {
         self.egress.set_clock_rate(negotiated.codec.clock_rate());
         self.agreed = Some(Agreed {
-            codec: negotiated.codec,
+            target: Target::new(negotiated),
             payload_type: negotiated.send_payload_type,
             event: negotiated.telephone_events.first().copied(),
             may_send: negotiated.direction.sends(),
         });
+        if self.ringback {
+            self.play_ringback(now);
+        }
     }
 
-    /// The codec to send, once there is one and sending is agreed.
+    /// What to encode to, once that and sending at all is agreed.
+    pub(crate) fn target(&self) -> Option<Target> {
+        self.agreed.filter(|agreed| agreed.may_send).map(|agreed| agreed.target)
+    }
+
+    /// The codec of [`Self::target`].
     pub(crate) fn codec(&self) -> Option<Codec> {
-        self.agreed.filter(|agreed| agreed.may_send).map(|agreed| agreed.codec)
+        self.target().map(|target| target.codec)
     }
 
     /// The source of the audio changes: timestamps go on from here.
     pub(crate) fn new_source(&mut self) {
         self.egress.unanchor();
         self.marker_due = true;
+        self.ringback = false;
         self.playing = None;
     }
 
@@ -110,17 +124,16 @@ impl Outgoing {
         let header = self.egress.header(now, marker, agreed.payload_type, timestamp, payload.len());
         header.write(&mut self.packet);
         self.packet.extend_from_slice(payload);
-        let buffer = sink.buffer();
-        sink.packets.extend(wire.send_rtp(&self.packet, buffer));
+        wire.send_rtp(&self.packet, sink);
     }
 
     /// Plays ringback until the source changes.
     pub(crate) fn play_ringback(&mut self, now: Instant) {
-        let Some(codec) = self.codec() else { return };
-        if self.playing.is_none()
-            && let Ok(encoder) = Encoder::new(codec)
+        self.new_source();
+        self.ringback = true;
+        if let Some(target) = self.target()
+            && let Ok(encoder) = Encoder::new(target.codec, &target.opus)
         {
-            self.new_source();
             self.playing = Some(Playing { tone: Ringback::default(), encoder, next: now });
         }
     }
@@ -171,16 +184,15 @@ impl Outgoing {
                 continue;
             }
             // The offset of a later segment is counted in the event's clock, which may differ from the stream's.
-            let offset =
-                u64::from(packet.offset) * u64::from(agreed.codec.clock_rate()) / u64::from(event.clock_rate.max(1));
+            let offset = u64::from(packet.offset) * u64::from(agreed.target.codec.clock_rate())
+                / u64::from(event.clock_rate.max(1));
             #[allow(clippy::cast_possible_truncation)] // timestamps wrap at 32 bits
             let timestamp = self.digit_timestamp.wrapping_add(offset as u32);
             let header =
                 self.egress.header(now, packet.marker, event.send_payload_type, timestamp, packet.payload.len());
             header.write(&mut self.packet);
             self.packet.extend_from_slice(&packet.payload);
-            let buffer = sink.buffer();
-            sink.packets.extend(wire.send_rtp(&self.packet, buffer));
+            wire.send_rtp(&self.packet, sink);
         }
     }
 }

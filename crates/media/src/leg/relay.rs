@@ -9,7 +9,7 @@ use super::{Sink, Wire};
 use crate::command::Codec;
 use crate::dtmf::{DigitReceiver, Heard};
 use crate::rtp::{Pace, RtpView, Step};
-use crate::transcoder::Transcoder;
+use crate::transcoder::{Target, Transcoder};
 
 /// The leg that is to hear it.
 pub(crate) struct Far<'a> {
@@ -57,11 +57,7 @@ fn waiting(near: &mut Ingress, turn: &mut Turn<'_>) {
                 half.use_packet(timestamp, marker, payload_type, payload, turn);
             }
             Step::Lost { following } => half.conceal(following, turn),
-            Step::Gap => {
-                if let Some(far) = &mut turn.far {
-                    far.outgoing.egress.skip();
-                }
-            }
+            Step::Gap => half.leave_out(turn),
         }
     }
 }
@@ -91,19 +87,31 @@ impl Near<'_> {
                     digit(heard, turn);
                 }
             }
-            Kind::Other => {}
+            Kind::ComfortNoise | Kind::Other => {}
+        }
+    }
+
+    /// A relayed stream shows its loss to the peer, which conceals it by its own means; a transcoded one has none.
+    fn leave_out(&self, turn: &mut Turn<'_>) {
+        if let Some(far) = &mut turn.far
+            && far.outgoing.codec() == Some(self.agreed.codec)
+        {
+            far.outgoing.egress.skip();
         }
     }
 
     fn use_audio(&mut self, timestamp: u32, marker: bool, payload: &[u8], turn: &mut Turn<'_>) {
+        if !self.agreed.may_receive {
+            return;
+        }
         let Some(far) = &mut turn.far else { return };
-        let Some(to) = far.outgoing.codec() else { return };
+        let Some(to) = far.outgoing.target() else { return };
         // What sounds during a digit is the digit's own tone, and would be heard twice.
         if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
             return;
         }
-        if to == self.agreed.codec {
-            let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate: to.clock_rate() };
+        if to.codec == self.agreed.codec {
+            let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate: to.codec.clock_rate() };
             far.outgoing.send_audio(turn.now, pace, marker, payload, far.wire, turn.sink);
             return;
         }
@@ -115,27 +123,26 @@ impl Near<'_> {
         self.send_frames(marker, to, turn);
     }
 
-    fn conceal(&mut self, following: Option<&[u8]>, turn: &mut Turn<'_>) {
+    fn conceal(&mut self, following: Option<(u8, &[u8])>, turn: &mut Turn<'_>) {
+        self.leave_out(turn);
         let Some(far) = &mut turn.far else { return };
-        let Some(to) = far.outgoing.codec() else { return };
-        if to == self.agreed.codec {
-            far.outgoing.egress.skip();
-            return;
-        }
+        let Some(to) = far.outgoing.target().filter(|to| to.codec != self.agreed.codec) else { return };
         if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
             return;
         }
         if let Some(transcoder) = transcoder_for(self.transcoder, self.agreed.codec, to) {
-            let _ = transcoder.lost(following);
+            // A telephone-event has no audio of the packet before it.
+            let following = following.filter(|(number, _)| self.agreed.kind(*number) == Kind::Audio);
+            let _ = transcoder.lost(following.map(|(_, payload)| payload));
             self.send_frames(false, to, turn);
         }
     }
 
-    fn send_frames(&mut self, mut marker: bool, to: Codec, turn: &mut Turn<'_>) {
+    fn send_frames(&mut self, mut marker: bool, to: Target, turn: &mut Turn<'_>) {
         let (Some(far), Some(transcoder)) = (&mut turn.far, self.transcoder.as_mut()) else { return };
         let clock_rate = self.agreed.codec.clock_rate();
         // Opus has no talk spurts to mark (RFC 7587 §4.2).
-        marker &= to != Codec::Opus;
+        marker &= to.codec != Codec::Opus;
         while let Some((timestamp, payload)) = transcoder.next_frame() {
             let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate };
             far.outgoing.send_audio(turn.now, pace, marker, payload, far.wire, turn.sink);
@@ -157,7 +164,7 @@ fn digit(heard: Heard, turn: &mut Turn<'_>) {
     turn.heard.push(heard);
 }
 
-fn transcoder_for(slot: &mut Option<Transcoder>, from: Codec, to: Codec) -> Option<&mut Transcoder> {
+fn transcoder_for(slot: &mut Option<Transcoder>, from: Codec, to: Target) -> Option<&mut Transcoder> {
     if slot.as_ref().is_none_or(|transcoder| !transcoder.joins(from, to)) {
         *slot = Transcoder::new(from, to).ok();
     }

@@ -56,7 +56,7 @@ impl MediaSession {
     pub(crate) fn agree(&mut self, now: Instant, negotiated: &Negotiated) {
         self.wire.set_remote(negotiated);
         self.ingress.agree(negotiated);
-        self.outgoing.agree(negotiated);
+        self.outgoing.agree(now, negotiated);
         self.watch.agreed_at.get_or_insert(now);
     }
 
@@ -69,16 +69,18 @@ impl MediaSession {
         packet: &[u8],
         sink: &mut Sink,
     ) -> Option<bytes::BytesMut> {
-        let arrival = self.wire.receive(now, socket, from, packet);
+        let arrival = self.wire.receive(now, socket, from, packet, sink);
         while let Some(outbound) = self.wire.poll_transmit() {
             sink.packets.push_back(outbound);
         }
         match arrival {
             Arrival::Rtp(clear) => {
-                if RtpView::parse(&clear).is_err() {
+                if !RtpView::parse(&clear).is_ok_and(|view| self.ingress.knows(view.header.payload_type)) {
                     self.watch.discarded += 1;
+                    sink.recycle(clear);
                     return None;
                 }
+                self.wire.latch(from);
                 self.watch.received += 1;
                 self.watch.first_media.get_or_insert(now);
                 self.note_life(now);
@@ -127,7 +129,8 @@ impl MediaSession {
         if self.watch.silence_told || self.watch.silence_timeout.is_zero() {
             return None;
         }
-        let since = self.watch.last_heard.or(self.watch.agreed_at)?;
+        let agreed_at = self.watch.agreed_at?;
+        let since = self.watch.last_heard.unwrap_or(agreed_at);
         Some(since + self.watch.silence_timeout)
     }
 
@@ -180,12 +183,22 @@ impl MediaSession {
         }
     }
 
+    /// Packets dropped by any part of this leg.
+    pub(crate) fn discarded(&self) -> u64 {
+        self.watch.discarded + self.ingress.discarded
+    }
+
+    /// The call goes on in another way: silence counts from here.
+    pub(crate) fn restart_silence(&mut self, now: Instant) {
+        self.note_life(now);
+    }
+
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
             packets_received: self.watch.received,
             packets_sent: self.outgoing.egress.sent().0,
             packets_lost: self.ingress.reception.lost(),
-            packets_discarded: self.watch.discarded,
+            packets_discarded: self.discarded(),
             jitter: self.ingress.reception.jitter(),
             round_trip: self.reporter.round_trip(),
             time_to_media: self

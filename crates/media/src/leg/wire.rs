@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use ipnet::IpNet;
 
+use super::Sink;
 use crate::command::{LocalPort, SocketId};
 use crate::keying::{Received, SecureTransport};
 use crate::sdp::Negotiated;
@@ -55,10 +56,18 @@ impl PlainWire {
 
     /// Whether an address is inside what the SDP or the trunk's configuration names.
     fn is_expected(&self, ip: IpAddr) -> bool {
-        self.remote_rtp.is_some_and(|remote| remote.ip() == ip) || self.networks.iter().any(|net| net.contains(&ip))
+        // A dual-stack socket sees IPv4 peers as mapped addresses.
+        let ip = ip.to_canonical();
+        self.remote_rtp.is_some_and(|remote| remote.ip().to_canonical() == ip)
+            || self.networks.iter().any(|network| network.contains(&ip))
     }
 
-    fn receive(&mut self, socket: SocketId, from: SocketAddr, packet: &[u8]) -> Arrival {
+    /// Where RTP goes.
+    fn target(&self) -> Option<SocketAddr> {
+        self.latched.or(self.remote_rtp.filter(is_sendable))
+    }
+
+    fn receive(&mut self, socket: SocketId, from: SocketAddr, packet: &[u8], sink: &mut Sink) -> Arrival {
         let Some(port) = self.port else { return Arrival::Discarded("no port yet") };
         if self.remote_rtp.is_none() {
             return Arrival::Discarded("RTP before the SDP");
@@ -67,21 +76,22 @@ impl PlainWire {
             return Arrival::Discarded("RTP from an address not believed");
         }
         if socket == port.rtcp {
-            return Arrival::Rtcp(BytesMut::from(packet));
+            return Arrival::Rtcp(sink.copy(packet));
         }
         let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
         if is_rtcp {
-            return Arrival::Rtcp(BytesMut::from(packet));
+            return Arrival::Rtcp(sink.copy(packet));
         }
         match self.latched {
             Some(latched) if latched != from => Arrival::Discarded("RTP from a second source"),
-            Some(_) => Arrival::Rtp(BytesMut::from(packet)),
-            None => {
-                self.latched = Some(from);
-                Arrival::Rtp(BytesMut::from(packet))
-            }
+            Some(_) | None => Arrival::Rtp(sink.copy(packet)),
         }
     }
+}
+
+/// 0.0.0.0 and port 0 mean that nothing is wanted (RFC 3264 §5.1, RFC 6337 §5.3).
+fn is_sendable(to: &SocketAddr) -> bool {
+    !to.ip().is_unspecified() && to.port() != 0
 }
 
 /// A packet on its way out.
@@ -99,9 +109,16 @@ impl Wire {
         }
     }
 
-    pub(crate) fn receive(&mut self, now: Instant, socket: SocketId, from: SocketAddr, packet: &[u8]) -> Arrival {
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        from: SocketAddr,
+        packet: &[u8],
+        sink: &mut Sink,
+    ) -> Arrival {
         match self {
-            Self::Plain(plain) => plain.receive(socket, from, packet),
+            Self::Plain(plain) => plain.receive(socket, from, packet, sink),
             Self::Secure(secure) => match secure.handle_packet(now, from, packet) {
                 Received::Rtp(clear) => Arrival::Rtp(clear),
                 Received::Rtcp(clear) => Arrival::Rtcp(clear),
@@ -111,18 +128,26 @@ impl Wire {
         }
     }
 
-    /// Makes a finished RTP packet ready for its socket; `None` while nobody is known to send to. `buffer` is taken for a plain leg.
-    pub(crate) fn send_rtp(&mut self, packet: &[u8], mut buffer: BytesMut) -> Option<Outbound> {
+    /// Takes the source of RTP that proved to be what was agreed on as the peer's address from now on.
+    pub(crate) fn latch(&mut self, from: SocketAddr) {
+        if let Self::Plain(plain) = self {
+            plain.latched.get_or_insert(from);
+        }
+    }
+
+    /// Puts a finished RTP packet on its way; not while nobody is known to send to.
+    pub(crate) fn send_rtp(&mut self, packet: &[u8], sink: &mut Sink) {
         match self {
             Self::Plain(plain) => {
-                let to = plain.latched.or(plain.remote_rtp).filter(|to| !to.ip().is_unspecified() && to.port() != 0)?;
-                buffer.clear();
-                buffer.extend_from_slice(packet);
-                Some((plain.port?.rtp, to, buffer))
+                if let (Some(to), Some(port)) = (plain.target(), plain.port) {
+                    let copy = sink.copy(packet);
+                    sink.packets.push_back((port.rtp, to, copy));
+                }
             }
             Self::Secure(secure) => {
-                let (to, packet) = secure.protect_rtp(packet)?;
-                Some((SocketId::BROWSERS, to, packet))
+                if let Some((to, sealed)) = secure.protect_rtp(packet) {
+                    sink.packets.push_back((SocketId::BROWSERS, to, sealed));
+                }
             }
         }
     }
@@ -132,9 +157,9 @@ impl Wire {
             Self::Plain(plain) => {
                 let port = plain.port?;
                 if plain.rtcp_mux {
-                    return Some((port.rtp, plain.latched.or(plain.remote_rtp)?, packet));
+                    return Some((port.rtp, plain.target()?, packet));
                 }
-                let to = plain.remote_rtcp.filter(|to| !to.ip().is_unspecified() && to.port() != 0)?;
+                let to = plain.remote_rtcp.filter(is_sendable)?;
                 Some((port.rtcp, to, packet))
             }
             Self::Secure(secure) => {

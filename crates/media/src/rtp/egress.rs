@@ -5,6 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::Header;
 
+/// What a packet lasts at least before other media may begin.
+const FRAME: Duration = Duration::from_millis(20);
+/// A source whose timestamps leave real time by more has begun anew without saying so; no network delays so unevenly.
+const MAX_STRAY: Duration = Duration::from_secs(2);
+
 /// How a packet's place in time is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
@@ -52,6 +57,11 @@ impl Egress {
                     let scaled = delta * i64::from(self.clock_rate) / i64::from(clock_rate.max(1));
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // timestamps wrap at 32 bits
                     let value = ours.wrapping_add(scaled as u32);
+                    if self.strays(now, value) {
+                        let ours = self.next_after(now);
+                        self.anchor = Some((ssrc, timestamp, ours));
+                        return ours;
+                    }
                     // Kept close, so that the scaled difference stays exact over a long call.
                     if delta.unsigned_abs() > u64::from(clock_rate) * 60 && delta % 6 == 0 {
                         self.anchor = Some((ssrc, timestamp, value));
@@ -59,16 +69,30 @@ impl Egress {
                     value
                 }
                 Some(_) | None => {
-                    let ours = self.continued(now);
+                    let ours = self.next_after(now);
                     self.anchor = Some((ssrc, timestamp, ours));
                     ours
                 }
             },
             Pace::Own => {
                 self.anchor = None;
-                self.continued(now)
+                self.next_after(now)
             }
         }
+    }
+
+    /// Where media of another origin begins: after the time that passed, and never inside the frame sent last.
+    fn next_after(&self, now: Instant) -> u32 {
+        let Some(last) = self.last_sent else { return self.timestamp };
+        let elapsed = now.saturating_duration_since(last).max(FRAME);
+        self.timestamp.wrapping_add(units(elapsed, self.clock_rate))
+    }
+
+    /// Whether a timestamp is so far from our clock that the source must have changed its own.
+    fn strays(&self, now: Instant, timestamp: u32) -> bool {
+        let allowed = u64::from(self.clock_rate) * MAX_STRAY.as_secs();
+        let distance = timestamp.wrapping_sub(self.continued(now)).cast_signed().unsigned_abs();
+        self.last_sent.is_some() && u64::from(distance) > allowed
     }
 
     /// Forgets the source, so that the next packet of any source continues after the time that passed.
@@ -155,6 +179,31 @@ mod tests {
         let later = now + Duration::from_millis(50);
         let second = egress.timestamp_for(later, Pace::Source { ssrc: 2, timestamp: 9_000_000, clock_rate: 8000 });
         assert_eq!((second, egress.header(later, true, 0, second, 160).sequence), (400, 0));
+    }
+
+    #[test]
+    fn a_source_that_jumps_on_its_own_clock_does_not_take_ours_along() {
+        let now = Instant::now();
+        let mut egress = Egress::new(7, 1, 0, 8000);
+        let pace = |timestamp| Pace::Source { ssrc: 1, timestamp, clock_rate: 8000 };
+        let first = egress.timestamp_for(now, pace(1000));
+        egress.header(now, true, 0, first, 160);
+        let now = now + Duration::from_millis(20);
+        let jumped = egress.timestamp_for(now, pace(3_000_000_000));
+        egress.header(now, false, 0, jumped, 160);
+        let after = egress.timestamp_for(now + Duration::from_millis(20), pace(3_000_000_160));
+        assert_eq!((first, jumped, after), (0, 160, 320));
+    }
+
+    #[test]
+    fn silence_of_the_source_is_kept_as_time_that_passed() {
+        let now = Instant::now();
+        let mut egress = Egress::new(7, 1, 0, 8000);
+        let pace = |timestamp| Pace::Source { ssrc: 1, timestamp, clock_rate: 8000 };
+        let first = egress.timestamp_for(now, pace(0));
+        egress.header(now, true, 0, first, 160);
+        let later = now + Duration::from_secs(7);
+        assert_eq!(egress.timestamp_for(later, pace(7 * 8000)), 7 * 8000);
     }
 
     #[test]

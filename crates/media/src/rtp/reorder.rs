@@ -17,8 +17,8 @@ const CALM: u32 = 500;
 pub(crate) enum Step<'a> {
     /// The next packet, which had been held.
     Packet { timestamp: u32, marker: bool, payload_type: u8, payload: &'a [u8] },
-    /// One packet is given up. `following` is the packet right after it, for in-band FEC.
-    Lost { following: Option<&'a [u8]> },
+    /// One packet is given up. `following` is the packet right after it (payload type, payload), for in-band FEC.
+    Lost { following: Option<(u8, &'a [u8])> },
     /// More packets are missing than concealment can cover; the stream goes on behind them.
     Gap,
 }
@@ -137,7 +137,7 @@ impl Reorder {
         self.given_up = Some((expected, now));
         self.expected = Some(expected + 1);
         let following = self.slots.get(slot_of(expected + 1)).filter(|slot| slot.index == Some(expected + 1));
-        Some(Step::Lost { following: following.map(|slot| slot.payload.as_slice()) })
+        Some(Step::Lost { following: following.map(|slot| (slot.payload_type, slot.payload.as_slice())) })
     }
 
     /// When [`Self::next`] will have something without another packet arriving.
@@ -205,7 +205,7 @@ mod tests {
         while let Some(step) = reorder.next(now) {
             steps.push(match step {
                 Step::Packet { payload, .. } => format!("packet {}", payload[0]),
-                Step::Lost { following: Some(next) } => format!("lost before {}", next[0]),
+                Step::Lost { following: Some((_, next)) } => format!("lost before {}", next[0]),
                 Step::Lost { following: None } => "lost".to_owned(),
                 Step::Gap => "gap".to_owned(),
             });

@@ -187,6 +187,9 @@ impl Shard {
     fn join(&mut self, now: Instant, session: MediaSessionId, join: Join) {
         let Some(leg) = self.sessions.get_mut(&session) else { return };
         let before = std::mem::replace(&mut leg.join, join);
+        if join != Join::Nothing {
+            leg.restart_silence(now);
+        }
         leg.outgoing.new_source();
         leg.ingress.transcoder = None;
         if let Join::Session(other) = before

@@ -23,9 +23,8 @@ impl Shard {
             return;
         };
         let Some(leg) = self.sessions.get_mut(&id) else { return };
-        let discarded = leg.watch.discarded;
+        let discarded = leg.discarded();
         let clear = leg.receive(now, socket, from, packet, &mut self.sink);
-        self.counters.packets_discarded += leg.watch.discarded - discarded;
         leg.news(id, &mut self.pending.events);
         let validated = matches!(&leg.wire, Wire::Secure(secure) if secure.has_validated(from));
         if validated && self.routes.addresses.len() < MAX_ADDRESSES {
@@ -37,6 +36,8 @@ impl Shard {
             }
             self.sink.recycle(clear);
         }
+        let discarded_now = self.sessions.get(&id).map_or(discarded, MediaSession::discarded);
+        self.counters.packets_discarded += discarded_now - discarded;
         self.schedule(now, id);
     }
 
