@@ -186,3 +186,6 @@ pub(crate) struct Negotiated {
     /// The peer's keying; `None` for plain RTP.
     pub(crate) peer: Option<Peer>,
 }
+
+#[cfg(test)]
+mod tests;
