@@ -4,7 +4,7 @@
 mod agents;
 mod api_keys;
 mod credentials;
-pub(crate) use records::{direction_name, state_name};
+pub(crate) use records::{direction_name, result_name, state_name};
 mod directory;
 mod error;
 mod extensions;

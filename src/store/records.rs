@@ -167,7 +167,7 @@ pub(crate) fn state_name(state: CallState) -> &'static str {
     }
 }
 
-fn result_name(result: CallResult) -> &'static str {
+pub(crate) fn result_name(result: CallResult) -> &'static str {
     match result {
         CallResult::Answered => "answered",
         CallResult::NoAnswer => "no_answer",

@@ -78,6 +78,12 @@ impl StreamFramer {
         next
     }
 
+    /// Whether a message has begun and is not whole: its sender may be slow on purpose.
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        self.failed.is_none() && self.buffer.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+    }
+
     fn cut(&mut self) -> Result<Option<Framed>, FramingError> {
         if self.length.is_none() {
             match self.buffer.as_ref() {
@@ -234,6 +240,19 @@ mod tests {
         let mut framer = StreamFramer::websocket();
         framer.push(message);
         assert_eq!(framer.poll(), Ok(Some(Framed::Message(Bytes::from_static(message)))));
+    }
+
+    #[test]
+    fn a_begun_message_shows_and_keep_alives_are_none() {
+        let mut framer = StreamFramer::new();
+        framer.push(b"\r\n");
+        assert_eq!((framer.poll(), framer.is_mid_message()), (Ok(None), false));
+        framer.push(b"BYE sip:b SIP/2.0\r\nl: 1\r\n\r\n");
+        assert_eq!(framer.poll(), Ok(Some(Framed::Pong)));
+        assert_eq!((framer.poll(), framer.is_mid_message()), (Ok(None), true));
+        framer.push(b"x");
+        assert!(matches!(framer.poll(), Ok(Some(Framed::Message(_)))));
+        assert!(!framer.is_mid_message());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use sip::Host;
+use sip::{Host, Timers};
 
 /// Settings of a switchboard. Agents, trunks and rules come later and change: see `Directory` and `Dialplan`.
 #[derive(Debug, Clone)]
@@ -11,8 +11,12 @@ pub struct SwitchboardConfig {
     pub shards: usize,
     /// The host peers reach us at over UDP and TCP: in Contact, Via and, without a trunk's own domain, From.
     pub advertised_host: Host,
-    /// The port peers reach us at over UDP and TCP.
+    /// The port peers reach us at over UDP.
     pub advertised_port: u16,
+    /// The port peers reach us at over TCP.
+    pub advertised_tcp_port: u16,
+    /// Base values of the SIP transaction timers.
+    pub timers: Timers,
     /// `User-Agent` and `Server`.
     pub user_agent: String,
     /// The shortest registration granted; less is refused with 423.
@@ -41,6 +45,8 @@ impl Default for SwitchboardConfig {
             shards: 1,
             advertised_host: Host::Ip(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
             advertised_port: 5060,
+            advertised_tcp_port: 5060,
+            timers: Timers::default(),
             user_agent: "Patchcord".to_owned(),
             min_expires: Duration::from_secs(60),
             max_expires: Duration::from_secs(3600),

@@ -47,7 +47,8 @@ impl Switchboard {
         let mut endpoint = EndpointConfig::new(config.advertised_host.clone());
         endpoint.user_agent.clone_from(&config.user_agent);
         endpoint.udp_port = Some(config.advertised_port);
-        endpoint.tcp_port = Some(config.advertised_port);
+        endpoint.tcp_port = Some(config.advertised_tcp_port);
+        endpoint.timers = config.timers;
         Self {
             endpoint: Endpoint::new(endpoint, ids.seed()),
             authenticator: Authenticator::new(ids.seed()),

@@ -248,7 +248,8 @@ fn written(number: &str, format: NumberFormat) -> String {
 
 /// Our Contact towards a peer.
 pub(crate) fn own_contact(user: Option<&str>, transport: Transport, config: &SwitchboardConfig) -> Uri {
-    let mut uri = Uri::sip(user, config.advertised_host.clone(), Some(config.advertised_port));
+    let port = if transport == Transport::Tcp { config.advertised_tcp_port } else { config.advertised_port };
+    let mut uri = Uri::sip(user, config.advertised_host.clone(), Some(port));
     let token = match transport {
         Transport::Udp | Transport::Tls => return uri,
         Transport::Tcp => "tcp",

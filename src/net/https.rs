@@ -1,0 +1,200 @@
+//! The HTTPS listener and its plain sibling: page, REST API and the browsers' WebSocket on one port. HTTP/1.1 only, because a
+//! WebSocket needs it; certificates are read again without closing a connection.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::get;
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::RustlsConfig;
+use futures_util::future::BoxFuture;
+use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use super::limits::{ConnectionLimits, Permit};
+use super::websocket::{self, SipSocket};
+use crate::page;
+
+/// HTTP connections in all, WebSockets included.
+const CONNECTIONS: usize = 16_384;
+
+/// HTTP connections from one address.
+const CONNECTIONS_PER_ADDRESS: usize = 2_048;
+
+/// A request's headers must have arrived within this time, which also ends idle kept-alive connections.
+const HEADER_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What the page needs and no more: own scripts and styles, the WebSocket of its own origin, sounds and worklets of its own.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+media-src 'self' blob: data:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
+frame-ancestors 'none'";
+
+/// Headers on every response.
+const SECURITY: [(HeaderName, &str); 5] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("permissions-policy"), "microphone=(self), camera=(), geolocation=()"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// How a listener is told to stop and counts its connections.
+pub(crate) type Handle = axum_server::Handle<SocketAddr>;
+
+/// Why the certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or holds no PEM of its kind.
+    #[error("{path}: {message}")]
+    File {
+        /// Which.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Key and certificate do not belong together, or are of a kind that is not supported.
+    #[error("the certificate cannot be used: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+/// Page, API and WebSocket for one listener.
+pub(crate) fn router(api: Router, socket: SipSocket) -> Router {
+    let mut router = api
+        .fallback(page::serve)
+        .layer(CompressionLayer::new())
+        .merge(Router::new().route("/sip", get(websocket::upgrade)).with_state(socket))
+        .layer(from_fn(count));
+    for (name, value) in SECURITY {
+        router = router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)));
+    }
+    router
+}
+
+async fn count(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    crate::metrics::http_request(&method, response.status());
+    response
+}
+
+/// Reads certificate and key.
+///
+/// # Errors
+/// When a file is missing or wrong, or the two do not fit.
+pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let wrong = |path: &Path, message: String| TlsError::File { path: path.display().to_string(), message };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong(certificate, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(wrong(certificate, "holds no certificate".to_owned()));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Serves over TLS until `handle` ends it.
+///
+/// # Errors
+/// When the listener breaks.
+pub(crate) async fn serve_tls(
+    listener: std::net::TcpListener,
+    tls: RustlsConfig,
+    router: Router,
+    handle: Handle,
+) -> io::Result<()> {
+    let limited = Limited::new();
+    let mut server = axum_server::from_tcp_rustls(listener, tls)?.map(|tls| tls.acceptor(limited)).handle(handle);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
+    server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+/// Serves without TLS until `handle` ends it.
+///
+/// # Errors
+/// When the listener breaks.
+pub(crate) async fn serve_plain(listener: std::net::TcpListener, router: Router, handle: Handle) -> io::Result<()> {
+    let mut server = axum_server::from_tcp(listener)?.acceptor(Limited::new()).handle(handle);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
+    server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+/// Lets a connection through as long as there is room, before a byte of it is read.
+#[derive(Debug, Clone)]
+struct Limited(ConnectionLimits);
+
+impl Limited {
+    fn new() -> Self {
+        Self(ConnectionLimits::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS))
+    }
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Limited {
+    type Stream = Held;
+    type Service = S;
+    type Future = BoxFuture<'static, io::Result<(Held, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let admitted = stream.peer_addr().and_then(|peer| {
+            stream.set_nodelay(true)?;
+            self.0.admit(peer.ip()).ok_or_else(|| io::Error::other("too many connections"))
+        });
+        Box::pin(std::future::ready(admitted.map(|permit| (Held { stream, _permit: permit }, service))))
+    }
+}
+
+/// A connection with its place among the others.
+struct Held {
+    stream: TcpStream,
+    _permit: Permit,
+}
+
+impl AsyncRead for Held {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,190 @@
+//! The media shards: plain OS threads, each a poll loop around one sans-IO [`media::Shard`]. Starts and stops them and carries
+//! commands and events; knows nothing of what is in a packet.
+
+mod sockets;
+mod thread;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime};
+
+use media::{Certificate, Shard, ShardConfig};
+use mio::{Poll, Waker};
+use switchboard::ShardIndex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+use crate::net::address;
+use sockets::{PortRange, Sockets};
+use thread::{Reader, WAKE};
+
+/// Commands waiting for one shard. A call needs about ten in its life, and a shard looks after every batch of packets: full means
+/// that it hangs. Signalling keeps what does not fit and tries again (`patchcord_queue_full_total{queue="shard"}`).
+const COMMANDS_WAITING: usize = 1024;
+
+/// Events of all shards waiting for signalling. A shard that finds it full keeps its events and tries again, it never waits
+/// (`patchcord_queue_full_total{queue="media_events"}`).
+const EVENTS_WAITING: usize = 4096;
+
+/// Sessions of one shard: far beyond what a core can transcode; a bound on memory.
+const SESSIONS: usize = 10_000;
+
+/// Something a shard told.
+#[derive(Debug)]
+pub(crate) struct ShardEvent {
+    /// Which shard.
+    pub(crate) shard: ShardIndex,
+    /// What.
+    pub(crate) event: media::Event,
+}
+
+/// The way to one shard.
+#[derive(Debug)]
+pub(crate) struct CommandSender {
+    commands: SyncSender<media::Command>,
+    waker: Arc<Waker>,
+}
+
+impl CommandSender {
+    /// Leaves a command; never waits.
+    ///
+    /// # Errors
+    /// The command back, when the queue is full.
+    pub(crate) fn send(&self, command: media::Command) -> Result<(), media::Command> {
+        match self.commands.try_send(command) {
+            Ok(()) => {}
+            Err(TrySendError::Full(command)) => return Err(command),
+            // Its thread is gone, and the process about to go with it.
+            Err(TrySendError::Disconnected(_)) => return Ok(()),
+        }
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a media shard cannot be woken");
+        }
+        Ok(())
+    }
+}
+
+/// The running shards.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    /// The way to each.
+    pub(crate) senders: Vec<CommandSender>,
+    /// What they tell.
+    pub(crate) events: mpsc::Receiver<ShardEvent>,
+    /// Where each receives its browsers' media.
+    pub(crate) browser_addresses: Vec<SocketAddr>,
+    /// Their threads.
+    pub(crate) threads: Threads,
+}
+
+/// The threads of the shards.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    wakers: Vec<Arc<Waker>>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Waits for the end of every thread. Call it when every [`CommandSender`] is dropped.
+    pub(crate) fn join(self) {
+        for waker in &self.wakers {
+            if let Err(error) = waker.wake() {
+                tracing::error!(%error, "a media shard cannot be woken");
+            }
+        }
+        for handle in self.handles {
+            if handle.join().is_err() {
+                tracing::error!("a media thread ended by a panic");
+            }
+        }
+    }
+}
+
+/// Why the shards could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// A browser port is taken.
+    #[error("media port {address}/udp cannot be used: {source}")]
+    Port {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No thread, or no way to wait for its sockets.
+    #[error("a media thread cannot be started: {0}")]
+    Thread(#[from] io::Error),
+    /// The DTLS certificate could not be made.
+    #[error("the DTLS certificate cannot be made: {0}")]
+    Certificate(#[from] media::CertificateError),
+}
+
+/// How many shards a configuration asks for.
+pub(crate) fn count(config: &config::Media) -> usize {
+    if config.shards > 0 {
+        return config.shards;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Binds every shard's port, then starts the threads. `failed` is cancelled when a thread ends by a panic.
+///
+/// # Errors
+/// When a port is taken or a thread cannot be started.
+pub(crate) fn start(config: &config::Media, failed: &CancellationToken) -> Result<Shards, ShardError> {
+    let shards = count(config);
+    let addresses = advertised(config);
+    let certificate = Arc::new(Certificate::generate()?);
+    let (event_sender, events) = mpsc::channel(EVENTS_WAITING);
+    let mut running =
+        Shards { senders: Vec::new(), events, browser_addresses: Vec::new(), threads: Threads::default() };
+    for index in 0..shards {
+        let port = if config.browser_ports == 0 { 0 } else { browser_port(config.browser_ports, index)? };
+        let wanted = SocketAddr::new(config.listen, port);
+        let poll = Poll::new()?;
+        let range = PortRange::share(config.rtp_port_min, config.rtp_port_max, index, shards);
+        let sockets = Sockets::new(poll.registry().try_clone()?, wanted, trunk_address(config, &addresses), range)
+            .map_err(|source| ShardError::Port { address: wanted, source })?;
+        let bound = sockets.browsers();
+        let shard_config = ShardConfig {
+            certificate: Arc::clone(&certificate),
+            candidates: addresses.iter().map(|address| SocketAddr::new(*address, bound.port())).collect(),
+            started: (Instant::now(), SystemTime::now()),
+            max_sessions: SESSIONS,
+        };
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let (commands, receiver) = sync_channel(COMMANDS_WAITING);
+        let shard = Shard::new(shard_config, rand::random());
+        let reader = Reader::new(ShardIndex(index), shard, poll, sockets, receiver, event_sender.clone());
+        let failed = failed.clone();
+        let body = move || thread::run(reader, failed);
+        running.threads.wakers.push(Arc::clone(&waker));
+        running.threads.handles.push(std::thread::Builder::new().name(format!("media-{index}")).spawn(body)?);
+        running.senders.push(CommandSender { commands, waker });
+        running.browser_addresses.push(bound);
+    }
+    Ok(running)
+}
+
+fn browser_port(first: u16, index: usize) -> Result<u16, ShardError> {
+    let port = u16::try_from(index).ok().and_then(|index| first.checked_add(index));
+    port.ok_or_else(|| io::Error::other("media.browser_ports leaves too few ports for so many threads").into())
+}
+
+/// The addresses peers are told, best first.
+fn advertised(config: &config::Media) -> Vec<IpAddr> {
+    if config.advertised_addresses.is_empty() {
+        return vec![address::advertised(config.listen, None)];
+    }
+    config.advertised_addresses.clone()
+}
+
+/// The address trunks are told: the first of the family the sockets are bound to.
+fn trunk_address(config: &config::Media, addresses: &[IpAddr]) -> IpAddr {
+    let same_family = addresses.iter().find(|address| address.is_ipv4() == config.listen.is_ipv4());
+    same_family.copied().unwrap_or_else(|| address::advertised(config.listen, None))
+}

@@ -1,0 +1,225 @@
+//! A shard's sockets: the one all its browsers share, and a pair for each trunk leg (RTP on an even port, RTCP on the next: RFC
+//! 3550 §11). Binds, names and closes them.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use media::{LocalPort, SocketId};
+use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
+
+/// The kernel's buffer of the socket all browsers of a shard share: a second of 1,000 legs would be 8 MB; a shard is never away for half.
+const BROWSER_BUFFER: usize = 4 * 1024 * 1024;
+
+/// The kernel's buffer of a trunk leg: many seconds of one call.
+const TRUNK_BUFFER: usize = 256 * 1024;
+
+/// Attempts to find an even free port with a free one behind it among the kernel's own choice.
+const EPHEMERAL_ATTEMPTS: usize = 64;
+
+/// The trunk ports of one shard: every n-th pair of the configured range, so that shards never compete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PortRange {
+    /// The first even port; 0 takes any.
+    first: u16,
+    /// How many pairs there are.
+    pairs: u16,
+    /// From one pair to the next.
+    step: u16,
+}
+
+impl PortRange {
+    /// The share of shard `index` of `shards`.
+    pub(crate) fn share(min: u16, max: u16, index: usize, shards: usize) -> Self {
+        let none = Self { first: 0, pairs: 0, step: 0 };
+        if min == 0 {
+            return none;
+        }
+        let min = usize::from(min).next_multiple_of(2);
+        let all = (usize::from(max) + 1).saturating_sub(min) / 2;
+        let pairs = all.saturating_sub(index).div_ceil(shards.max(1));
+        let narrow = |number: usize| u16::try_from(number).ok();
+        match (narrow(min + 2 * index), narrow(pairs), narrow(2 * shards)) {
+            (Some(first), Some(pairs), Some(step)) => Self { first, pairs, step },
+            // So many shards that nothing is left for this one: it takes any port rather than none.
+            (None, _, _) | (_, None, _) | (_, _, None) => none,
+        }
+    }
+
+    fn port(&self, pair: u16) -> Option<u16> {
+        pair.checked_mul(self.step).and_then(|offset| self.first.checked_add(offset))
+    }
+}
+
+/// Every socket of a shard.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    registry: Registry,
+    open: HashMap<SocketId, UdpSocket>,
+    browsers: SocketAddr,
+    advertised: IpAddr,
+    range: PortRange,
+    next_pair: u16,
+    next_id: u32,
+}
+
+impl Sockets {
+    /// Binds the browsers' socket. `advertised` is told to trunks.
+    pub(crate) fn new(registry: Registry, browsers: SocketAddr, advertised: IpAddr, range: PortRange) -> io::Result<Self> {
+        let socket = UdpSocket::bind(browsers)?;
+        enlarge(&socket, BROWSER_BUFFER);
+        let browsers = socket.local_addr()?;
+        let mut sockets =
+            Self { registry, open: HashMap::new(), browsers, advertised, range, next_pair: 0, next_id: SocketId::BROWSERS.0 };
+        sockets.add(socket)?;
+        Ok(sockets)
+    }
+
+    /// Where browsers' media arrives.
+    pub(crate) fn browsers(&self) -> SocketAddr {
+        self.browsers
+    }
+
+    /// An open socket.
+    pub(crate) fn get(&self, id: SocketId) -> Option<&UdpSocket> {
+        self.open.get(&id)
+    }
+
+    /// Binds a pair for a trunk leg.
+    ///
+    /// # Errors
+    /// When no pair is free, or descriptors have run out.
+    pub(crate) fn bind_pair(&mut self) -> io::Result<LocalPort> {
+        let (rtp, rtcp) = if self.range.first == 0 { self.any_pair()? } else { self.next_pair()? };
+        let advertised = SocketAddr::new(self.advertised, rtp.local_addr()?.port());
+        enlarge(&rtp, TRUNK_BUFFER);
+        let rtp = self.add(rtp)?;
+        let rtcp = match self.add(rtcp) {
+            Ok(rtcp) => rtcp,
+            Err(error) => {
+                self.close(rtp);
+                return Err(error);
+            }
+        };
+        Ok(LocalPort { rtp, rtcp, advertised })
+    }
+
+    /// Closes a pair.
+    pub(crate) fn release(&mut self, port: LocalPort) {
+        self.close(port.rtp);
+        self.close(port.rtcp);
+    }
+
+    fn close(&mut self, id: SocketId) {
+        if let Some(mut socket) = self.open.remove(&id)
+            && let Err(error) = self.registry.deregister(&mut socket)
+        {
+            tracing::warn!(%error, "a media socket was not watched");
+        }
+    }
+
+    fn add(&mut self, mut socket: UdpSocket) -> io::Result<SocketId> {
+        let id = SocketId(self.next_id);
+        // Four thousand million pairs later; the oldest of them are long closed.
+        self.next_id = self.next_id.checked_add(1).unwrap_or(SocketId::BROWSERS.0 + 1);
+        self.registry.register(&mut socket, Token(id.0 as usize), Interest::READABLE)?;
+        self.open.insert(id, socket);
+        Ok(id)
+    }
+
+    /// The next free pair of the range, in turn: a port just closed rests as long as possible, so that a late packet of its last
+    /// call meets nobody.
+    fn next_pair(&mut self) -> io::Result<(UdpSocket, UdpSocket)> {
+        for _ in 0..self.range.pairs {
+            let Some(port) = self.range.port(self.next_pair) else { break };
+            self.next_pair = (self.next_pair + 1) % self.range.pairs;
+            if let Ok(pair) = self.bind(port) {
+                return Ok(pair);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "every RTP port is in use"))
+    }
+
+    fn any_pair(&self) -> io::Result<(UdpSocket, UdpSocket)> {
+        let mut last = io::Error::new(io::ErrorKind::AddrInUse, "no pair of RTP ports is free");
+        for _ in 0..EPHEMERAL_ATTEMPTS {
+            let probe = UdpSocket::bind(SocketAddr::new(self.browsers.ip(), 0))?;
+            let even = probe.local_addr()?.port() & !1;
+            drop(probe);
+            match self.bind(even) {
+                Ok(pair) => return Ok(pair),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn bind(&self, port: u16) -> io::Result<(UdpSocket, UdpSocket)> {
+        let next = port.checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let rtp = UdpSocket::bind(SocketAddr::new(self.browsers.ip(), port))?;
+        Ok((rtp, UdpSocket::bind(SocketAddr::new(self.browsers.ip(), next))?))
+    }
+}
+
+fn enlarge(socket: &UdpSocket, bytes: usize) {
+    // The kernel gives what it allows.
+    if let Err(error) = socket2::SockRef::from(socket).set_recv_buffer_size(bytes) {
+        tracing::debug!(%error, "a receive buffer stays as it is");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn sockets(range: PortRange) -> Sockets {
+        let poll = mio::Poll::new().unwrap();
+        let local = IpAddr::from([127, 0, 0, 1]);
+        Sockets::new(poll.registry().try_clone().unwrap(), SocketAddr::new(local, 0), local, range).unwrap()
+    }
+
+    #[test]
+    fn rtp_is_even_rtcp_the_next_and_both_are_closed_again() {
+        let mut sockets = sockets(PortRange::share(0, 0, 0, 1));
+        let port = sockets.bind_pair().unwrap();
+        let address = |sockets: &Sockets, id| sockets.get(id).unwrap().local_addr().unwrap().port();
+        assert_eq!(port.advertised.port() % 2, 0);
+        assert_eq!(address(&sockets, port.rtp), port.advertised.port());
+        assert_eq!(address(&sockets, port.rtcp), port.advertised.port() + 1);
+        assert_eq!(sockets.open.len(), 3);
+        sockets.release(port);
+        assert_eq!(sockets.open.len(), 1);
+    }
+
+    #[test]
+    fn shards_share_the_range_without_overlap() {
+        let all: Vec<u16> = (0..3)
+            .flat_map(|index| {
+                let range = PortRange::share(20_001, 20_020, index, 3);
+                (0..range.pairs).map(move |pair| range.port(pair).unwrap())
+            })
+            .collect();
+        assert_eq!(all.len(), 9);
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 9);
+        assert!(all.iter().all(|port| port % 2 == 0 && (20_002..=20_018).contains(port)), "{all:?}");
+        assert_eq!(PortRange::share(20_000, 65_535, 0, 1).port(22_767), Some(65_534));
+    }
+
+    #[test]
+    fn a_used_up_range_is_an_error_and_a_released_pair_is_found_again() {
+        // One pair that is free now.
+        let mut probe = sockets(PortRange::share(0, 0, 0, 1));
+        let port = probe.bind_pair().unwrap();
+        let free = port.advertised.port();
+        probe.release(port);
+        let mut sockets = sockets(PortRange::share(free, free + 1, 0, 1));
+        let port = sockets.bind_pair().unwrap();
+        assert_eq!(port.advertised.port(), free);
+        assert_eq!(sockets.bind_pair().unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        sockets.release(port);
+        assert_eq!(sockets.bind_pair().unwrap().advertised.port(), free);
+    }
+}

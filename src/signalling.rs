@@ -1,0 +1,306 @@
+//! The signalling task: owns the switchboard, feeds it what arrives and carries out what it wants. Waits for its inputs and its
+//! timer only, never for a socket or the database. Decides nothing about calls.
+
+mod flows;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::switchboard::{CallId, CallView, Dialplan, Direction, Directory, Output, ShardIndex, Switchboard};
+use sip::{Flow, Transport};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::{GatewayTables, OperatorCommand};
+use crate::metrics::{self, Figures};
+use crate::net::{Inbound, Inbox};
+use crate::shards::{CommandSender, ShardEvent};
+use crate::store::{RecordSender, direction_name, result_name};
+use flows::{Flows, Unreachable};
+
+/// Inputs taken from one queue before timers and the other queues get their turn.
+const BATCH: usize = 64;
+
+/// How often figures are shown to Prometheus.
+const FIGURES: Duration = Duration::from_secs(1);
+
+/// How soon media commands are tried again that found their shard's queue full.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// What the signalling task reads.
+pub(crate) struct Inputs {
+    /// From the network.
+    pub(crate) inbound: mpsc::Receiver<Inbound>,
+    /// From the media shards.
+    pub(crate) media: mpsc::Receiver<ShardEvent>,
+    /// From the API and from signals.
+    pub(crate) commands: mpsc::Receiver<OperatorCommand>,
+    /// From the store.
+    pub(crate) directory: watch::Receiver<Arc<Directory>>,
+    /// From the dialplan's files.
+    pub(crate) dialplan: watch::Receiver<Arc<Dialplan>>,
+}
+
+/// Where the signalling task writes.
+pub(crate) struct Outputs {
+    /// SIP over UDP.
+    pub(crate) udp: Arc<UdpSocket>,
+    /// For connections it opens itself.
+    pub(crate) inbox: Inbox,
+    /// The media shards, by index.
+    pub(crate) shards: Vec<CommandSender>,
+    /// What the API shows.
+    pub(crate) tables: GatewayTables,
+    /// Call records.
+    pub(crate) records: RecordSender,
+    /// How much is still going on, for whoever waits for the end of it.
+    pub(crate) activity: watch::Sender<Activity>,
+}
+
+/// How much is going on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Activity {
+    /// Running calls.
+    pub(crate) calls: usize,
+    /// INVITE sessions, those whose BYE is not answered yet included.
+    pub(crate) sessions: usize,
+}
+
+/// Runs until `stop`.
+pub(crate) async fn run(switchboard: Switchboard, mut inputs: Inputs, outputs: Outputs, stop: CancellationToken) {
+    let mut task = Signalling::new(switchboard, outputs, stop.clone());
+    let mut figures = interval(FIGURES);
+    figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut messages, mut events) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+    let mut directory_known = true;
+    let mut dialplan_known = true;
+    loop {
+        let deadline = task.deadline();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = inputs.inbound.recv_many(&mut messages, BATCH) => {
+                for message in messages.drain(..) {
+                    task.handle_inbound(message);
+                }
+            }
+            _ = inputs.media.recv_many(&mut events, BATCH) => {
+                for ShardEvent { shard, event } in events.drain(..) {
+                    task.handle_media(shard, event);
+                }
+            }
+            Some(command) = inputs.commands.recv() => task.handle_operator(command),
+            changed = inputs.directory.changed(), if directory_known => match changed {
+                Ok(()) => task.handle_directory(Arc::clone(&inputs.directory.borrow_and_update())),
+                Err(_) => directory_known = false,
+            },
+            changed = inputs.dialplan.changed(), if dialplan_known => match changed {
+                Ok(()) => task.handle_dialplan(Arc::clone(&inputs.dialplan.borrow_and_update())),
+                Err(_) => dialplan_known = false,
+            },
+            () = wait_until(deadline) => {}
+            _ = figures.tick() => task.show_figures(),
+        }
+        task.handle_timeout();
+    }
+    task.show_figures();
+}
+
+async fn wait_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Signalling {
+    switchboard: Switchboard,
+    flows: Flows,
+    outputs: Outputs,
+    /// Commands that found their shard's queue full, by shard, in order. Bounded by what the running calls can ask for.
+    put_off: Vec<VecDeque<media::Command>>,
+    /// Flows found gone while messages were sent; told once everything is sent.
+    unreachable: HashSet<Flow>,
+    directions: HashMap<CallId, Direction>,
+    shown: Figures,
+    stop: CancellationToken,
+}
+
+impl Signalling {
+    fn new(switchboard: Switchboard, outputs: Outputs, stop: CancellationToken) -> Self {
+        Self {
+            switchboard,
+            flows: Flows::new(Arc::clone(&outputs.udp), outputs.inbox.clone(), stop.clone()),
+            put_off: outputs.shards.iter().map(|_| VecDeque::new()).collect(),
+            outputs,
+            unreachable: HashSet::new(),
+            directions: HashMap::new(),
+            shown: Figures::default(),
+            stop,
+        }
+    }
+
+    fn handle_inbound(&mut self, inbound: Inbound) {
+        let now = Instant::now();
+        match inbound {
+            Inbound::Opened { flow, writer } => self.flows.opened(now, flow, writer),
+            Inbound::Message { flow, bytes } => self.switchboard.handle_message(now, flow, &bytes),
+            Inbound::Closed { connection } => {
+                self.unreachable.extend(self.flows.closed(connection).map(|Unreachable(flow)| flow));
+                self.switchboard.handle_flow_closed(now, connection);
+            }
+        }
+        self.drain(now);
+    }
+
+    fn handle_media(&mut self, shard: ShardIndex, event: media::Event) {
+        let now = Instant::now();
+        if let media::Event::Closed { statistics, .. } = &event {
+            metrics::media_discarded(statistics.packets_discarded);
+            statistics.time_to_media.into_iter().for_each(metrics::time_to_media);
+        }
+        self.switchboard.handle_media(now, shard, event);
+        self.drain(now);
+    }
+
+    fn handle_operator(&mut self, command: OperatorCommand) {
+        let now = Instant::now();
+        let answer = self.switchboard.handle_operator(now, command.operator);
+        self.drain(now);
+        if command.reply.send(answer).is_err() {
+            tracing::debug!("an operator's command was carried out after its asker had gone");
+        }
+    }
+
+    fn handle_directory(&mut self, directory: Arc<Directory>) {
+        let now = Instant::now();
+        self.switchboard.handle_directory(now, directory);
+        self.drain(now);
+    }
+
+    fn handle_dialplan(&mut self, dialplan: Arc<Dialplan>) {
+        let now = Instant::now();
+        self.switchboard.handle_dialplan(now, dialplan);
+        self.drain(now);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let retry = self.put_off.iter().any(|commands| !commands.is_empty()).then(|| Instant::now() + RETRY);
+        [self.switchboard.poll_timeout(), self.flows.deadline(), retry].into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = Instant::now();
+        if self.switchboard.poll_timeout().is_some_and(|due| due <= now) {
+            self.switchboard.handle_timeout(now);
+            self.drain(now);
+        }
+        self.flows.close_unproven(now);
+        self.retry_media();
+    }
+
+    /// Carries out everything the switchboard wants, until it wants nothing more.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            while let Some(output) = self.switchboard.poll_output() {
+                self.carry_out(output);
+            }
+            let Some(flow) = self.unreachable.iter().next().copied() else { break };
+            self.unreachable.remove(&flow);
+            self.switchboard.handle_flow_failed(now, flow);
+        }
+        let activity = Activity { calls: self.switchboard.call_count(), sessions: self.switchboard.session_count() };
+        self.outputs.activity.send_if_modified(|shown| std::mem::replace(shown, activity) != activity);
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Transmit(transmit) => {
+                if let Err(Unreachable(flow)) = self.flows.send(transmit) {
+                    self.unreachable.insert(flow);
+                }
+            }
+            Output::Media { shard, command } => self.send_media(shard, command),
+            Output::CallChanged(call) => self.show_call(call),
+            Output::CallEnded(record) => {
+                self.directions.remove(&record.call.id);
+                let direction = direction_name(record.call.direction);
+                metrics::calls_changed(direction, -1.0);
+                metrics::call_ended(direction, result_name(record.result));
+                tracing::info!(
+                    call = record.call.id.0,
+                    direction,
+                    result = result_name(record.result),
+                    status = record.sip_status,
+                    explanation = record.explanation,
+                    "call ended"
+                );
+                self.outputs.tables.call_ended(&record.call.id.0);
+                self.outputs.records.send(record);
+            }
+            Output::BindingsChanged { extension, bindings } => {
+                bindings.iter().filter_map(|binding| binding.flow.connection).for_each(|id| self.flows.prove(id));
+                tracing::info!(extension, contacts = bindings.len(), "registrations changed");
+                self.outputs.tables.bindings_changed(extension, bindings);
+            }
+            Output::CloseConnection(connection) => self.flows.close(connection),
+        }
+    }
+
+    fn show_call(&mut self, call: CallView) {
+        if self.directions.insert(call.id.clone(), call.direction).is_none() {
+            let direction = direction_name(call.direction);
+            metrics::calls_changed(direction, 1.0);
+            tracing::info!(call = call.id.0, direction, "call begun");
+        }
+        // Only authenticated agents get as far as a call.
+        for leg in call.legs.iter().filter(|leg| matches!(leg.transport, Transport::Ws | Transport::Wss)) {
+            self.flows.prove_peer(leg.transport, leg.remote);
+        }
+        self.outputs.tables.call_changed(call);
+    }
+
+    /// Commands must arrive, and in order: those that find the queue full wait here.
+    fn send_media(&mut self, shard: ShardIndex, command: media::Command) {
+        let (Some(sender), Some(put_off)) = (self.outputs.shards.get(shard.0), self.put_off.get_mut(shard.0)) else {
+            tracing::error!(shard = shard.0, "a call was given to a media shard that does not exist");
+            return;
+        };
+        if !put_off.is_empty() {
+            put_off.push_back(command);
+        } else if let Err(command) = sender.send(command) {
+            metrics::queue_full("shard");
+            put_off.push_back(command);
+        }
+    }
+
+    fn retry_media(&mut self) {
+        for (sender, put_off) in self.outputs.shards.iter().zip(&mut self.put_off) {
+            while let Some(command) = put_off.pop_front() {
+                if let Err(command) = sender.send(command) {
+                    put_off.push_front(command);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn show_figures(&mut self) {
+        let figures = Figures {
+            switchboard: self.switchboard.counters(),
+            endpoint: self.switchboard.endpoint_counters(),
+            bindings: self.switchboard.binding_count(),
+        };
+        metrics::switchboard(&figures, &self.shown);
+        self.shown = figures;
+    }
+}
+
+impl Drop for Signalling {
+    fn drop(&mut self) {
+        // Also reached by a panic: a process without its signalling task must not look alive.
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,185 @@
+//! The flows the signalling task can write to: the UDP socket, and connections by their name. Opens TCP connections to trunks on
+//! demand. Never waits for a socket.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sip::{ConnectionId, Flow, Transmit, Transport};
+use tokio::net::UdpSocket;
+use tokio_util::sync::CancellationToken;
+
+use crate::net::{Inbox, Writer, tcp};
+
+/// TCP connections opened to trunks at once. One more is not opened: its request fails, and the next gateway gets its chance.
+const DIALLED: usize = 256;
+
+/// A WebSocket must see a REGISTER or a call succeed within this time of its opening, or it is closed.
+const PROOF_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A message could not be sent on this flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreachable(pub(super) Flow);
+
+/// Everything that can be written to.
+pub(super) struct Flows {
+    udp: Arc<UdpSocket>,
+    inbox: Inbox,
+    stop: CancellationToken,
+    connections: HashMap<ConnectionId, Connection>,
+    /// TCP connections by peer, for flows that name none.
+    by_peer: HashMap<SocketAddr, ConnectionId>,
+    dialled: usize,
+    /// WebSockets in the order of their opening; each has the same time to prove itself.
+    unproven: VecDeque<(Instant, ConnectionId)>,
+}
+
+struct Connection {
+    flow: Flow,
+    writer: Writer,
+    proven: bool,
+    dialled: bool,
+}
+
+impl Flows {
+    pub(super) fn new(udp: Arc<UdpSocket>, inbox: Inbox, stop: CancellationToken) -> Self {
+        Self {
+            udp,
+            inbox,
+            stop,
+            connections: HashMap::new(),
+            by_peer: HashMap::new(),
+            dialled: 0,
+            unproven: VecDeque::new(),
+        }
+    }
+
+    /// A peer connected.
+    pub(super) fn opened(&mut self, now: Instant, flow: Flow, writer: Writer) {
+        let Some(connection) = flow.connection else { return };
+        if flow.transport.is_websocket() {
+            self.unproven.push_back((now + PROOF_DEADLINE, connection));
+        } else {
+            self.by_peer.insert(flow.peer, connection);
+        }
+        self.add(connection, Connection { flow, writer, proven: false, dialled: false });
+    }
+
+    fn add(&mut self, id: ConnectionId, connection: Connection) {
+        crate::metrics::connections_changed(connection.flow.transport, 1.0);
+        self.connections.insert(id, connection);
+    }
+
+    /// A connection is gone. The flow without a name that used it, when we had opened it.
+    pub(super) fn closed(&mut self, id: ConnectionId) -> Option<Unreachable> {
+        let connection = self.connections.remove(&id)?;
+        let flow = connection.flow;
+        crate::metrics::connections_changed(flow.transport, -1.0);
+        if self.by_peer.get(&flow.peer) == Some(&id) {
+            self.by_peer.remove(&flow.peer);
+        }
+        self.dialled -= usize::from(connection.dialled);
+        connection.dialled.then_some(Unreachable(Flow { connection: None, ..flow }))
+    }
+
+    /// Somebody has authenticated on this connection.
+    pub(super) fn prove(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.proven = true;
+        }
+    }
+
+    /// Somebody has authenticated on the WebSocket from this peer.
+    pub(super) fn prove_peer(&mut self, transport: Transport, peer: SocketAddr) {
+        let waiting = self.unproven.iter().map(|(_, id)| *id);
+        let is_it = |id: &ConnectionId| {
+            self.connections.get(id).is_some_and(|c| c.flow.peer == peer && c.flow.transport == transport)
+        };
+        let found = waiting.into_iter().find(is_it);
+        if let Some(id) = found {
+            self.prove(id);
+        }
+    }
+
+    /// Closes what had its time to prove itself and did not.
+    pub(super) fn close_unproven(&mut self, now: Instant) {
+        while let Some((deadline, id)) = self.unproven.front().copied() {
+            if deadline > now {
+                return;
+            }
+            self.unproven.pop_front();
+            if let Some(connection) = self.connections.get(&id).filter(|connection| !connection.proven) {
+                tracing::info!(connection = id.0, "nobody authenticated on a WebSocket in time: closed");
+                crate::metrics::unproven_closed();
+                connection.writer.close();
+            }
+        }
+    }
+
+    /// When `close_unproven` is due next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.unproven.front().map(|(deadline, _)| *deadline)
+    }
+
+    /// Closes a connection; its end is told by itself.
+    pub(super) fn close(&self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get(&id) {
+            connection.writer.close();
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the flow is gone or cannot be opened.
+    pub(super) fn send(&mut self, transmit: Transmit) -> Result<(), Unreachable> {
+        let Transmit { flow, bytes } = transmit;
+        match (flow.transport, flow.connection) {
+            (Transport::Udp, _) => self.send_datagram(flow, &bytes),
+            (_, Some(id)) => {
+                self.connections.get(&id).ok_or(Unreachable(flow))?.writer.send(bytes);
+                Ok(())
+            }
+            (Transport::Tcp, None) => self.send_or_dial(flow, bytes),
+            (Transport::Tls | Transport::Ws | Transport::Wss, None) => Err(Unreachable(flow)),
+        }
+    }
+
+    fn send_datagram(&self, flow: Flow, bytes: &[u8]) -> Result<(), Unreachable> {
+        match self.udp.try_send_to(bytes, flow.peer) {
+            Ok(_) => Ok(()),
+            // The kernel's buffer is full: dropped and counted; the transaction sends it again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                crate::metrics::queue_full("udp");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a datagram could not be sent");
+                Err(Unreachable(flow))
+            }
+        }
+    }
+
+    fn send_or_dial(&mut self, flow: Flow, bytes: Bytes) -> Result<(), Unreachable> {
+        let open = self.by_peer.get(&flow.peer).and_then(|id| self.connections.get(id));
+        if let Some(connection) = open {
+            connection.writer.send(bytes);
+            return Ok(());
+        }
+        if self.dialled >= DIALLED {
+            crate::metrics::connection_refused(Transport::Tcp);
+            return Err(Unreachable(flow));
+        }
+        let id = self.inbox.next_connection();
+        let (writer, outbox) = Writer::new();
+        writer.send(bytes);
+        self.dialled += 1;
+        self.by_peer.insert(flow.peer, id);
+        self.add(id, Connection { flow: Flow { connection: Some(id), ..flow }, writer, proven: true, dialled: true });
+        tokio::spawn(tcp::connect(flow.peer, id, self.inbox.clone(), outbox, self.stop.clone()));
+        Ok(())
+    }
+}
