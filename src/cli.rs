@@ -17,11 +17,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the gateway until SIGTERM or SIGINT
-    Serve(ConfigFile),
+    Serve(Serve),
     /// Check the configuration and the dialplan; exit with 1 and every mistake when something is wrong
     Check(ConfigFile),
     /// Prepare a first start: development certificate, database and administrator's API key, each only when missing
     Init(Init),
+    /// Ask a gateway running on this host whether it is alive; exit with 1 when it is not
+    Healthcheck(ConfigFile),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     ApiKey(ApiKey),
@@ -39,6 +41,17 @@ pub struct ConfigFile {
         value_name = "FILE"
     )]
     pub path: PathBuf,
+}
+
+/// `patchcord serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Which configuration
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Write the addresses listened on to this file, as JSON, once calls can come
+    #[arg(long, value_name = "FILE")]
+    pub ports_file: Option<PathBuf>,
 }
 
 /// `patchcord init`

@@ -39,14 +39,23 @@ fn describe() {
     describe_gauge!("patchcord_registrations", "Registered contacts");
     describe_gauge!("patchcord_connections", "Open SIP connections by transport");
     describe_counter!("patchcord_connections_refused_total", "Connections refused by limit or origin, by transport");
-    describe_counter!("patchcord_framing_failures_total", "Connections closed because no message could be cut out of them");
-    describe_counter!("patchcord_unproven_closed_total", "WebSockets closed because nobody authenticated on them in time");
+    describe_counter!(
+        "patchcord_framing_failures_total",
+        "Connections closed because no message could be cut out of them"
+    );
+    describe_counter!(
+        "patchcord_unproven_closed_total",
+        "WebSockets closed because nobody authenticated on them in time"
+    );
     describe_counter!("patchcord_sip_messages_received_total", "SIP messages received");
     describe_counter!("patchcord_sip_messages_sent_total", "SIP messages sent");
     describe_counter!("patchcord_sip_messages_malformed_total", "Packets that were no SIP");
     describe_counter!("patchcord_sip_messages_stray_total", "Responses and ACKs that belonged to nothing");
     describe_counter!("patchcord_sip_messages_overloaded_total", "Requests refused because a limit was reached");
-    describe_counter!("patchcord_sip_messages_strangers_total", "Messages from addresses of no trunk, dropped unanswered");
+    describe_counter!(
+        "patchcord_sip_messages_strangers_total",
+        "Messages from addresses of no trunk, dropped unanswered"
+    );
     describe_counter!("patchcord_sip_challenges_total", "Digest challenges sent");
     describe_counter!("patchcord_sip_authentication_failures_total", "Credentials that did not verify");
     describe_gauge!("patchcord_sip_transactions", "SIP transactions held, by side");

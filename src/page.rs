@@ -47,7 +47,8 @@ fn answer(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let caching = if path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let fields = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, caching.to_owned())];
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| known == "*" || known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {
+    if known.is_some_and(|known| known == "*" || known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
+    {
         return (StatusCode::NOT_MODIFIED, fields).into_response();
     }
     let kind = mime_guess::from_path(path).first_or_octet_stream();

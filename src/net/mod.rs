@@ -133,4 +133,9 @@ impl Outbox {
             message = self.messages.recv() => message,
         }
     }
+
+    /// A message that waits already.
+    pub(crate) fn waiting(&mut self) -> Option<Bytes> {
+        self.messages.try_recv().ok()
+    }
 }

@@ -76,7 +76,13 @@ pub(crate) async fn listen(listener: TcpListener, inbox: Inbox, stop: Cancellati
 
 /// Opens a connection and carries it; what is written meanwhile waits in the outbox. The signalling task knows the connection
 /// already: only its end is told.
-pub(crate) async fn connect(peer: SocketAddr, connection: ConnectionId, inbox: Inbox, outbox: Outbox, stop: CancellationToken) {
+pub(crate) async fn connect(
+    peer: SocketAddr,
+    connection: ConnectionId,
+    inbox: Inbox,
+    outbox: Outbox,
+    stop: CancellationToken,
+) {
     let opened = tokio::select! {
         () = stop.cancelled() => return,
         opened = timeout(CONNECT_DEADLINE, TcpStream::connect(peer)) => opened,
@@ -85,7 +91,9 @@ pub(crate) async fn connect(peer: SocketAddr, connection: ConnectionId, inbox: I
     match opened {
         // We speak first: the peer need not say anything until it is asked.
         Ok(Ok(stream)) => carry(stream, flow, &inbox, outbox, stop, IDLE).await,
-        Ok(Err(error)) => tracing::warn!(%error, connection = connection.0, "a trunk's gateway refused the TCP connection"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, connection = connection.0, "a trunk's gateway refused the TCP connection")
+        }
         Err(_) => tracing::warn!(connection = connection.0, "a trunk's gateway did not answer the TCP connection"),
     }
     close(&inbox, connection).await;
@@ -99,7 +107,14 @@ async fn close(inbox: &Inbox, connection: ConnectionId) {
 }
 
 /// Reads and writes until either side closes or a deadline passes.
-async fn carry(mut stream: TcpStream, flow: Flow, inbox: &Inbox, mut outbox: Outbox, stop: CancellationToken, first: Duration) {
+async fn carry(
+    mut stream: TcpStream,
+    flow: Flow,
+    inbox: &Inbox,
+    mut outbox: Outbox,
+    stop: CancellationToken,
+    first: Duration,
+) {
     prepare(&stream);
     let mut framer = StreamFramer::new();
     let mut buffer = BytesMut::with_capacity(READ);
@@ -107,7 +122,7 @@ async fn carry(mut stream: TcpStream, flow: Flow, inbox: &Inbox, mut outbox: Out
     let mut mid_message = false;
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = sleep_until(deadline) => return,
             read = stream.read_buf(&mut buffer) => match read {
                 Ok(0) | Err(_) => return,
@@ -134,6 +149,11 @@ async fn carry(mut stream: TcpStream, flow: Flow, inbox: &Inbox, mut outbox: Out
                     deadline = deadline.max(Instant::now() + IDLE);
                 }
             }
+        }
+    }
+    while let Some(message) = outbox.waiting() {
+        if !write(&mut stream, &message).await {
+            return;
         }
     }
 }

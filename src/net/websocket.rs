@@ -149,7 +149,12 @@ async fn carry(mut stream: WebSocket, flow: Flow, inbox: &Inbox, mut outbox: Out
             break;
         }
     }
-    // A peer that is still there learns that this is the end; one that is not cannot hold us up.
+    // What was left to be said is said, and a peer that is still there learns that this is the end; one that is not cannot hold us up.
+    while let Some(message) = outbox.waiting() {
+        if !write(&mut stream, frame(message)).await {
+            return;
+        }
+    }
     write(&mut stream, Message::Close(None)).await;
 }
 

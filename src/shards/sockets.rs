@@ -66,12 +66,24 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     /// Binds the browsers' socket. `advertised` is told to trunks.
-    pub(crate) fn new(registry: Registry, browsers: SocketAddr, advertised: IpAddr, range: PortRange) -> io::Result<Self> {
+    pub(crate) fn new(
+        registry: Registry,
+        browsers: SocketAddr,
+        advertised: IpAddr,
+        range: PortRange,
+    ) -> io::Result<Self> {
         let socket = UdpSocket::bind(browsers)?;
         enlarge(&socket, BROWSER_BUFFER);
         let browsers = socket.local_addr()?;
-        let mut sockets =
-            Self { registry, open: HashMap::new(), browsers, advertised, range, next_pair: 0, next_id: SocketId::BROWSERS.0 };
+        let mut sockets = Self {
+            registry,
+            open: HashMap::new(),
+            browsers,
+            advertised,
+            range,
+            next_pair: 0,
+            next_id: SocketId::BROWSERS.0,
+        };
         sockets.add(socket)?;
         Ok(sockets)
     }
