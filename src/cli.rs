@@ -76,7 +76,7 @@ pub enum ApiKey {
         /// What the key is for, e.g. "crm"
         #[arg(long)]
         name: String,
-        /// What it may do, separated by commas: <group>:read, <group>:write, calls:control or admin, where <group> is agents,
+        /// What it may do, separated by commas: GROUP:read, GROUP:write, calls:control or admin, where GROUP is agents,
         /// extensions, credentials, trunks, numbers, calls or cdrs
         #[arg(long, value_delimiter = ',', default_value = "admin")]
         scopes: Vec<String>,
