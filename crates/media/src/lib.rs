@@ -3,6 +3,7 @@
 mod codec;
 mod command;
 mod dtmf;
+pub mod fuzz;
 mod keying;
 mod leg;
 mod rtcp;

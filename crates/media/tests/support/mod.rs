@@ -13,9 +13,11 @@ pub(crate) const FRAME: usize = 160;
 pub(crate) const BROWSER: MediaSessionId = MediaSessionId(1);
 pub(crate) const TRUNK: MediaSessionId = MediaSessionId(2);
 pub(crate) const TRUNK_PORT: SocketAddr = address(1, 20_000);
+pub(crate) const TRUNK_RTP: SocketId = SocketId(10);
+pub(crate) const TRUNK_RTCP: SocketId = SocketId(11);
 const GATEWAY: SocketAddr = address(1, 3478);
-const BROWSER_ADDRESS: SocketAddr = address(7, 50_000);
-const CARRIER: SocketAddr = address(9, 30_000);
+pub(crate) const BROWSER_ADDRESS: SocketAddr = address(7, 50_000);
+pub(crate) const CARRIER: SocketAddr = address(9, 30_000);
 const AMPLITUDE: f64 = 8000.0;
 const PEER_FRAME: usize = 960;
 
@@ -74,6 +76,7 @@ pub(crate) struct Call {
     sequence: u16,
     timestamp: u32,
     trunk_sequence: u16,
+    trunk_timestamp: u32,
     delayed: Option<Vec<u8>>,
 }
 
@@ -125,6 +128,7 @@ impl Call {
             sequence: 65_500,
             timestamp: u32::MAX - 5000,
             trunk_sequence: 100,
+            trunk_timestamp: u32::MAX - 1000,
             delayed: None,
         };
         call.open_browser(BROWSER, vec![Codec::Opus]);
@@ -174,7 +178,7 @@ impl Call {
     pub(crate) fn command(&mut self, command: Command) {
         self.shard.handle_command(self.now, command);
         while let Some(request) = self.shard.poll_port_request() {
-            let port = LocalPort { rtp: SocketId(10), rtcp: SocketId(11), advertised: TRUNK_PORT };
+            let port = LocalPort { rtp: TRUNK_RTP, rtcp: TRUNK_RTCP, advertised: TRUNK_PORT };
             self.shard.handle_port(self.now, request.session, Some(port));
         }
         self.deliver();
@@ -197,7 +201,7 @@ impl Call {
                     if let Received::Rtp(clear) = received {
                         self.browser_hears(&clear);
                     }
-                } else if transmit.socket == SocketId(10) {
+                } else if transmit.socket == TRUNK_RTP {
                     assert_eq!(transmit.to, CARRIER);
                     self.trunk_hears(&transmit.bytes);
                 }
@@ -269,7 +273,7 @@ impl Call {
     }
 
     #[allow(clippy::cast_possible_truncation)]
-    fn browser_packet(&mut self, samples: &[f64]) -> Vec<u8> {
+    pub(crate) fn browser_packet(&mut self, samples: &[f64]) -> Vec<u8> {
         // The browser works at 48 kHz: six samples for each.
         let upsampled: Vec<i16> = (0..PEER_FRAME)
             .map(|n| {
@@ -297,6 +301,13 @@ impl Call {
     fn browser_sends(&mut self, packet: &[u8]) {
         let (_, sealed) = self.browser.protect_rtp(packet).unwrap();
         self.shard.handle_packet(self.now, SocketId::BROWSERS, BROWSER_ADDRESS, &sealed);
+    }
+
+    /// The browser's next packet as it travels.
+    #[allow(dead_code, reason = "for the benchmark, which shares this file")]
+    pub(crate) fn sealed_browser_packet(&mut self, samples: &[f64]) -> Vec<u8> {
+        let packet = self.browser_packet(samples);
+        self.browser.protect_rtp(&packet).unwrap().1.to_vec()
     }
 
     pub(crate) fn browser_says(&mut self, samples: &[f64]) {
@@ -344,22 +355,23 @@ impl Call {
 
     pub(crate) fn trunk_says(&mut self, samples: &[f64]) {
         let packet = self.trunk_packet(samples);
-        self.shard.handle_packet(self.now, SocketId(10), CARRIER, &packet);
+        self.shard.handle_packet(self.now, TRUNK_RTP, CARRIER, &packet);
     }
 
     pub(crate) fn stranger_says(&mut self, samples: &[f64]) {
         let packet = self.trunk_packet(samples);
-        self.shard.handle_packet(self.now, SocketId(10), address(66, 30_000), &packet);
+        self.shard.handle_packet(self.now, TRUNK_RTP, address(66, 30_000), &packet);
     }
 
-    fn trunk_packet(&mut self, samples: &[f64]) -> Vec<u8> {
+    pub(crate) fn trunk_packet(&mut self, samples: &[f64]) -> Vec<u8> {
         let mut packet = vec![0x80, 0];
         packet.extend_from_slice(&self.trunk_sequence.to_be_bytes());
-        packet.extend_from_slice(&(u32::from(self.trunk_sequence) * 160).to_be_bytes());
+        packet.extend_from_slice(&self.trunk_timestamp.to_be_bytes());
         packet.extend_from_slice(&77_u32.to_be_bytes());
         #[allow(clippy::cast_possible_truncation)]
         packet.extend(samples.iter().map(|sample| linear_to_ulaw(*sample as i16)));
-        self.trunk_sequence += 1;
+        self.trunk_sequence = self.trunk_sequence.wrapping_add(1);
+        self.trunk_timestamp = self.trunk_timestamp.wrapping_add(160);
         packet
     }
 
@@ -367,11 +379,11 @@ impl Call {
     pub(crate) fn inject(&mut self, packet: &[u8]) {
         self.shard.handle_packet(self.now, SocketId::BROWSERS, BROWSER_ADDRESS, packet);
         self.shard.handle_packet(self.now, SocketId::BROWSERS, address(66, 1), packet);
-        self.shard.handle_packet(self.now, SocketId(11), CARRIER, packet);
+        self.shard.handle_packet(self.now, TRUNK_RTCP, CARRIER, packet);
     }
 }
 
-fn ulaw_to_linear(code: u8) -> i16 {
+pub(crate) fn ulaw_to_linear(code: u8) -> i16 {
     let code = !code;
     let magnitude = ((i16::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7);
     let magnitude = magnitude - 0x84;
@@ -379,6 +391,6 @@ fn ulaw_to_linear(code: u8) -> i16 {
 }
 
 /// By search, so that it shares nothing with the encoder under test.
-fn linear_to_ulaw(sample: i16) -> u8 {
+pub(crate) fn linear_to_ulaw(sample: i16) -> u8 {
     (0..=255).min_by_key(|code| (i32::from(ulaw_to_linear(*code)) - i32::from(sample)).abs()).unwrap()
 }
