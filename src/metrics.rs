@@ -1,6 +1,6 @@
 //! What Prometheus is shown at `/metrics`: the names, in one place. Counts nothing of its own.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -11,26 +11,23 @@ use sip::Transport;
 const TIME_TO_MEDIA: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// The process has one recorder, however many gateways run in it (tests run several).
-static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
 /// Installs the recorder, once, and gives the way to render it.
 ///
 /// # Errors
 /// When another recorder is installed already.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
-    if let Some(handle) = RECORDER.get() {
+    let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = recorder.as_ref() {
         return Ok(handle.clone());
     }
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full("patchcord_time_to_media_seconds".to_owned()), &TIME_TO_MEDIA)?;
-    match builder.install_recorder() {
-        Ok(handle) => {
-            describe();
-            Ok(RECORDER.get_or_init(|| handle).clone())
-        }
-        // Two gateways started at once: the other one's recorder serves both.
-        Err(error) => RECORDER.get().cloned().ok_or(error),
-    }
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("patchcord_time_to_media_seconds".to_owned()), &TIME_TO_MEDIA)?
+        .install_recorder()?;
+    describe();
+    *recorder = Some(handle.clone());
+    Ok(handle)
 }
 
 fn describe() {

@@ -1,0 +1,101 @@
+//! Tones and their levels, and a trunk's RTP (PCMU).
+
+use std::net::SocketAddr;
+
+use tokio::net::UdpSocket;
+
+use super::within;
+
+/// Samples of 20 ms at 8 kHz.
+pub(crate) const FRAME: usize = 160;
+
+const AMPLITUDE: f64 = 8000.0;
+
+/// 20 ms of a tone at this sample rate.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+pub(crate) fn tone(frequency: f64, rate: usize, frame: usize) -> Vec<i16> {
+    let length = rate / 50;
+    (frame * length..(frame + 1) * length)
+        .map(|n| ((n as f64 / rate as f64 * frequency * std::f64::consts::TAU).sin() * AMPLITUDE) as i16)
+        .collect()
+}
+
+/// The level of a frequency in 8 kHz audio against the tone's own, by a single Fourier coefficient.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn level_db(samples: &[i16], frequency: f64) -> f64 {
+    let step = frequency * std::f64::consts::TAU / 8000.0;
+    let (mut real, mut imaginary) = (0.0, 0.0);
+    for (n, sample) in samples.iter().enumerate() {
+        real += f64::from(*sample) * (step * n as f64).cos();
+        imaginary += f64::from(*sample) * (step * n as f64).sin();
+    }
+    20.0 * (2.0 * real.hypot(imaginary) / samples.len() as f64 / AMPLITUDE).log10()
+}
+
+/// The audio side of a trunk's gateway.
+pub(crate) struct TrunkAudio {
+    socket: UdpSocket,
+    frame: usize,
+}
+
+impl TrunkAudio {
+    pub(crate) async fn new() -> Self {
+        Self { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), frame: 0 }
+    }
+
+    /// Its offer or answer: PCMU alone.
+    pub(crate) fn description(&self) -> String {
+        let port = self.socket.local_addr().unwrap().port();
+        format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n")
+    }
+
+    /// Sends frames of a tone to where this description says.
+    pub(crate) async fn say(&mut self, description: &[u8], frequency: f64, frames: usize) {
+        let to = rtp_address(description);
+        for _ in 0..frames {
+            let mut packet = vec![0x80, 0];
+            let number = u16::try_from(self.frame).unwrap();
+            packet.extend_from_slice(&number.to_be_bytes());
+            packet.extend_from_slice(&(u32::from(number) * 160).to_be_bytes());
+            packet.extend_from_slice(&77_u32.to_be_bytes());
+            packet.extend(tone(frequency, 8000, self.frame).into_iter().map(linear_to_ulaw));
+            self.socket.send_to(&packet, to).await.unwrap();
+            self.frame += 1;
+        }
+    }
+
+    /// Collects this many frames.
+    pub(crate) async fn hear(&mut self, frames: usize) -> Vec<i16> {
+        let mut samples = Vec::new();
+        within("audio at the trunk", async {
+            while samples.len() < frames * FRAME {
+                let mut packet = [0; 2048];
+                let (length, _) = self.socket.recv_from(&mut packet).await.unwrap();
+                if packet[1] & 0x7f == 0 {
+                    samples.extend(packet[12..length].iter().map(|code| ulaw_to_linear(*code)));
+                }
+            }
+        })
+        .await;
+        samples
+    }
+}
+
+/// Where a description wants its RTP.
+fn rtp_address(description: &[u8]) -> SocketAddr {
+    let text = std::str::from_utf8(description).unwrap();
+    let host = text.lines().find_map(|line| line.strip_prefix("c=IN IP4 ")).unwrap();
+    let port = text.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap().split(' ').next().unwrap();
+    format!("{host}:{port}").parse().unwrap()
+}
+
+fn ulaw_to_linear(code: u8) -> i16 {
+    let code = !code;
+    let magnitude = (((i16::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
+    if code & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+/// By search, so that it shares nothing with the encoder under test.
+fn linear_to_ulaw(sample: i16) -> u8 {
+    (0..=255).min_by_key(|code| (i32::from(ulaw_to_linear(*code)) - i32::from(sample)).abs()).unwrap()
+}
