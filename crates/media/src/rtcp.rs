@@ -1,15 +1,12 @@
 //! RTCP of one leg (RFC 3550 §6): a compound of SR or RR, SDES CNAME and at the end BYE, about every five seconds; loss and round
-//! trip from what the peer reports. Assembled and taken apart by rtc-rtcp.
+//! trip from what the peer reports, read by rtc-rtcp.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
-use rtc_rtcp::goodbye::Goodbye;
-use rtc_rtcp::packet::Packet;
+use bytes::{BufMut, BytesMut};
 use rtc_rtcp::receiver_report::ReceiverReport;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
-use rtc_rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
 
 use rtc_shared::marshal::Unmarshal;
 
@@ -20,6 +17,12 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Packet types (§12.1).
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
+const GOODBYE: u8 = 203;
+/// The SDES item (§6.5.1).
+const CNAME: u8 = 1;
+/// More than our longest compound packet.
+const CAPACITY: usize = 256;
 /// Seconds from 1900 to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 
@@ -89,51 +92,63 @@ impl Reporter {
             return None;
         }
         self.next = now + self.interval();
-        let report = self.report(now, egress, reception);
-        rtc_rtcp::packet::marshal(&[report, self.description(egress.ssrc)]).ok()
+        let mut packet = BytesMut::with_capacity(CAPACITY);
+        self.write_report(now, egress, reception, &mut packet);
+        self.write_description(egress.ssrc, &mut packet);
+        Some(packet)
     }
 
     /// The last report, with BYE.
-    pub(crate) fn farewell(&mut self, now: Instant, egress: &Egress, reception: &mut Reception) -> Option<BytesMut> {
-        let report = self.report(now, egress, reception);
-        let bye: Box<dyn Packet> = Box::new(Goodbye { sources: vec![egress.ssrc], reason: Bytes::new() });
-        rtc_rtcp::packet::marshal(&[report, self.description(egress.ssrc), bye]).ok()
+    pub(crate) fn farewell(&mut self, now: Instant, egress: &Egress, reception: &mut Reception) -> BytesMut {
+        let mut packet = BytesMut::with_capacity(CAPACITY);
+        self.write_report(now, egress, reception, &mut packet);
+        self.write_description(egress.ssrc, &mut packet);
+        write_header(1, GOODBYE, 1, &mut packet);
+        packet.put_u32(egress.ssrc);
+        packet
     }
 
-    fn report(&self, now: Instant, egress: &Egress, reception: &mut Reception) -> Box<dyn Packet> {
+    /// SR when anything was sent, else RR (§6.4), with a block on the source heard.
+    fn write_report(&self, now: Instant, egress: &Egress, reception: &mut Reception, packet: &mut BytesMut) {
         let jitter = reception.jitter_units();
-        let source = reception.ssrc();
-        let block = reception.report().zip(source).map(|(loss, ssrc)| ReceptionReport {
-            ssrc,
-            fraction_lost: loss.fraction,
-            total_lost: loss.cumulative,
-            last_sequence_number: loss.highest,
-            jitter,
-            last_sender_report: self.last_sender_report.map_or(0, |(middle, _)| middle),
-            delay: self.last_sender_report.map_or(0, |(_, at)| fraction(now.saturating_duration_since(at))),
-        });
-        let reports: Vec<ReceptionReport> = block.into_iter().collect();
+        let block = reception.ssrc().and_then(|ssrc| Some((ssrc, reception.report()?)));
+        let blocks = u8::from(block.is_some());
         let (packets, octets) = egress.sent();
         if packets == 0 {
-            return Box::new(ReceiverReport { ssrc: egress.ssrc, reports, profile_extensions: Bytes::new() });
+            write_header(blocks, RECEIVER_REPORT, 1 + 6 * u16::from(blocks), packet);
+            packet.put_u32(egress.ssrc);
+        } else {
+            write_header(blocks, SENDER_REPORT, 6 + 6 * u16::from(blocks), packet);
+            packet.put_u32(egress.ssrc);
+            packet.put_u64(self.clock.at(now));
+            packet.put_u32(egress.continued(now));
+            #[allow(clippy::cast_possible_truncation)] // both counts wrap at 32 bits (§6.4.1)
+            let (packets, octets) = (packets as u32, octets as u32);
+            packet.put_u32(packets);
+            packet.put_u32(octets);
         }
-        #[allow(clippy::cast_possible_truncation)] // both counts wrap at 32 bits (§6.4.1)
-        let (packet_count, octet_count) = (packets as u32, octets as u32);
-        Box::new(SenderReport {
-            ssrc: egress.ssrc,
-            ntp_time: self.clock.at(now),
-            rtp_time: egress.continued(now),
-            packet_count,
-            octet_count,
-            reports,
-            profile_extensions: Bytes::new(),
-        })
+        if let Some((ssrc, loss)) = block {
+            packet.put_u32(ssrc);
+            packet.put_u32(u32::from(loss.fraction) << 24 | (loss.cumulative & 0x7f_ffff));
+            packet.put_u32(loss.highest);
+            packet.put_u32(jitter);
+            packet.put_u32(self.last_sender_report.map_or(0, |(middle, _)| middle));
+            packet.put_u32(self.last_sender_report.map_or(0, |(_, at)| fraction(now.saturating_duration_since(at))));
+        }
     }
 
-    fn description(&self, source: u32) -> Box<dyn Packet> {
-        let text = Bytes::from(self.cname.clone());
-        let items = vec![SourceDescriptionItem { sdes_type: SdesType::SdesCname, text }];
-        Box::new(SourceDescription { chunks: vec![SourceDescriptionChunk { source, items }] })
+    /// SDES with the CNAME (§6.5), ended and filled up to a whole word with zeros.
+    fn write_description(&self, ssrc: u32, packet: &mut BytesMut) {
+        let name = self.cname.as_bytes();
+        let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+        let words = (4 + 2 + u16::from(length)) / 4 + 1;
+        write_header(1, SOURCE_DESCRIPTION, words, packet);
+        let end = packet.len() + usize::from(words) * 4;
+        packet.put_u32(ssrc);
+        packet.put_u8(CNAME);
+        packet.put_u8(length);
+        packet.extend_from_slice(name.get(..usize::from(length)).unwrap_or_default());
+        packet.resize(end, 0);
     }
 
     /// Takes a compound packet. Whether it was RTCP at all.
@@ -173,6 +188,13 @@ impl Reporter {
             }
         }
     }
+}
+
+/// The common header (§6.4.1); `words` without itself.
+fn write_header(count: u8, kind: u8, words: u16, packet: &mut BytesMut) {
+    packet.put_u8(0x80 | count);
+    packet.put_u8(kind);
+    packet.put_u16(words);
 }
 
 /// A duration in units of 1/65536 s.
@@ -228,10 +250,27 @@ mod tests {
     }
 
     #[test]
+    fn what_we_write_is_read_by_others() {
+        let start = Instant::now();
+        for length in 0..9 {
+            let (mut reporter, mut egress, mut reception) = side(start);
+            reporter.cname = "c".repeat(length);
+            egress.header(start, true, 0, 0, 160);
+            reception.admit(start, 8, 1, 0);
+            let packet = reporter.farewell(start, &egress, &mut reception);
+            let packets = rtc_rtcp::packet::unmarshal(&mut packet.as_ref()).expect("well-formed");
+            let kinds: Vec<u8> = packets.iter().map(|packet| packet.header().packet_type as u8).collect();
+            assert_eq!(kinds, [200, 202, 203]);
+            let description = packets[1].as_any().downcast_ref::<rtc_rtcp::source_description::SourceDescription>();
+            assert_eq!(description.expect("SDES").chunks[0].items[0].text.as_ref(), reporter.cname.as_bytes());
+        }
+    }
+
+    #[test]
     fn hostile_rtcp_is_refused_without_panic() {
         let start = Instant::now();
         let (mut reporter, egress, mut reception) = side(start);
-        let report = reporter.farewell(start, &egress, &mut reception).expect("made");
+        let report = reporter.farewell(start, &egress, &mut reception);
         for cut in 0..report.len() {
             reporter.handle(start, 7, &report[..cut]);
             let mut broken = report.to_vec();

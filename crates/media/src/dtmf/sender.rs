@@ -73,6 +73,17 @@ impl DigitSender {
         }
     }
 
+    /// Whoever pressed is heard no longer: a key still down comes up now.
+    pub(crate) fn let_go(&mut self, now: Instant) {
+        for press in &mut self.waiting {
+            press.duration.get_or_insert(SHORTEST_PRESS);
+        }
+        if let Some(sounding) = &mut self.sounding {
+            let held = now.saturating_duration_since(sounding.started).max(SHORTEST_PRESS);
+            sounding.press.duration.get_or_insert(held);
+        }
+    }
+
     /// Dials one digit of a known length.
     pub(crate) fn dial(&mut self, digit: char, duration: Duration) {
         self.queue(digit, Some(duration.clamp(SHORTEST_PRESS, LONGEST_PRESS)));
@@ -203,6 +214,20 @@ mod tests {
         sender.release(Duration::from_millis(90));
         let end = sender.poll(start + UPDATE * 5, 8000).expect("end");
         assert_eq!((end.payload[1] & 0x80, units(&end)), (0x80, 720));
+    }
+
+    #[test]
+    fn a_key_comes_up_when_whoever_pressed_it_is_gone() {
+        let start = Instant::now();
+        let mut sender = DigitSender::default();
+        sender.press('4');
+        sender.press('5');
+        assert!(sender.poll(start, 8000).is_some());
+        sender.let_go(start + Duration::from_millis(70));
+        let sent = run(&mut sender, 8000, start + Duration::from_millis(70));
+        let ends: Vec<_> = sent.iter().filter(|(_, p)| p.payload[1] & 0x80 != 0).map(|(_, p)| units(p)).collect();
+        assert_eq!(ends, [560, 560, 560, 320, 320, 320]);
+        assert!(!sender.is_sounding());
     }
 
     #[test]

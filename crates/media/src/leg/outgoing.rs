@@ -96,7 +96,8 @@ impl Outgoing {
     }
 
     /// The source of the audio changes: timestamps go on from here.
-    pub(crate) fn new_source(&mut self) {
+    pub(crate) fn new_source(&mut self, now: Instant) {
+        self.digits.let_go(now);
         self.egress.unanchor();
         self.marker_due = true;
         self.ringback = false;
@@ -129,7 +130,7 @@ impl Outgoing {
 
     /// Plays ringback until the source changes.
     pub(crate) fn play_ringback(&mut self, now: Instant) {
-        self.new_source();
+        self.new_source(now);
         self.ringback = true;
         if let Some(target) = self.target()
             && let Ok(encoder) = Encoder::new(target.codec, &target.opus)

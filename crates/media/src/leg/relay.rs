@@ -39,7 +39,7 @@ pub(crate) fn packet(near: &mut Ingress, view: &RtpView<'_>, mut turn: Turn<'_>)
     let mut restarted = false;
     let is_next = near.accept(turn.now, view, &mut restarted);
     if restarted && let Some(far) = &mut turn.far {
-        far.outgoing.new_source();
+        far.outgoing.new_source(turn.now);
     }
     if is_next && let Some((mut half, _)) = halves(near) {
         let header = view.header;

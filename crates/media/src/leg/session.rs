@@ -87,7 +87,9 @@ impl MediaSession {
                 return Some(clear);
             }
             Arrival::Rtcp(clear) => {
-                if !self.reporter.handle(now, self.outgoing.egress.ssrc, &clear) {
+                if self.reporter.handle(now, self.outgoing.egress.ssrc, &clear) {
+                    self.wire.latch_rtcp(socket, from);
+                } else {
                     self.watch.discarded += 1;
                 }
                 sink.recycle(clear);
@@ -170,9 +172,8 @@ impl MediaSession {
 
     /// Says good-bye on the wire.
     pub(crate) fn close(&mut self, now: Instant, sink: &mut Sink) {
-        if self.watch.agreed_at.is_some()
-            && let Some(bye) = self.reporter.farewell(now, &self.outgoing.egress, &mut self.ingress.reception)
-        {
+        if self.watch.agreed_at.is_some() {
+            let bye = self.reporter.farewell(now, &self.outgoing.egress, &mut self.ingress.reception);
             sink.packets.extend(self.wire.send_rtcp(bye));
         }
         if let Wire::Secure(secure) = &mut self.wire {

@@ -38,16 +38,27 @@ pub(crate) struct PlainWire {
     rtcp_mux: bool,
     /// The one source believed from then on.
     latched: Option<SocketAddr>,
+    /// Whence its RTCP comes, when that has a port of its own.
+    latched_rtcp: Option<SocketAddr>,
 }
 
 impl PlainWire {
     pub(crate) fn new(networks: Vec<IpNet>) -> Self {
-        Self { port: None, networks, remote_rtp: None, remote_rtcp: None, rtcp_mux: false, latched: None }
+        Self {
+            port: None,
+            networks,
+            remote_rtp: None,
+            remote_rtcp: None,
+            rtcp_mux: false,
+            latched: None,
+            latched_rtcp: None,
+        }
     }
 
     fn set_remote(&mut self, negotiated: &Negotiated) {
         if self.remote_rtp != Some(negotiated.remote_rtp) {
             self.latched = None;
+            self.latched_rtcp = None;
         }
         self.remote_rtp = Some(negotiated.remote_rtp);
         self.remote_rtcp = Some(negotiated.remote_rtcp);
@@ -76,6 +87,9 @@ impl PlainWire {
             return Arrival::Discarded("RTP from an address not believed");
         }
         if socket == port.rtcp {
+            if self.latched_rtcp.is_some_and(|latched| latched != from) {
+                return Arrival::Discarded("RTCP from a second source");
+            }
             return Arrival::Rtcp(sink.copy(packet));
         }
         let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
@@ -135,6 +149,15 @@ impl Wire {
         }
     }
 
+    /// The same for the source of RTCP on a socket of its own.
+    pub(crate) fn latch_rtcp(&mut self, socket: SocketId, from: SocketAddr) {
+        if let Self::Plain(plain) = self
+            && plain.port.is_some_and(|port| port.rtcp == socket)
+        {
+            plain.latched_rtcp.get_or_insert(from);
+        }
+    }
+
     /// Puts a finished RTP packet on its way; not while nobody is known to send to.
     pub(crate) fn send_rtp(&mut self, packet: &[u8], sink: &mut Sink) {
         match self {
@@ -159,7 +182,7 @@ impl Wire {
                 if plain.rtcp_mux {
                     return Some((port.rtp, plain.target()?, packet));
                 }
-                let to = plain.remote_rtcp.filter(is_sendable)?;
+                let to = plain.latched_rtcp.or(plain.remote_rtcp.filter(is_sendable))?;
                 Some((port.rtcp, to, packet))
             }
             Self::Secure(secure) => {

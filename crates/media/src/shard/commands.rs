@@ -190,7 +190,7 @@ impl Shard {
         if join != Join::Nothing {
             leg.restart_silence(now);
         }
-        leg.outgoing.new_source();
+        leg.outgoing.new_source(now);
         leg.ingress.transcoder = None;
         if let Join::Session(other) = before
             && join != before
@@ -198,7 +198,7 @@ impl Shard {
             && other.join == Join::Session(session)
         {
             other.join = Join::Nothing;
-            other.outgoing.new_source();
+            other.outgoing.new_source(now);
         }
         self.schedule(now, session);
     }
