@@ -1,0 +1,177 @@
+// baresip as the carrier: a real SIP user agent that plays a tone, records what it hears, and is driven over its control port.
+
+import { spawn } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { tone } from './sound.mjs'
+
+const MODULES = ['/usr/lib/baresip/modules', '/usr/lib/x86_64-linux-gnu/baresip/modules', '/usr/lib/aarch64-linux-gnu/baresip/modules']
+
+export class Baresip {
+  // `frequency` is what it plays; `answer` is 'auto', 'early' or 'manual'.
+  static async start({ number, frequency = 1000, answer = 'auto', codec = 'PCMU' }) {
+    const folder = mkdtempSync(join(tmpdir(), 'patchcord-baresip-'))
+    const [sipPort, controlPort] = [await freeUdpPort(), await freeTcpPort()]
+    writeWav(join(folder, 'tone.wav'), frequency, 120)
+    writeFileSync(join(folder, 'accounts'),
+      `<sip:${number}@127.0.0.1:${sipPort}>;regint=0;answermode=${answer};audio_codecs=${codec}/8000/1;ptime=20\n`)
+    writeFileSync(join(folder, 'config'), `
+sip_listen 127.0.0.1:${sipPort}
+sip_trans_def udp
+net_interface 127.0.0.1
+module_path ${MODULES.find(existsSync)}
+module g711.so
+module aufile.so
+module sndfile.so
+module_app account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:${controlPort}
+audio_source aufile,${folder}/tone.wav
+audio_player aufile,${folder}/heard.wav
+audio_alert aufile,/dev/null
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+snd_path ${folder}
+rtp_ports 40000-49999
+rtp_stats no
+call_max_calls 8
+`)
+    const child = spawn('baresip', ['-f', folder], { stdio: ['pipe', 'pipe', 'pipe'] })
+    const baresip = new Baresip(folder, child, sipPort, number)
+    await baresip.connect(controlPort)
+    return baresip
+  }
+
+  constructor(folder, child, sipPort, number) {
+    Object.assign(this, { folder, child, sipPort, number, log: '', told: [], waiting: [] })
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { this.log += chunk })
+    this.ended = new Promise((done) => child.once('exit', done))
+  }
+
+  async connect(controlPort) {
+    for (let attempt = 0; attempt < 100; attempt++) {
+      const socket = connect(controlPort, '127.0.0.1')
+      const open = await new Promise((done) => {
+        socket.once('connect', () => done(true))
+        socket.once('error', () => done(false))
+      })
+      if (open) {
+        this.control = socket
+        let buffer = ''
+        socket.on('data', (chunk) => { buffer = this.take(buffer + chunk.toString('latin1')) })
+        return
+      }
+      await new Promise((wake) => setTimeout(wake, 50))
+    }
+    throw new Error(`baresip has no control port: ${this.log}`)
+  }
+
+  // Netstrings: `length:json,`.
+  take(buffer) {
+    for (;;) {
+      const match = /^(\d+):/.exec(buffer)
+      if (!match) return buffer
+      const start = match[0].length
+      const end = start + Number(match[1])
+      if (buffer.length < end + 1) return buffer
+      this.told.push(JSON.parse(buffer.slice(start, end)))
+      this.waiting.splice(0).forEach((wake) => wake())
+      buffer = buffer.slice(end + 1)
+    }
+  }
+
+  command(command, params = '') {
+    const text = JSON.stringify({ command, params, token: 't' })
+    this.control.write(`${text.length}:${text},`)
+  }
+
+  // Waits for a call event such as CALL_ESTABLISHED; earlier ones are used up.
+  async event(type, timeout = 20_000) {
+    const deadline = Date.now() + timeout
+    for (;;) {
+      const index = this.told.findIndex((message) => message.event && message.type === type)
+      if (index >= 0) return this.told.splice(0, index + 1).at(-1)
+      const left = deadline - Date.now()
+      if (left <= 0) throw new Error(`baresip told no ${type}: ${JSON.stringify(this.told)}\n${this.log}`)
+      await new Promise((wake) => {
+        this.waiting.push(wake)
+        setTimeout(wake, left)
+      })
+    }
+  }
+
+  dial(uri) { this.command('dial', uri) }
+  answer() { this.command('accept') }
+  hangup() { this.command('hangup') }
+
+  // How a tone was heard in the last call, from the decoded sound baresip wrote down, without the first second.
+  heard(frequency) {
+    const name = readdirSync(this.folder).filter((file) => file.startsWith('dump-') && file.endsWith('-dec.wav')).sort().at(-1)
+    if (!name) throw new Error(`baresip recorded nothing: ${readdirSync(this.folder)}`)
+    const { rate, samples } = readWav(join(this.folder, name))
+    return tone(samples.subarray(rate), rate, frequency)
+  }
+
+  async stop() {
+    this.control?.destroy()
+    this.child.kill('SIGTERM')
+    await this.ended
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+function freeUdpPort() {
+  return new Promise((done) => {
+    const socket = createSocket('udp4')
+    socket.bind(0, '127.0.0.1', () => {
+      const { port } = socket.address()
+      socket.close(() => done(port))
+    })
+  })
+}
+
+function freeTcpPort() {
+  return new Promise((done) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => done(port))
+    })
+  })
+}
+
+// A tone at a quarter of full scale, 8 kHz mono.
+function writeWav(path, frequency, seconds) {
+  const rate = 8000
+  const data = Buffer.alloc(rate * seconds * 2)
+  for (let n = 0; n < rate * seconds; n++) data.writeInt16LE(Math.round(8192 * Math.sin((2 * Math.PI * frequency * n) / rate)), n * 2)
+  const header = Buffer.alloc(44)
+  header.write('RIFF', 0)
+  header.writeUInt32LE(36 + data.length, 4)
+  header.write('WAVEfmt ', 8)
+  header.writeUInt32LE(16, 16)
+  header.writeUInt16LE(1, 20)
+  header.writeUInt16LE(1, 22)
+  header.writeUInt32LE(rate, 24)
+  header.writeUInt32LE(rate * 2, 28)
+  header.writeUInt16LE(2, 32)
+  header.writeUInt16LE(16, 34)
+  header.write('data', 36)
+  header.writeUInt32LE(data.length, 40)
+  writeFileSync(path, Buffer.concat([header, data]))
+}
+
+function readWav(path) {
+  const file = readFileSync(path)
+  const rate = file.readUInt32LE(24)
+  const start = file.indexOf('data') + 8
+  const samples = new Float32Array(Math.floor((file.length - start) / 2))
+  for (let n = 0; n < samples.length; n++) samples[n] = file.readInt16LE(start + n * 2) / 32768
+  return { rate, samples }
+}

@@ -1,0 +1,127 @@
+// The real gateway binary in a folder of its own, on free ports, with what a test provisions through the REST API.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, writeFileSync, existsSync, watch, rmSync, cpSync } from 'node:fs'
+import { request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+const ROOT = resolve(import.meta.dirname, '../../..')
+const BINARY = process.env.PATCHCORD_BINARY ?? join(ROOT, 'target/release/patchcord')
+const REALM = 'phone.test'
+
+export class Gateway {
+  static async start({ origins = [], settings = '' } = {}) {
+    const folder = mkdtempSync(join(tmpdir(), 'patchcord-'))
+    cpSync(join(ROOT, 'dialplan'), join(folder, 'dialplan'), { recursive: true })
+    const config = join(folder, 'patchcord.toml')
+    writeFileSync(config, `
+[http]
+https_listen = "127.0.0.1:0"
+certificate = "${folder}/cert.pem"
+key = "${folder}/key.pem"
+allowed_origins = ${JSON.stringify(origins)}
+[sip]
+udp_listen = "127.0.0.1:0"
+tcp_listen = "127.0.0.1:0"
+domain = "${REALM}"
+[media]
+listen = "127.0.0.1"
+browser_ports = 0
+rtp_port_min = 0
+rtp_port_max = 0
+shards = 1
+[database]
+url = "sqlite://${folder}/patchcord.db"
+[dialplan]
+directory = "${folder}/dialplan"
+[calls]
+shutdown_s = 1
+${settings}
+`)
+    const init = spawnSync(BINARY, ['init', '--config', config], { encoding: 'utf8' })
+    if (init.status !== 0) throw new Error(`patchcord init: ${init.stdout}${init.stderr}`)
+    const key = init.stdout.match(/pk_[A-Za-z0-9_]+/)?.[0]
+    if (!key) throw new Error(`no API key in: ${init.stdout}`)
+    const portsFile = join(folder, 'ports.json')
+    const env = { ...process.env, PATCHCORD__LOG__FILTER: process.env.PATCHCORD_LOG ?? 'info' }
+    const child = spawn(BINARY, ['serve', '--config', config, '--ports-file', portsFile], { env })
+    let log = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { log += chunk })
+    const ended = new Promise((done) => child.once('exit', (code) => done(code)))
+    await Promise.race([
+      fileAppears(folder, 'ports.json'),
+      ended.then((code) => { throw new Error(`patchcord serve ended with ${code}: ${log}`) })
+    ])
+    const ports = JSON.parse(readFileSync(portsFile, 'utf8'))
+    return new Gateway(folder, child, ended, key, ports, () => log)
+  }
+
+  constructor(folder, child, ended, key, ports, log) {
+    Object.assign(this, { folder, child, ended, key, ports, log, realm: REALM })
+    this.origin = `https://localhost:${port(ports.https)}`
+    this.socket = `wss://localhost:${port(ports.https)}/sip`
+    this.sipPort = port(ports.sip_udp)
+  }
+
+  async api(method, path, body) {
+    const { status, json } = await call(method, this.origin + '/v1' + path, this.key, body)
+    if (status >= 400) throw new Error(`${method} ${path}: ${status} ${JSON.stringify(json)}`)
+    return json
+  }
+
+  async agent(number, fields = {}) {
+    const agent = await this.api('POST', '/agents', { display_name: `Agent ${number}`, ...fields })
+    const extension = await this.api('POST', '/extensions', { number, agent_id: agent.id })
+    const { password } = await this.api('POST', `/extensions/${extension.id}/credentials`, {})
+    return { number, password, agentId: agent.id, extensionId: extension.id }
+  }
+
+  async trunk(sipPort, fields = {}) {
+    return this.api('POST', '/trunks', {
+      name: `carrier-${sipPort}`,
+      gateways: [{ uri: `sip:127.0.0.1:${sipPort}`, transport: 'udp', priority: 1, weight: 1 }],
+      inbound: { cidrs: ['127.0.0.1/32'] },
+      ...fields
+    })
+  }
+
+  async stop() {
+    this.child.kill('SIGTERM')
+    const code = await this.ended
+    rmSync(this.folder, { recursive: true, force: true })
+    return code
+  }
+}
+
+function port(address) {
+  return Number(address.slice(address.lastIndexOf(':') + 1))
+}
+
+function fileAppears(folder, name) {
+  return new Promise((done) => {
+    const watcher = watch(folder, check)
+    function check() {
+      if (existsSync(join(folder, name))) {
+        watcher.close()
+        done()
+      }
+    }
+    check()
+  })
+}
+
+function call(method, url, key, body) {
+  const text = body === undefined ? undefined : JSON.stringify(body)
+  return new Promise((done, failed) => {
+    const headers = { authorization: `Bearer ${key}` }
+    if (text !== undefined) headers['content-type'] = 'application/json'
+    const sent = request(url, { method, headers, rejectUnauthorized: false }, (response) => {
+      let answer = ''
+      response.on('data', (chunk) => { answer += chunk })
+      response.on('end', () => done({ status: response.statusCode, json: answer ? JSON.parse(answer) : null }))
+    })
+    sent.on('error', failed)
+    sent.end(text)
+  })
+}

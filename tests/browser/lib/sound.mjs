@@ -1,0 +1,33 @@
+// What was heard: levels of tones, and the longest time without one. The same code runs in the page and in node.
+
+// The level of a frequency in dB of full scale.
+export function level(samples, rate, frequency) {
+  let real = 0
+  let imaginary = 0
+  const step = (2 * Math.PI * frequency) / rate
+  for (let n = 0; n < samples.length; n++) {
+    real += samples[n] * Math.cos(step * n)
+    imaginary += samples[n] * Math.sin(step * n)
+  }
+  return 20 * Math.log10(Math.max((2 * Math.hypot(real, imaginary)) / samples.length, 1e-9))
+}
+
+// Level of the tone (of its power in windows of 10 ms: a jitter buffer that stretches time shifts its phase, not its level), and
+// the longest stretch, in ms, in which windows lie 12 dB or more below it.
+export function tone(samples, rate, frequency) {
+  const window = Math.round(rate / 100)
+  let power = 0
+  let windows = 0
+  for (let start = 0; start + window <= samples.length; start += window, windows++) {
+    power += 10 ** (level(samples.subarray(start, start + window), rate, frequency) / 10)
+  }
+  const overall = 10 * Math.log10(power / windows)
+  let gap = 0
+  let longest = 0
+  for (let start = 0; start + window <= samples.length; start += window) {
+    const part = samples.subarray(start, start + window)
+    gap = level(part, rate, frequency) < overall - 12 ? gap + 10 : 0
+    longest = Math.max(longest, gap)
+  }
+  return { level: overall, longestGap: longest, seconds: samples.length / rate }
+}

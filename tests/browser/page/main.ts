@@ -1,0 +1,246 @@
+// The page under test: a phone on SIP.js or JsSIP, with the same verbs. Its microphone is an oscillator, so that levels are known; its ear
+// keeps every sample, so that gaps show.
+
+import { Inviter, Invitation, Registerer, RegistererState, Session, SessionState, UserAgent, Web } from 'sip.js'
+import * as JsSIP from 'jssip'
+
+import { tone } from '../lib/sound.mjs'
+
+type Settings = { library: string; socket: string; realm: string; number: string; password: string; tone: number }
+
+interface Line {
+  register(): void
+  unregister(): void
+  call(number: string): void
+  answer(): void
+  reject(): void
+  hangup(): void
+  connection(): RTCPeerConnection | undefined
+}
+
+const log: string[] = []
+let told = 0
+const waiting: (() => void)[] = []
+
+function tell(text: string) {
+  log.push(text)
+  waiting.splice(0).forEach((wake) => wake())
+}
+
+let audio: AudioContext
+let microphone: MediaStreamTrack
+let settings: Settings
+let line: Line
+let recorded: Float32Array[] = []
+let listening = false
+
+async function makeAudio(frequency: number) {
+  audio = new AudioContext({ sampleRate: 48000 })
+  await audio.resume()
+  const oscillator = audio.createOscillator()
+  oscillator.frequency.value = frequency
+  const volume = audio.createGain()
+  volume.gain.value = 0.25
+  const destination = audio.createMediaStreamDestination()
+  oscillator.connect(volume).connect(destination)
+  oscillator.start()
+  microphone = destination.stream.getAudioTracks()[0]!
+  // Clones per call: SIP.js stops the tracks of a call that ends.
+  navigator.mediaDevices.getUserMedia = async () => new MediaStream([microphone.clone()])
+}
+
+function hear(connection: RTCPeerConnection) {
+  connection.addEventListener('track', (event) => {
+    const stream = new MediaStream([event.track])
+    // Chromium renders a remote track only while an element plays it.
+    const element = new Audio()
+    element.srcObject = stream
+    element.muted = true
+    void element.play()
+    const recorder = audio.createScriptProcessor(1024, 1, 1)
+    recorder.onaudioprocess = (chunk) => {
+      if (listening) recorded.push(chunk.inputBuffer.getChannelData(0).slice())
+    }
+    audio.createMediaStreamSource(stream).connect(recorder)
+    recorder.connect(audio.destination)
+    tell('track')
+  })
+}
+
+function reasonOf(text: string | undefined) {
+  return text ? ` ${text}` : ''
+}
+
+function sipjs(): Line {
+  const { socket, realm, number, password } = settings
+  let session: Session | undefined
+  const factory = Web.defaultSessionDescriptionHandlerFactory()
+  const agent = new UserAgent({
+    uri: UserAgent.makeURI(`sip:${number}@${realm}`)!,
+    authorizationUsername: number,
+    authorizationPassword: password,
+    transportOptions: { server: socket },
+    logLevel: 'error',
+    sessionDescriptionHandlerFactory: (owner, options) => {
+      const handler = factory(owner, options)
+      hear((handler as Web.SessionDescriptionHandler).peerConnection!)
+      return handler
+    },
+    sessionDescriptionHandlerFactoryOptions: {
+      iceGatheringTimeout: 500,
+      peerConnectionConfiguration: { iceServers: [] }
+    },
+    delegate: {
+      onInvite(invitation: Invitation) {
+        session = invitation
+        follow(invitation)
+        invitation.delegate = {
+          ...invitation.delegate,
+          onCancel: (cancel) => tell('cancelled' + reasonOf(cancel.request.getHeader('Reason')))
+        }
+        tell(`incoming ${invitation.remoteIdentity.uri.user}`)
+      }
+    }
+  })
+  const registerer = new Registerer(agent, { expires: 300 })
+  function follow(session: Session) {
+    session.delegate = {
+      onBye: (bye) => tell('bye' + reasonOf(bye.request.getHeader('Reason')))
+    }
+    session.stateChange.addListener((state) => {
+      if (state === SessionState.Established) tell('established')
+      if (state === SessionState.Terminated) tell('ended')
+    })
+  }
+  registerer.stateChange.addListener((state) => {
+    if (state === RegistererState.Registered) tell('registered')
+    if (state === RegistererState.Unregistered) tell('unregistered')
+  })
+  return {
+    async register() {
+      await agent.start()
+      await registerer.register({
+        requestDelegate: { onReject: (response) => tell(`register refused ${response.message.statusCode}`) }
+      })
+    },
+    unregister: () => void registerer.unregister(),
+    call(target) {
+      const inviter = new Inviter(agent, UserAgent.makeURI(`sip:${target}@${realm}`)!, { earlyMedia: true })
+      session = inviter
+      follow(inviter)
+      void inviter.invite({
+        requestDelegate: {
+          onProgress: (response) => tell(`progress ${response.message.statusCode}`),
+          onReject: ({ message }) => tell(`refused ${message.statusCode}` + reasonOf(message.getHeader('Reason')))
+        }
+      })
+    },
+    answer: () => void (session as Invitation).accept(),
+    reject: () => void (session as Invitation).reject({ statusCode: 486 }),
+    hangup() {
+      if (session?.state === SessionState.Established) void session.bye()
+      else void (session as Inviter).cancel()
+    },
+    connection: () => (session?.sessionDescriptionHandler as Web.SessionDescriptionHandler | undefined)?.peerConnection
+  }
+}
+
+function jssip(): Line {
+  const { socket, realm, number, password } = settings
+  JsSIP.debug.disable()
+  let session: any
+  const agent = new JsSIP.UA({
+    sockets: [new JsSIP.WebSocketInterface(socket)],
+    uri: `sip:${number}@${realm}`,
+    authorization_user: number,
+    password,
+    register_expires: 300
+  })
+  agent.on('registered', () => tell('registered'))
+  agent.on('unregistered', () => tell('unregistered'))
+  agent.on('registrationFailed', (event: any) => tell(`register refused ${event.response?.status_code ?? event.cause}`))
+  agent.on('newRTCSession', (event: any) => {
+    session = event.session
+    session.on('peerconnection', ({ peerconnection }: { peerconnection: RTCPeerConnection }) => hear(peerconnection))
+    if (session.connection) hear(session.connection)
+    session.on('progress', (progress: any) => {
+      if (progress.originator === 'remote') tell(`progress ${progress.response.status_code}`)
+    })
+    session.on('confirmed', () => tell('established'))
+    session.on('ended', (end: any) => {
+      if (end.originator === 'remote') tell('bye' + reasonOf(end.message?.getHeader('Reason')))
+      tell('ended')
+    })
+    session.on('failed', (failure: any) => {
+      const reason = reasonOf(failure.message?.getHeader?.('Reason'))
+      const status = failure.message?.status_code
+      if (failure.originator === 'remote') tell(status ? `refused ${status}${reason}` : `cancelled${reason}`)
+      tell('ended')
+    })
+    if (event.originator === 'remote') tell(`incoming ${session.remote_identity.uri.user}`)
+  })
+  const options = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } }
+  return {
+    register: () => agent.start(),
+    unregister: () => agent.unregister({ all: false }),
+    call: (target) => void agent.call(`sip:${target}@${realm}`, options),
+    answer: () => session.answer(options),
+    reject: () => session.terminate({ status_code: 486 }),
+    hangup: () => session.terminate(),
+    connection: () => session?.connection
+  }
+}
+
+const phone = {
+  async start(given: Settings) {
+    settings = given
+    await makeAudio(given.tone)
+    line = given.library === 'jssip' ? jssip() : sipjs()
+    line.register()
+  },
+  unregister: () => line.unregister(),
+  call: (number: string) => line.call(number),
+  answer: () => line.answer(),
+  reject: () => line.reject(),
+  hangup: () => line.hangup(),
+  async event(wanted: string, timeout: number) {
+    const deadline = Date.now() + timeout
+    for (;;) {
+      const found = log.findIndex((text, index) => index >= told && text.startsWith(wanted))
+      if (found >= 0) {
+        told = found + 1
+        return log[found]
+      }
+      const left = deadline - Date.now()
+      if (left <= 0) throw new Error(`no event "${wanted}"; told were: ${log.slice(told).join(', ') || 'none'}`)
+      await new Promise<void>((wake) => {
+        waiting.push(wake)
+        setTimeout(wake, left)
+      })
+    }
+  },
+  // Listens for so many seconds and tells how a tone was heard.
+  async listen(frequency: number, seconds: number) {
+    recorded = []
+    listening = true
+    const wanted = seconds * audio.sampleRate
+    while (recorded.length * 1024 < wanted) await new Promise((wake) => setTimeout(wake, 50))
+    listening = false
+    const samples = new Float32Array(recorded.length * 1024)
+    recorded.forEach((chunk, index) => samples.set(chunk, index * 1024))
+    return tone(samples, audio.sampleRate, frequency)
+  },
+  // Presses keys, each for so many milliseconds; done when the last is up.
+  digits(keys: string, duration: number) {
+    const sender = line.connection()!.getSenders().find((candidate) => candidate.dtmf)!.dtmf!
+    return new Promise<void>((done) => {
+      sender.ontonechange = (event) => {
+        if (event.tone === '') done()
+      }
+      sender.insertDTMF(keys, duration, 100)
+    })
+  },
+  log: () => log
+}
+
+;(window as any).phone = phone

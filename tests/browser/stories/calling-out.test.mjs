@@ -1,0 +1,58 @@
+// An agent phones through a trunk: what both sides hear, and who hangs up.
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+
+import { Baresip } from '../lib/baresip.mjs'
+import { Browser } from '../lib/browser.mjs'
+import { Gateway } from '../lib/gateway.mjs'
+
+const CUSTOMER = '+4930123456'
+
+for (const library of ['sipjs', 'jssip']) {
+  describe(`calling out with ${library}`, () => {
+    let browser, gateway, carrier, agent, phone
+
+    before(async () => {
+      browser = await Browser.start()
+      gateway = await Gateway.start({ origins: [browser.origin] })
+      carrier = await Baresip.start({ number: CUSTOMER, frequency: 1000 })
+      agent = await gateway.agent('1001', { caller_id_number: '+4930555000' })
+      await gateway.trunk(carrier.sipPort)
+      phone = await browser.phone(library, gateway, agent, 440)
+      await phone.event('registered')
+    })
+
+    after(async () => {
+      await browser?.stop()
+      await carrier?.stop()
+      await gateway?.stop()
+    })
+
+    test('both sides hear the right tone without gaps, and the agent hangs up', async () => {
+      await phone.run('call', CUSTOMER)
+      await phone.event('established')
+      await carrier.event('CALL_ESTABLISHED')
+      await phone.run('listen', 1000, 1.5)
+      const heard = await phone.run('listen', 1000, 10)
+      // A quarter of full scale is -12 dB.
+      assert.ok(Math.abs(heard.level + 12) < 3, `the trunk's tone in the browser: ${JSON.stringify(heard)}`)
+      assert.ok(heard.longestGap <= 60, `gap in the browser: ${JSON.stringify(heard)}`)
+      await phone.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      const atTrunk = carrier.heard(440)
+      assert.ok(Math.abs(atTrunk.level + 12) < 3, `the browser's tone at the trunk: ${JSON.stringify(atTrunk)}`)
+      assert.ok(atTrunk.longestGap <= 60, `gap at the trunk: ${JSON.stringify(atTrunk)}`)
+      assert.ok(atTrunk.seconds > 9, JSON.stringify(atTrunk))
+      assert.deepEqual((await gateway.api('GET', '/calls')).data, [])
+    })
+
+    test('the customer hangs up', async () => {
+      await phone.run('call', CUSTOMER)
+      await phone.event('established')
+      carrier.hangup()
+      await phone.event('bye')
+      await phone.event('ended')
+    })
+  })
+}
