@@ -113,7 +113,8 @@ pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool) -> Result<RemoteAudio, 
         rtcp,
         rtcp_mux,
         // 0.0.0.0 is the old way to say "do not send to me" (RFC 3264 §8.4).
-        direction: if is_hold { Direction::new(direction.sends(), false) } else { direction },
+        // To a browser the address means nothing: ICE finds its own.
+        direction: if is_hold && !secure { Direction::new(direction.sends(), false) } else { direction },
         formats: scope.formats(),
         ptime: scope.ptime(),
         peer,
