@@ -1,0 +1,275 @@
+//! Two browsers on the shard's one port: ICE, DTLS-SRTP and Opus between them, each from its own address, with real keys on a
+//! simulated network.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use media::{
+    Bandwidth, Certificate, Codec, Command, Event, Fingerprint, FingerprintHash, Keying, MediaSessionId, Peer,
+    Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
+};
+
+const GATEWAY: SocketAddr = address(1, 3478);
+const FRAME: Duration = Duration::from_millis(20);
+const SILENCE: Duration = Duration::from_secs(20);
+
+const fn address(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port)
+}
+
+/// One page with its transport.
+struct Browser {
+    session: MediaSessionId,
+    address: SocketAddr,
+    transport: SecureTransport,
+    sequence: u16,
+    /// RTP in the clear, as it arrived.
+    heard: Vec<Vec<u8>>,
+    rtcp: Vec<Vec<u8>>,
+}
+
+struct Pages {
+    now: Instant,
+    shard: Shard,
+    pages: Vec<Browser>,
+    events: Vec<Event>,
+}
+
+impl Pages {
+    /// Two browsers whose offers were answered, bridged; no packet has been sent yet.
+    fn answered() -> Self {
+        let now = Instant::now();
+        let certificate = Arc::new(Certificate::generate().unwrap());
+        let config = ShardConfig {
+            certificate: certificate.clone(),
+            candidates: vec![GATEWAY],
+            started: (now, SystemTime::UNIX_EPOCH),
+            max_sessions: 10,
+        };
+        let mut pages = Self { now, shard: Shard::new(config, [5; 32]), pages: Vec::new(), events: Vec::new() };
+        for n in 1..=2 {
+            pages.open(&certificate, n);
+        }
+        let (a, b) = (pages.pages[0].session, pages.pages[1].session);
+        pages.command(Command::Bridge { a, b });
+        pages
+    }
+
+    fn connected() -> Self {
+        let mut pages = Self::answered();
+        for page in &mut pages.pages {
+            page.transport.check();
+        }
+        pages.deliver();
+        assert!(pages.pages.iter().all(|page| page.transport.is_connected()));
+        pages
+    }
+
+    fn open(&mut self, gateway: &Certificate, n: u8) {
+        let session = MediaSessionId(u64::from(n));
+        let own = Arc::new(Certificate::generate().unwrap());
+        let (keying, codecs) = (Keying::DtlsSrtp, vec![Codec::Opus, Codec::Pcmu]);
+        self.command(Command::Open { session, keying, codecs, silence_timeout: SILENCE });
+        let print = own.fingerprint_sha256().map(|byte| format!("{byte:02X}")).join(":");
+        let offer = format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 110\r\n\
+             c=IN IP4 0.0.0.0\r\na=ice-ufrag:page{n}\r\na=ice-pwd:browser-password-24-chars\r\na=fingerprint:sha-256 {print}\r\n\
+             a=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\n"
+        );
+        self.command(Command::HandleOffer { session, sdp: offer.into_bytes(), bandwidth: Bandwidth::Full });
+        let Some(Event::LocalDescription { sdp, codec: Some(Codec::Opus), .. }) = self.events.last() else {
+            panic!("no answer: {:?}", self.events.last());
+        };
+        let answer = String::from_utf8(sdp.clone()).unwrap();
+        let attribute = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
+        let mut transport = SecureTransport::controlling(own, format!("page{n}"));
+        transport.set_peer(Peer {
+            ufrag: attribute("a=ice-ufrag:"),
+            pwd: attribute("a=ice-pwd:"),
+            fingerprint: Fingerprint { hash: FingerprintHash::Sha256, value: gateway.fingerprint_sha256().to_vec() },
+            setup: Setup::Passive,
+        });
+        transport.set_candidate(GATEWAY);
+        let address = address(n + 10, 50_000);
+        self.pages.push(Browser { session, address, transport, sequence: 0, heard: Vec::new(), rtcp: Vec::new() });
+    }
+
+    fn command(&mut self, command: Command) {
+        self.shard.handle_command(self.now, command);
+        self.deliver();
+    }
+
+    fn deliver(&mut self) {
+        let mut quiet = false;
+        while !quiet {
+            quiet = true;
+            for page in &mut self.pages {
+                while let Some((_, packet)) = page.transport.poll_transmit() {
+                    quiet = false;
+                    self.shard.handle_packet(self.now, SocketId::BROWSERS, page.address, &packet);
+                }
+            }
+            while let Some(transmit) = self.shard.poll_transmit() {
+                quiet = false;
+                let page = self.pages.iter_mut().find(|page| page.address == transmit.to).expect("a page's address");
+                match page.transport.handle_packet(self.now, GATEWAY, &transmit.bytes) {
+                    Received::Rtp(clear) => page.heard.push(clear.to_vec()),
+                    Received::Rtcp(clear) => page.rtcp.push(clear.to_vec()),
+                    Received::Consumed => {}
+                    Received::Discarded(reason) => panic!("{reason}"),
+                }
+                self.shard.recycle(transmit.bytes);
+            }
+            self.events.extend(std::iter::from_fn(|| self.shard.poll_event()));
+        }
+    }
+
+    /// Page `n` sends one packet.
+    fn say(&mut self, n: usize, payload_type: u8, payload: &[u8]) {
+        let page = &mut self.pages[n];
+        page.sequence += 1;
+        let mut packet = vec![0x80, payload_type];
+        packet.extend_from_slice(&page.sequence.to_be_bytes());
+        packet.extend_from_slice(&(u32::from(page.sequence) * 960).to_be_bytes());
+        packet.extend_from_slice(&[0, 0, 0, 9]);
+        packet.extend_from_slice(payload);
+        let (_, sealed) = page.transport.protect_rtp(&packet).expect("connected");
+        self.shard.handle_packet(self.now, SocketId::BROWSERS, page.address, &sealed);
+        self.deliver();
+    }
+
+    fn wait(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(at) = self.shard.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.shard.handle_timeout(self.now);
+            self.deliver();
+        }
+        self.now = end;
+    }
+
+    fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| wanted(event)).count()
+    }
+}
+
+#[test]
+fn two_browsers_hear_each_others_opus_unchanged() {
+    let mut pages = Pages::connected();
+    for n in 0..20_u8 {
+        pages.say(0, 111, &[0x78, n, 1, 2, 3]);
+        pages.say(1, 111, &[0x78, n, 4, 5, 6]);
+        pages.wait(FRAME);
+    }
+    for (listener, tail) in [(1, [1, 2, 3]), (0, [4, 5, 6])] {
+        let heard = &pages.pages[listener].heard;
+        assert_eq!(heard.len(), 20);
+        for (n, packet) in heard.iter().enumerate() {
+            assert_eq!(packet[1] & 0x7f, 111);
+            assert_eq!(packet[12..], [&[0x78, u8::try_from(n).unwrap()][..], &tail[..]].concat());
+        }
+    }
+    assert_eq!(pages.count(|event| matches!(event, Event::Connected { .. })), 2);
+}
+
+#[test]
+fn each_browser_gets_reports_on_the_shared_port() {
+    let mut pages = Pages::connected();
+    for _ in 0..500 {
+        pages.say(0, 111, &[0x78, 1, 2]);
+        pages.wait(FRAME);
+    }
+    assert_eq!(pages.pages[0].rtcp.first().map(|report| report[1]), Some(201), "one that only listens to it reports");
+    assert_eq!(
+        pages.pages[1].rtcp.last().map(|report| report[1]),
+        Some(200),
+        "one that speaks to it reports as sender"
+    );
+}
+
+#[test]
+fn a_browser_that_moves_to_another_address_is_heard_once_ice_has_checked_it() {
+    let mut pages = Pages::connected();
+    pages.say(0, 111, &[0x78, 1]);
+    let moved = address(99, 40_000);
+    pages.pages[0].address = moved;
+    pages.say(0, 111, &[0x78, 2]);
+    assert_eq!(pages.pages[1].heard.len(), 1, "not before the check");
+    pages.pages[0].transport.check();
+    pages.deliver();
+    pages.say(0, 111, &[0x78, 3]);
+    pages.say(1, 111, &[0x78, 4]);
+    // The lost one is waited for.
+    pages.wait(FRAME);
+    assert_eq!(pages.pages[1].heard.len(), 2);
+    assert_eq!(pages.pages[0].heard.len(), 1, "and it hears at its new address");
+}
+
+#[test]
+fn a_muted_browser_lives_by_its_consent_checks_and_a_dead_one_is_told_silent_once() {
+    let mut pages = Pages::connected();
+    for _ in 0..12 {
+        pages.wait(Duration::from_secs(5));
+        pages.pages[0].transport.check();
+        pages.deliver();
+    }
+    assert_eq!(pages.count(|event| matches!(event, Event::Silent { session: MediaSessionId(1) })), 0);
+    assert_eq!(pages.count(|event| matches!(event, Event::Silent { session: MediaSessionId(2) })), 1);
+}
+
+#[test]
+fn a_closed_leg_is_not_spoken_to_and_its_address_is_forgotten() {
+    let mut pages = Pages::connected();
+    pages.say(0, 111, &[0x78, 1]);
+    pages.command(Command::Close { session: MediaSessionId(2) });
+    let bye = pages.pages[1].rtcp.last().expect("a farewell");
+    assert_eq!(bye[bye.len() - 8..bye.len() - 4], [0x81, 203, 0, 1]);
+    pages.say(0, 111, &[0x78, 2]);
+    assert_eq!(pages.pages[1].heard.len(), 1);
+    let discarded = pages.shard.counters().packets_discarded;
+    pages.say(1, 111, &[0x78, 3]);
+    assert_eq!(pages.shard.counters().packets_discarded, discarded + 1);
+    assert_eq!((pages.shard.counters().sessions, pages.count(|e| matches!(e, Event::Closed { .. }))), (1, 1));
+}
+
+#[test]
+fn nothing_is_heard_of_a_browser_whose_certificate_is_not_the_one_it_named() {
+    let mut pages = Pages::answered();
+    let stranger = Arc::new(Certificate::generate().unwrap());
+    let page = &mut pages.pages[0];
+    // Whoever knows the ICE password, but holds another key.
+    let mut transport = SecureTransport::controlling(stranger, "page1".to_owned());
+    std::mem::swap(&mut transport, &mut page.transport);
+    let peer = pages.events.iter().find_map(|event| match event {
+        Event::LocalDescription { session: MediaSessionId(1), sdp, .. } => {
+            Some(String::from_utf8(sdp.clone()).unwrap())
+        }
+        _ => None,
+    });
+    let answer = peer.expect("an answer");
+    let attribute = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
+    let value = attribute("a=fingerprint:sha-256 ")
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect::<Vec<u8>>();
+    page.transport.set_peer(Peer {
+        ufrag: attribute("a=ice-ufrag:"),
+        pwd: attribute("a=ice-pwd:"),
+        fingerprint: Fingerprint { hash: FingerprintHash::Sha256, value },
+        setup: Setup::Passive,
+    });
+    page.transport.set_candidate(GATEWAY);
+    page.transport.check();
+    pages.deliver();
+    assert_eq!(pages.count(|event| matches!(event, Event::Failed { session: MediaSessionId(1), .. })), 1);
+    assert_eq!(pages.count(|event| matches!(event, Event::Connected { .. })), 0);
+}
