@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::RustlsConfig;
@@ -40,6 +40,9 @@ const CONNECTIONS_PER_ADDRESS: usize = 2_048;
 
 /// A request's headers must have arrived within this time, which also ends idle kept-alive connections.
 const HEADER_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A request must be answered within this time, the arrival of its body included. A WebSocket is answered by its handshake.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the page needs and no more: own scripts and styles, the WebSocket of its own origin, sounds and worklets of its own.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -80,16 +83,18 @@ pub(crate) fn router(api: Router, socket: SipSocket) -> Router {
         .fallback(page::serve)
         .layer(CompressionLayer::new())
         .merge(Router::new().route("/sip", get(websocket::upgrade)).with_state(socket))
-        .layer(from_fn(count));
+        .layer(from_fn(watch));
     for (name, value) in SECURITY {
         router = router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)));
     }
     router
 }
 
-async fn count(request: Request, next: Next) -> Response {
+/// Counts requests, and gives up those that take too long: a body that trickles in holds nothing for ever.
+async fn watch(request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    let response = next.run(request).await;
+    let response = tokio::time::timeout(REQUEST_DEADLINE, next.run(request)).await;
+    let response = response.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response());
     crate::metrics::http_request(&method, response.status());
     response
 }
@@ -159,7 +164,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Limited {
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let admitted = stream.peer_addr().and_then(|peer| {
             stream.set_nodelay(true)?;
-            self.0.admit(peer.ip()).ok_or_else(|| io::Error::other("too many connections"))
+            self.0.admit(peer.ip().to_canonical()).ok_or_else(|| io::Error::other("too many connections"))
         });
         Box::pin(std::future::ready(admitted.map(|permit| (Held { stream, _permit: permit }, service))))
     }

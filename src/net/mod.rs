@@ -134,6 +134,12 @@ impl Outbox {
         }
     }
 
+    /// Whether the connection is to be closed.
+    #[cfg(test)]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.close.is_cancelled()
+    }
+
     /// A message that waits already.
     pub(crate) fn waiting(&mut self) -> Option<Bytes> {
         self.messages.try_recv().ok()

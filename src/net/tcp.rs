@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::ConnectionLimits;
-use super::{Inbound, Inbox, Outbox, Writer};
+use super::{Inbound, Inbox, Outbox, Writer, address};
 
 /// Connections accepted in all: trunks are few, each with a handful of connections.
 const CONNECTIONS: usize = 1024;
@@ -49,7 +49,7 @@ pub(crate) async fn listen(listener: TcpListener, inbox: Inbox, stop: Cancellati
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+            Ok((stream, peer)) => (stream, address::canonical(peer)),
             Err(error) => {
                 tracing::warn!(%error, "a TCP connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

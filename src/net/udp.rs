@@ -9,7 +9,7 @@ use sip::{Flow, Transport};
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::{Inbound, Inbox};
+use super::{Inbound, Inbox, address};
 
 /// Datagrams read before other tasks get their turn.
 const BATCH: usize = 64;
@@ -64,6 +64,6 @@ fn receive(inbox: &Inbox, peer: SocketAddr, datagram: &[u8]) {
     if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return;
     }
-    let flow = Flow { transport: Transport::Udp, peer, connection: None };
+    let flow = Flow { transport: Transport::Udp, peer: address::canonical(peer), connection: None };
     inbox.offer(Inbound::Message { flow, bytes: Bytes::copy_from_slice(datagram) });
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::ConnectionLimits;
-use super::{Inbound, Inbox, Outbox, Writer};
+use super::{Inbound, Inbox, Outbox, Writer, address};
 
 /// The subprotocol every client must offer (RFC 7118 §4.1).
 const SUBPROTOCOL: &str = "sip";
@@ -62,6 +62,7 @@ pub(crate) async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    let peer = address::canonical(peer);
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),

@@ -47,6 +47,7 @@ pub async fn run(config: &Path, ports_file: Option<&Path>) -> Result<ExitCode, S
     if let Some(path) = ports_file {
         running.ports().write(path)?;
     }
+    tracing::info!("ready");
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,

@@ -9,6 +9,8 @@ use media::{LocalPort, SocketId};
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
+use crate::net::address;
+
 /// The kernel's buffer of the socket all browsers of a shard share: a second of 1,000 legs would be 8 MB; a shard is never away for half.
 const BROWSER_BUFFER: usize = 4 * 1024 * 1024;
 
@@ -93,9 +95,15 @@ impl Sockets {
         self.browsers
     }
 
-    /// An open socket.
-    pub(crate) fn get(&self, id: SocketId) -> Option<&UdpSocket> {
-        self.open.get(&id)
+    /// Reads a packet; `None` when the socket is closed.
+    pub(crate) fn receive(&self, id: SocketId, buffer: &mut [u8]) -> Option<io::Result<(usize, SocketAddr)>> {
+        let received = self.open.get(&id)?.recv_from(buffer);
+        Some(received.map(|(length, from)| (length, address::canonical(from))))
+    }
+
+    /// Sends a packet; `None` when the socket is closed.
+    pub(crate) fn send(&self, id: SocketId, to: SocketAddr, packet: &[u8]) -> Option<io::Result<usize>> {
+        Some(self.open.get(&id)?.send_to(packet, address::native(to, self.browsers.ip())))
     }
 
     /// Binds a pair for a trunk leg.
@@ -197,7 +205,7 @@ mod tests {
     fn rtp_is_even_rtcp_the_next_and_both_are_closed_again() {
         let mut sockets = sockets(PortRange::share(0, 0, 0, 1));
         let port = sockets.bind_pair().unwrap();
-        let address = |sockets: &Sockets, id| sockets.get(id).unwrap().local_addr().unwrap().port();
+        let address = |sockets: &Sockets, id| sockets.open[&id].local_addr().unwrap().port();
         assert_eq!(port.advertised.port() % 2, 0);
         assert_eq!(address(&sockets, port.rtp), port.advertised.port());
         assert_eq!(address(&sockets, port.rtcp), port.advertised.port() + 1);

@@ -140,8 +140,8 @@ impl Reader {
     fn read(&mut self, id: SocketId, buffer: &mut [u8]) -> bool {
         for _ in 0..BATCH {
             // Closed meanwhile by what an earlier packet led to.
-            let Some(socket) = self.sockets.get(id) else { return false };
-            match socket.recv_from(buffer) {
+            let Some(received) = self.sockets.receive(id, buffer) else { return false };
+            match received {
                 Ok((length, from)) => {
                     self.figures.received.increment(1);
                     let now = Instant::now();
@@ -177,8 +177,7 @@ impl Reader {
 
     fn send(&mut self) {
         while let Some(transmit) = self.shard.poll_transmit() {
-            let sent = self.sockets.get(transmit.socket).map(|socket| socket.send_to(&transmit.bytes, transmit.to));
-            match sent {
+            match self.sockets.send(transmit.socket, transmit.to, &transmit.bytes) {
                 Some(Ok(_)) => self.figures.sent.increment(1),
                 // Late audio is worth nothing: what the kernel does not take now is dropped and counted.
                 Some(Err(_)) | None => self.figures.unsent.increment(1),

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use sip::{ConnectionId, Flow, Transmit, Transport};
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use crate::net::{Inbox, Writer, tcp};
+use crate::net::{Inbox, Writer, address, tcp};
 
 /// TCP connections opened to trunks at once. One more is not opened: its request fails, and the next gateway gets its chance.
 const DIALLED: usize = 256;
@@ -27,6 +27,7 @@ pub(super) struct Unreachable(pub(super) Flow);
 /// Everything that can be written to.
 pub(super) struct Flows {
     udp: Arc<UdpSocket>,
+    udp_local: IpAddr,
     inbox: Inbox,
     stop: CancellationToken,
     connections: HashMap<ConnectionId, Connection>,
@@ -46,8 +47,11 @@ struct Connection {
 
 impl Flows {
     pub(super) fn new(udp: Arc<UdpSocket>, inbox: Inbox, stop: CancellationToken) -> Self {
+        // A bound socket knows its address.
+        let udp_local = udp.local_addr().map_or(IpAddr::from([0, 0, 0, 0]), |local| local.ip());
         Self {
             udp,
+            udp_local,
             inbox,
             stop,
             connections: HashMap::new(),
@@ -149,7 +153,7 @@ impl Flows {
     }
 
     fn send_datagram(&self, flow: Flow, bytes: &[u8]) -> Result<(), Unreachable> {
-        match self.udp.try_send_to(bytes, flow.peer) {
+        match self.udp.try_send_to(bytes, address::native(flow.peer, self.udp_local)) {
             Ok(_) => Ok(()),
             // The kernel's buffer is full: dropped and counted; the transaction sends it again.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -181,5 +185,71 @@ impl Flows {
         self.add(id, Connection { flow: Flow { connection: Some(id), ..flow }, writer, proven: true, dialled: true });
         tokio::spawn(tcp::connect(flow.peer, id, self.inbox.clone(), outbox, self.stop.clone()));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Outbox, udp};
+
+    fn flows() -> (Flows, tokio::sync::mpsc::Receiver<crate::net::Inbound>) {
+        let (inbox, inbound) = Inbox::new();
+        let socket = udp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        (Flows::new(socket, inbox, CancellationToken::new()), inbound)
+    }
+
+    fn open(flows: &mut Flows, now: Instant, number: u16) -> (Flow, Outbox) {
+        let (writer, outbox) = Writer::new();
+        let peer = SocketAddr::from(([127, 0, 0, 1], number));
+        let flow = Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(number.into())) };
+        flows.opened(now, flow, writer);
+        (flow, outbox)
+    }
+
+    #[tokio::test]
+    async fn a_websocket_nobody_authenticates_on_is_closed_in_time_and_a_proven_one_stays() {
+        let (mut flows, _inbound) = flows();
+        let now = Instant::now();
+        let (_, mut idle) = open(&mut flows, now, 1);
+        let (_, mut registered) = open(&mut flows, now, 2);
+        let (_, mut calling) = open(&mut flows, now, 3);
+        flows.prove(ConnectionId(2));
+        flows.prove_peer(Transport::Wss, SocketAddr::from(([127, 0, 0, 1], 3)));
+        assert_eq!(flows.deadline(), Some(now + PROOF_DEADLINE));
+        flows.close_unproven(now + PROOF_DEADLINE - Duration::from_millis(1));
+        assert!(!idle.is_closed());
+        flows.close_unproven(now + PROOF_DEADLINE);
+        assert!(idle.is_closed() && !registered.is_closed() && !calling.is_closed());
+        assert_eq!(flows.deadline(), None);
+        assert_eq!(idle.next().await, None);
+        assert!(registered.waiting().is_none() && calling.waiting().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_closed_and_a_gone_one_unreachable() {
+        let (mut flows, _inbound) = flows();
+        let (flow, outbox) = open(&mut flows, Instant::now(), 1);
+        let transmit = || Transmit { flow, bytes: Bytes::from_static(b"x") };
+        let sent =
+            std::iter::repeat_with(|| flows.send(transmit())).take(100_000).take_while(|_| !outbox.is_closed()).count();
+        assert!(outbox.is_closed(), "after {sent}");
+        assert_eq!(flows.closed(ConnectionId(1)), None);
+        assert_eq!(flows.send(transmit()), Err(Unreachable(flow)));
+    }
+
+    #[tokio::test]
+    async fn tcp_connections_opened_at_once_are_bounded_and_come_free_again() {
+        let (mut flows, _inbound) = flows();
+        let to =
+            |port| Flow { transport: Transport::Tcp, peer: SocketAddr::from(([127, 0, 0, 1], port)), connection: None };
+        let send = |flows: &mut Flows, port| flows.send(Transmit { flow: to(port), bytes: Bytes::from_static(b"x") });
+        for port in 1..=256 {
+            assert_eq!(send(&mut flows, port), Ok(()));
+        }
+        assert_eq!(send(&mut flows, 256), Ok(()), "the one there is used again");
+        assert_eq!(send(&mut flows, 257), Err(Unreachable(to(257))));
+        assert_eq!(flows.closed(ConnectionId(1)), Some(Unreachable(to(1))));
+        assert_eq!(send(&mut flows, 257), Ok(()));
     }
 }

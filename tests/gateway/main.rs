@@ -11,6 +11,7 @@
 )]
 
 mod calling;
+mod process;
 mod serving;
 mod stopping;
 mod streams;
