@@ -404,3 +404,11 @@ fn a_port_given_after_the_close_is_released_and_a_full_shard_says_so() {
     trunks.command(Command::Close { session: MediaSessionId(13) });
     assert!(matches!(trunks.events.last(), Some(Event::Closed { session: MediaSessionId(13), .. })));
 }
+
+#[test]
+fn a_session_joined_with_itself_hears_itself() {
+    let mut trunks = Trunks::bridged(PCMU, PCMA);
+    trunks.command(Command::Bridge { a: A, b: A });
+    trunks.say(0, 160, &speech(1, 160));
+    assert_eq!((trunks.to(A).len(), trunks.to(B).len()), (1, 0));
+}

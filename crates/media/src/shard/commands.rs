@@ -179,6 +179,10 @@ impl Shard {
     }
 
     fn bridge(&mut self, now: Instant, a: MediaSessionId, b: MediaSessionId) {
+        if a == b {
+            self.join(now, a, Join::Echo);
+            return;
+        }
         self.join(now, a, Join::Session(b));
         self.join(now, b, Join::Session(a));
     }

@@ -64,6 +64,8 @@ pub(crate) struct Trunks {
     pub(crate) shard: Shard,
     pub(crate) events: Vec<Event>,
     pub(crate) sent: Vec<(MediaSessionId, Sent)>,
+    /// The RTP sockets of all ports ever given.
+    pub(crate) granted: Vec<SocketId>,
     pub(crate) rtcp: Vec<(MediaSessionId, SocketAddr, Vec<u8>)>,
     pub(crate) sequence: u16,
     pub(crate) timestamp: u32,
@@ -81,8 +83,8 @@ impl Trunks {
             max_sessions: 3,
         };
         let shard = Shard::new(config, [3; 32]);
-        let (events, sent, rtcp) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, shard, events, sent, rtcp, sequence: 65_530, timestamp: 5000, ssrc: 99 }
+        let (events, sent, granted, rtcp) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { now, shard, events, sent, granted, rtcp, sequence: 65_530, timestamp: 5000, ssrc: 99 }
     }
 
     pub(crate) fn bridged(a: &str, b: &str) -> Self {
@@ -117,6 +119,7 @@ impl Trunks {
         self.shard.handle_command(self.now, command);
         while let Some(request) = self.shard.poll_port_request() {
             let (rtp, rtcp) = (rtp_socket(request.session), rtcp_socket(request.session));
+            self.granted.push(rtp);
             let port = LocalPort { rtp, rtcp, advertised: address(1, u16::try_from(rtp.0).unwrap() + 20_000) };
             self.shard.handle_port(self.now, request.session, Some(port));
         }
