@@ -19,6 +19,16 @@ use super::transport::Fingerprint;
 /// The library keys its associations by address; a leg has one, wherever its peer moves.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
+/// Encrypted records queued until the keys are there. The peer's last flight has one, and some when it repeats itself; the library
+/// would queue any number.
+const MAX_EARLY_RECORDS: usize = 64;
+
+/// Content types (RFC 5246 §6.2.1).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+
 /// What a record led to.
 #[derive(Debug)]
 pub(super) enum Progress {
@@ -40,6 +50,8 @@ pub(super) struct Dtls {
     certificate: Arc<Certificate>,
     is_client: bool,
     keyed: bool,
+    closed: bool,
+    early_records: usize,
 }
 
 impl std::fmt::Debug for Dtls {
@@ -52,28 +64,69 @@ impl Dtls {
     /// The side that waits for the peer's ClientHello.
     pub(super) fn passive(certificate: Arc<Certificate>) -> Self {
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(certificate.server.clone()));
-        Self { endpoint, certificate, is_client: false, keyed: false }
+        Self { endpoint, certificate, is_client: false, keyed: false, closed: false, early_records: 0 }
     }
 
     /// The side that speaks first.
     pub(super) fn active(certificate: Arc<Certificate>, now: Instant) -> Result<Self, String> {
         let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
         endpoint.connect(now, PEER, certificate.client.clone(), None).map_err(|error| error.to_string())?;
-        Ok(Self { endpoint, certificate, is_client: true, keyed: false })
+        Ok(Self { endpoint, certificate, is_client: true, keyed: false, closed: false, early_records: 0 })
     }
 
     pub(super) fn handle(&mut self, now: Instant, record: &[u8], fingerprint: &Fingerprint) -> Progress {
+        // A closed association is gone; a record that would begin another has no use.
+        if self.closed || !self.is_believable(record) {
+            return Progress::Ignored;
+        }
         let Ok(events) = self.endpoint.read(now, PEER, None, BytesMut::from(record)) else { return Progress::Ignored };
         let mut progress = Progress::Nothing;
         for event in events {
             match event {
                 EndpointEvent::HandshakeComplete if !self.keyed => progress = self.finish(fingerprint),
-                EndpointEvent::PeerClosed => progress = Progress::Closed,
+                EndpointEvent::PeerClosed if self.keyed => {
+                    self.closed = true;
+                    if matches!(progress, Progress::Nothing) {
+                        progress = Progress::Closed;
+                    }
+                }
                 // Application data has no use here, and the handshake is told of once.
-                EndpointEvent::HandshakeComplete | EndpointEvent::ApplicationData(_) | _ => {}
+                EndpointEvent::HandshakeComplete
+                | EndpointEvent::PeerClosed
+                | EndpointEvent::ApplicationData(_)
+                | _ => {}
             }
         }
         progress
+    }
+
+    /// Whether a datagram may reach the association. Before the keys anyone who writes the peer's address on a packet is heard, so
+    /// what would end the handshake is not: plaintext alerts, and records to which the library replies with a fatal one.
+    fn is_believable(&mut self, datagram: &[u8]) -> bool {
+        let mut rest = datagram;
+        let mut early = 0;
+        while let [kind, _, _, epoch_high, epoch_low, _, _, _, _, _, _, high, low, body @ ..] = rest {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            let Some((body, next)) = body.split_at_checked(length) else { return false };
+            let is_plaintext = [*epoch_high, *epoch_low] == [0, 0];
+            let is_fit = match *kind {
+                CHANGE_CIPHER_SPEC => body == [1],
+                HANDSHAKE => true,
+                ALERT | APPLICATION_DATA => !is_plaintext,
+                _ => false,
+            };
+            if !is_fit {
+                return false;
+            }
+            // The library queues ChangeCipherSpec too when it comes before its time.
+            early += usize::from(!self.keyed && (!is_plaintext || *kind == CHANGE_CIPHER_SPEC));
+            rest = next;
+        }
+        if self.early_records + early > MAX_EARLY_RECORDS {
+            return false;
+        }
+        self.early_records += early;
+        rest.is_empty()
     }
 
     fn finish(&mut self, fingerprint: &Fingerprint) -> Progress {
@@ -97,7 +150,7 @@ impl Dtls {
             Ok(material) => material,
             Err(error) => return Progress::Failed(format!("DTLS key export: {error}")),
         };
-        match Srtp::new(profile, material.as_ref(), self.is_client, self.certificate.crypto.crypto()) {
+        match Srtp::new(profile, material.as_ref(), self.is_client, self.certificate.crypto.clone()) {
             Ok(srtp) => {
                 self.keyed = true;
                 Progress::Keyed(Box::new(srtp))

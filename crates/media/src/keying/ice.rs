@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 
 /// The longest STUN message believed; checks are about 100 bytes.
 const MAX_STUN: usize = 1500;
-/// Addresses a peer may be at in one call: its interfaces, its NAT, and moves between networks. The oldest goes first.
+/// Addresses a peer may be at in one call: its interfaces, its NAT, and moves between networks. The oldest not in use goes first.
 const MAX_ADDRESSES: usize = 8;
 /// HMAC-SHA1.
 const INTEGRITY_LENGTH: usize = 20;
@@ -61,6 +61,12 @@ impl IceLite {
         self.remote_ufrag = Some(ufrag.to_owned());
     }
 
+    /// Begins anew with other credentials (RFC 8445 §2.4). Media goes on as before until the peer nominates again (§12.1).
+    pub(super) fn restart(&mut self, local_ufrag: String, local_pwd: String) {
+        self.local_ufrag = local_ufrag;
+        self.local_pwd = local_pwd;
+    }
+
     /// Where media goes: the nominated pair, or before that the newest valid one.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         self.nominated.or_else(|| self.validated.last().copied())
@@ -80,9 +86,7 @@ impl IceLite {
         if request.typ != BINDING_REQUEST {
             return Check::Discarded("not a binding request");
         }
-        if !self.is_for_us(&request) {
-            return Check::Discarded("STUN username of another session");
-        }
+        let position = request.attributes.0.iter().position(|attribute| attribute.typ == ATTR_MESSAGE_INTEGRITY);
         let integrity = request.get(ATTR_MESSAGE_INTEGRITY).unwrap_or_default();
         if integrity.len() != INTEGRITY_LENGTH
             || MessageIntegrity::check(&mut request, self.local_pwd.as_bytes(), crypto).is_err()
@@ -91,6 +95,11 @@ impl IceLite {
         }
         if request.contains(ATTR_FINGERPRINT) && FINGERPRINT.check(&request).is_err() {
             return Check::Discarded("STUN fingerprint is wrong");
+        }
+        // What follows the integrity is not covered by it: anyone may have put it there (RFC 8489 §14.5).
+        request.attributes.0.truncate(position.unwrap_or_default());
+        if !self.is_for_us(&request) {
+            return Check::Discarded("STUN username of another session");
         }
         let unknown = unknown_required(&request);
         if !unknown.is_empty() {
@@ -117,7 +126,9 @@ impl IceLite {
         self.last_consent = Some(now);
         if !self.validated.contains(&from) {
             if self.validated.len() >= MAX_ADDRESSES {
-                self.validated.remove(0);
+                let in_use = self.nominated;
+                let oldest = self.validated.iter().position(|address| Some(*address) != in_use);
+                self.validated.remove(oldest.unwrap_or_default());
             }
             self.validated.push(from);
         }
@@ -250,3 +261,6 @@ impl Setter for Unknown {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

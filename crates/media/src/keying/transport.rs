@@ -149,8 +149,22 @@ impl SecureTransport {
         if self.peer.as_ref().is_some_and(|known| known.fingerprint != peer.fingerprint) {
             self.dtls = None;
             self.srtp = None;
+            self.failure = None;
         }
         self.peer = Some(peer);
+    }
+
+    /// Answers checks for other credentials from now on: the peer restarts ICE (RFC 8445 §2.4).
+    pub fn restart_ice(&mut self, ufrag: String, pwd: String) {
+        if let Ice::Lite(ice) = &mut self.ice {
+            ice.restart(ufrag, pwd);
+        }
+    }
+
+    /// The peer's `a=ice-ufrag`, once its SDP is known.
+    #[must_use]
+    pub fn remote_ufrag(&self) -> Option<&str> {
+        self.peer.as_ref().map(|peer| peer.ufrag.as_str())
     }
 
     /// The candidate a controlling side checks; its peer must be set before.
@@ -334,211 +348,4 @@ impl SecureTransport {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::keying::stun_username;
-
-    const GATEWAY: &str = "192.0.2.1:3478";
-    const BROWSER: &str = "198.51.100.7:50000";
-
-    fn address(text: &str) -> SocketAddr {
-        text.parse().expect("address")
-    }
-
-    fn fingerprint(certificate: &Certificate) -> Fingerprint {
-        Fingerprint { hash: FingerprintHash::Sha256, value: certificate.fingerprint_sha256().to_vec() }
-    }
-
-    struct Pair {
-        now: Instant,
-        gateway: SecureTransport,
-        browser: SecureTransport,
-    }
-
-    impl Pair {
-        fn new() -> Self {
-            let (ours, theirs) =
-                (Arc::new(Certificate::generate().expect("key")), Arc::new(Certificate::generate().expect("key")));
-            let (our_print, their_print) = (fingerprint(&ours), fingerprint(&theirs));
-            let mut gateway = SecureTransport::new(ours, "gwufrag".into(), "gateway-password-of-24-ch".into());
-            let mut browser = SecureTransport::controlling(theirs, "brufrag".into());
-            gateway.set_peer(Peer {
-                ufrag: "brufrag".into(),
-                pwd: "unused-by-a-lite-agent-00".into(),
-                fingerprint: their_print,
-                setup: Setup::Active,
-            });
-            browser.set_peer(Peer {
-                ufrag: "gwufrag".into(),
-                pwd: "gateway-password-of-24-ch".into(),
-                fingerprint: our_print,
-                setup: Setup::Passive,
-            });
-            browser.set_candidate(address(GATEWAY));
-            Self { now: Instant::now(), gateway, browser }
-        }
-
-        fn exchange(&mut self) {
-            self.browser.check();
-            for _ in 0..50 {
-                let mut quiet = true;
-                while let Some((to, packet)) = self.browser.poll_transmit() {
-                    assert_eq!(to, address(GATEWAY));
-                    self.gateway.handle_packet(self.now, address(BROWSER), &packet);
-                    quiet = false;
-                }
-                while let Some((to, packet)) = self.gateway.poll_transmit() {
-                    assert_eq!(to, address(BROWSER));
-                    self.browser.handle_packet(self.now, address(GATEWAY), &packet);
-                    quiet = false;
-                }
-                if quiet {
-                    return;
-                }
-                self.now += Duration::from_millis(5);
-            }
-        }
-    }
-
-    fn rtp(sequence: u16) -> Vec<u8> {
-        let [high, low] = sequence.to_be_bytes();
-        let mut packet = vec![0x80, 111, high, low, 0, 0, 0, 1, 0, 0, 0, 42];
-        packet.extend_from_slice(b"payload");
-        packet
-    }
-
-    fn to_gateway(pair: &mut Pair, sequence: u16) -> BytesMut {
-        pair.browser.protect_rtp(&rtp(sequence)).expect("keyed").1
-    }
-
-    #[test]
-    fn media_flows_both_ways_once_ice_and_dtls_are_done() {
-        let mut pair = Pair::new();
-        assert!(pair.browser.protect_rtp(&rtp(1)).is_none());
-        pair.exchange();
-        assert!(pair.gateway.is_connected() && pair.browser.is_connected());
-        assert_eq!(pair.gateway.peer(), Some(address(BROWSER)));
-        let packet = to_gateway(&mut pair, 1);
-        assert!(!packet.windows(7).any(|window| window == b"payload"));
-        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &packet);
-        assert!(matches!(received, Received::Rtp(clear) if clear == rtp(1)));
-        let (to, packet) = pair.gateway.protect_rtp(&rtp(9)).expect("keyed");
-        assert_eq!(to, address(BROWSER));
-        let received = pair.browser.handle_packet(pair.now, address(GATEWAY), &packet);
-        assert!(matches!(received, Received::Rtp(clear) if clear == rtp(9)));
-    }
-
-    #[test]
-    fn rtcp_is_told_from_rtp_on_the_shared_port() {
-        let mut pair = Pair::new();
-        pair.exchange();
-        let report = [0x80, 201, 0, 1, 0, 0, 0, 42];
-        let (_, packet) = pair.browser.protect_rtcp(&report).expect("keyed");
-        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &packet);
-        assert!(matches!(received, Received::Rtcp(clear) if clear[..] == report));
-    }
-
-    #[test]
-    fn a_certificate_the_sdp_did_not_name_gets_no_media() {
-        let mut pair = Pair::new();
-        let stranger = Certificate::generate().expect("key");
-        let mut peer = pair.gateway.peer.clone().expect("set");
-        peer.fingerprint = fingerprint(&stranger);
-        pair.gateway.set_peer(peer);
-        pair.exchange();
-        assert!(!pair.gateway.is_connected());
-        assert!(pair.gateway.failure().is_some_and(|reason| reason.contains("certificate")));
-    }
-
-    #[test]
-    fn a_replayed_or_forged_packet_is_discarded_and_the_next_one_heard() {
-        let mut pair = Pair::new();
-        pair.exchange();
-        let packet = to_gateway(&mut pair, 5);
-        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Rtp(_)));
-        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Discarded(_)));
-        for n in 0..100_u8 {
-            let mut forged = rtp(u16::from(n) + 100);
-            forged.extend_from_slice(&[n; 16]);
-            let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &forged);
-            assert!(matches!(received, Received::Discarded(_)));
-        }
-        let next = to_gateway(&mut pair, 6);
-        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &next), Received::Rtp(_)));
-    }
-
-    #[test]
-    fn the_rollover_counter_survives_the_wrap_of_the_sequence_number() {
-        let mut pair = Pair::new();
-        pair.exchange();
-        for sequence in [65_533, 65_534, 65_535, 0, 1, 2] {
-            let packet = to_gateway(&mut pair, sequence);
-            let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &packet);
-            assert!(matches!(received, Received::Rtp(_)), "{sequence}");
-        }
-    }
-
-    #[test]
-    fn a_client_hello_from_elsewhere_changes_nothing() {
-        let mut pair = Pair::new();
-        pair.exchange();
-        let mut intruder = Dtls::active(pair.browser.certificate.clone(), pair.now).expect("client");
-        let hello = intruder.poll_transmit().expect("ClientHello");
-        let received = pair.gateway.handle_packet(pair.now, address("203.0.113.66:4000"), &hello);
-        assert!(matches!(received, Received::Discarded(_)));
-        let packet = to_gateway(&mut pair, 1);
-        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Rtp(_)));
-    }
-
-    #[test]
-    fn a_check_with_wrong_integrity_is_not_answered() {
-        let mut pair = Pair::new();
-        let mut peer = pair.browser.peer.clone().expect("set");
-        peer.pwd = "wrong".into();
-        pair.browser.set_peer(peer);
-        pair.browser.set_candidate(address(GATEWAY));
-        pair.browser.check();
-        let (_, check) = pair.browser.poll_transmit().expect("check");
-        assert_eq!(stun_username(&check).as_deref(), Some("gwufrag"));
-        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &check);
-        assert!(matches!(received, Received::Discarded(reason) if reason.contains("integrity")));
-        assert!(pair.gateway.poll_transmit().is_none());
-        assert_eq!(pair.gateway.peer(), None);
-    }
-
-    #[test]
-    fn a_lost_flight_is_sent_again() {
-        let mut pair = Pair::new();
-        pair.browser.check();
-        let (_, check) = pair.browser.poll_transmit().expect("check");
-        pair.gateway.handle_packet(pair.now, address(BROWSER), &check);
-        let (_, answer) = pair.gateway.poll_transmit().expect("answer");
-        pair.browser.handle_packet(pair.now, address(GATEWAY), &answer);
-        assert!(pair.browser.poll_transmit().is_some(), "the ClientHello, which is lost");
-        let deadline = pair.browser.poll_timeout().expect("retransmission");
-        pair.now = deadline;
-        pair.browser.handle_timeout(deadline);
-        pair.exchange();
-        assert!(pair.gateway.is_connected() && pair.browser.is_connected());
-    }
-
-    #[test]
-    fn stun_with_a_short_integrity_attribute_does_not_panic() {
-        let mut pair = Pair::new();
-        pair.browser.check();
-        let (_, check) = pair.browser.poll_transmit().expect("check");
-        for cut in 0..check.len() {
-            pair.gateway.handle_packet(pair.now, address(BROWSER), &check[..cut]);
-        }
-        let mut short = vec![0, 1, 0, 4 + 20, 0x21, 0x12, 0xa4, 0x42];
-        short.extend_from_slice(&[0; 12]);
-        short.extend_from_slice(&[0, 6, 0, 15]);
-        short.extend_from_slice(b"gwufrag:brufrag\0");
-        short.extend_from_slice(&[0, 8, 0, 0]);
-        let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &short);
-        assert!(matches!(received, Received::Discarded(_)));
-    }
-}
+mod tests;
