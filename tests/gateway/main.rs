@@ -13,6 +13,7 @@
 mod calling;
 mod process;
 mod serving;
+mod sipp;
 mod stopping;
 mod streams;
 mod support;
