@@ -18,7 +18,8 @@ use axum::routing::get;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::RustlsConfig;
 use futures_util::future::BoxFuture;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -132,7 +133,7 @@ pub(crate) async fn serve_tls(
 ) -> io::Result<()> {
     let limited = Limited::new();
     let mut server = axum_server::from_tcp_rustls(listener, tls)?.map(|tls| tls.acceptor(limited)).handle(handle);
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
+    *server.http_builder() = http();
     server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
@@ -142,8 +143,16 @@ pub(crate) async fn serve_tls(
 /// When the listener breaks.
 pub(crate) async fn serve_plain(listener: std::net::TcpListener, router: Router, handle: Handle) -> io::Result<()> {
     let mut server = axum_server::from_tcp(listener)?.acceptor(Limited::new()).handle(handle);
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
+    *server.http_builder() = http();
     server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+/// HTTP/1.1 without looking out for HTTP/2 first: that wait has no deadline, so half a preface would hold a connection for ever.
+/// (The server's own `http1_only` gives up WebSockets with it.)
+fn http() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
+    builder
 }
 
 /// Lets a connection through as long as there is room, before a byte of it is read.
