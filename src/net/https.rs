@@ -1,5 +1,5 @@
-//! The HTTPS listener and its plain sibling: page, REST API and the browsers' WebSocket on one port. HTTP/1.1 only, because a
-//! WebSocket needs it; certificates are read again without closing a connection.
+//! The HTTPS listener and its plain sibling: page, REST API and the browsers' WebSocket on one port. TLS agrees on HTTP/1.1 only,
+//! because a WebSocket needs it; certificates are read again without closing a connection.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -18,14 +18,14 @@ use axum::routing::get;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::RustlsConfig;
 use futures_util::future::BoxFuture;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioTimer;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -41,6 +41,10 @@ const CONNECTIONS_PER_ADDRESS: usize = 2_048;
 
 /// A request's headers must have arrived within this time, which also ends idle kept-alive connections.
 const HEADER_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A connection on which nothing arrives for this long is closed: longer than a WebSocket's pings are apart, and than any request
+/// may take. It ends what no other deadline sees, such as a handshake or a preface that stops half way.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// A request must be answered within this time, the arrival of its body included. A WebSocket is answered by its handshake.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
@@ -133,7 +137,7 @@ pub(crate) async fn serve_tls(
 ) -> io::Result<()> {
     let limited = Limited::new();
     let mut server = axum_server::from_tcp_rustls(listener, tls)?.map(|tls| tls.acceptor(limited)).handle(handle);
-    *server.http_builder() = http();
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
     server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
@@ -143,16 +147,8 @@ pub(crate) async fn serve_tls(
 /// When the listener breaks.
 pub(crate) async fn serve_plain(listener: std::net::TcpListener, router: Router, handle: Handle) -> io::Result<()> {
     let mut server = axum_server::from_tcp(listener)?.acceptor(Limited::new()).handle(handle);
-    *server.http_builder() = http();
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
     server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
-}
-
-/// HTTP/1.1 without looking out for HTTP/2 first: that wait has no deadline, so half a preface would hold a connection for ever.
-/// (The server's own `http1_only` gives up WebSockets with it.)
-fn http() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
-    builder
 }
 
 /// Lets a connection through as long as there is room, before a byte of it is read.
@@ -175,19 +171,30 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Limited {
             stream.set_nodelay(true)?;
             self.0.admit(peer.ip().to_canonical()).ok_or_else(|| io::Error::other("too many connections"))
         });
-        Box::pin(std::future::ready(admitted.map(|permit| (Held { stream, _permit: permit }, service))))
+        Box::pin(std::future::ready(admitted.map(|permit| (Held::new(stream, permit), service))))
     }
 }
 
-/// A connection with its place among the others.
+/// A connection with its place among the others, which it loses when its peer falls silent.
 struct Held {
     stream: TcpStream,
+    silent: Pin<Box<Sleep>>,
     _permit: Permit,
+}
+
+impl Held {
+    fn new(stream: TcpStream, permit: Permit) -> Self {
+        Self { stream, silent: Box::pin(sleep(SILENCE)), _permit: permit }
+    }
 }
 
 impl AsyncRead for Held {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, into) {
+            self.silent.as_mut().reset(Instant::now() + SILENCE);
+            return Poll::Ready(read);
+        }
+        self.silent.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -214,5 +221,26 @@ impl AsyncWrite for Held {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_peer_falls_silent_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut held, ()) = Limited::new().accept(stream, ()).await.unwrap();
+        peer.write_all(b"PRI").await.unwrap();
+        let (mut heard, start) = ([0; 16], Instant::now());
+        assert_eq!(held.read(&mut heard).await.unwrap(), 3);
+        let end = held.read(&mut heard).await.unwrap_err();
+        assert_eq!((end.kind(), start.elapsed() >= SILENCE), (io::ErrorKind::TimedOut, true));
     }
 }

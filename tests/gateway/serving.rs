@@ -114,17 +114,3 @@ async fn the_listener_speaks_http_1_1_over_tls() {
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     gateway.running.shutdown().await;
 }
-
-#[tokio::test]
-async fn no_listener_waits_to_see_whether_http_2_is_meant() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let gateway = Gateway::start().await;
-    for secure in [true, false] {
-        let mut stream = socket::stream(&gateway, secure).await;
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        let mut answer = Vec::new();
-        crate::support::within("the refusal", stream.read_to_end(&mut answer)).await.unwrap();
-        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400 "), "{answer:?}");
-    }
-    gateway.running.shutdown().await;
-}
