@@ -33,6 +33,7 @@ let settings: Settings
 let line: Line
 let recorded: Float32Array[] = []
 let listening = false
+let ear: ScriptProcessorNode | undefined
 
 async function makeAudio(frequency: number) {
   audio = new AudioContext({ sampleRate: 48000 })
@@ -57,7 +58,10 @@ function hear(connection: RTCPeerConnection) {
     element.srcObject = stream
     element.muted = true
     void element.play()
+    // One ear: the recorder of an earlier call goes on in silence, and its chunks would stand between those of this call.
+    ear?.disconnect()
     const recorder = audio.createScriptProcessor(1024, 1, 1)
+    ear = recorder
     recorder.onaudioprocess = (chunk) => {
       if (listening) recorded.push(chunk.inputBuffer.getChannelData(0).slice())
     }
