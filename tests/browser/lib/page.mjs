@@ -1,0 +1,89 @@
+// The gateway's own page in a real Chromium, used as an agent uses it: by what stands on it.
+
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+import { build } from 'esbuild'
+
+const RESULTS = resolve(import.meta.dirname, '../results')
+
+export class AgentPage {
+  // `microphone: false` leaves the page without one.
+  static async open(browser, origin, { microphone = true } = {}) {
+    const page = await browser.context.newPage()
+    const errors = []
+    page.on('pageerror', (error) => errors.push(error.message))
+    page.on('console', (message) => {
+      if (message.type() === 'error') errors.push(message.text())
+    })
+    await page.setViewportSize({ width: 480, height: 720 })
+    if (microphone) await page.addInitScript({ content: await eavesdropper() })
+    else await page.addInitScript({ content: noMicrophone })
+    await page.goto(origin)
+    return new AgentPage(page, errors)
+  }
+
+  constructor(page, errors) {
+    Object.assign(this, { page, errors })
+  }
+
+  async signIn(address, secret) {
+    await this.page.fill('input[name=address]', address)
+    await this.page.fill('input[name=secret]', secret)
+    await this.page.click('text=Sign in')
+  }
+
+  // Waits until the registration's text matches.
+  registration(text) {
+    return this.page.locator('.registration-state', { hasText: text }).waitFor()
+  }
+
+  notice(text) {
+    return this.page.locator('.notice', { hasText: text }).waitFor()
+  }
+
+  // Waits until a call is in this state, such as 'connected'.
+  call(state) {
+    return this.page.locator(`.call[data-state="${state}"]`).waitFor()
+  }
+
+  noCall() {
+    return this.page.locator('form.dial').waitFor()
+  }
+
+  async dial(number) {
+    await this.page.fill('input[name=number]', number)
+    await this.page.click('.call-button')
+  }
+
+  press(name) {
+    return this.page.getByRole('button', { name, exact: true }).click()
+  }
+
+  text(selector) {
+    return this.page.locator(selector).innerText()
+  }
+
+  listen(frequency, seconds) {
+    return this.page.evaluate(([frequency, seconds]) => window.sound.listen(frequency, seconds), [frequency, seconds])
+  }
+
+  screenshot(name, colorScheme = 'light') {
+    mkdirSync(RESULTS, { recursive: true })
+    return this.page.emulateMedia({ colorScheme }).then(() => this.page.screenshot({ path: join(RESULTS, `${name}.png`) }))
+  }
+
+  close() {
+    return this.page.close({ runBeforeUnload: false })
+  }
+}
+
+const noMicrophone = `navigator.mediaDevices.getUserMedia = async () => {
+  throw new DOMException('Requested device not found', 'NotFoundError')
+}`
+
+async function eavesdropper() {
+  const entry = resolve(import.meta.dirname, '../page/eavesdrop.ts')
+  const bundle = await build({ entryPoints: [entry], bundle: true, format: 'iife', write: false, target: 'es2022' })
+  return bundle.outputFiles[0].text
+}

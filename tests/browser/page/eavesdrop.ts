@@ -1,0 +1,16 @@
+// Put into the gateway's own page before its scripts run: its microphone becomes a tone, and what it plays is recorded.
+
+import { Sound } from './sound'
+
+const sound = new Sound()
+void sound.replaceMicrophone(440)
+
+const Connection = window.RTCPeerConnection
+window.RTCPeerConnection = class extends Connection {
+  constructor(configuration?: RTCConfiguration) {
+    super(configuration)
+    sound.hear(this, () => undefined)
+  }
+}
+
+;(window as any).sound = sound

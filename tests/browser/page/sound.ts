@@ -1,0 +1,62 @@
+// Mouth and ear of a page under test: an oscillator in the place of the microphone, so that levels are known, and a recorder that
+// keeps every sample of what comes in, so that gaps show.
+
+import { tone } from '../lib/sound.mjs'
+
+const RATE = 48_000
+const CHUNK = 1024
+
+export class Sound {
+  private readonly context = new AudioContext({ sampleRate: RATE })
+  private recorded: Float32Array[] = []
+  private listening = false
+  private ear: ScriptProcessorNode | undefined
+
+  // Every microphone the page opens from now on plays a tone at a quarter of full scale, which is -12 dB.
+  async replaceMicrophone(frequency: number) {
+    await this.context.resume()
+    const oscillator = this.context.createOscillator()
+    oscillator.frequency.value = frequency
+    const volume = this.context.createGain()
+    volume.gain.value = 0.25
+    const destination = this.context.createMediaStreamDestination()
+    oscillator.connect(volume).connect(destination)
+    oscillator.start()
+    const microphone = destination.stream.getAudioTracks()[0]!
+    // Clones per call: SIP.js stops the tracks of a call that ends.
+    navigator.mediaDevices.getUserMedia = async () => new MediaStream([microphone.clone()])
+  }
+
+  hear(connection: RTCPeerConnection, told: () => void) {
+    connection.addEventListener('track', (event) => {
+      const stream = new MediaStream([event.track])
+      // Chromium renders a remote track only while an element plays it.
+      const element = new Audio()
+      element.srcObject = stream
+      element.muted = true
+      void element.play()
+      // One ear: the recorder of an earlier call goes on in silence, and its chunks would stand between those of this call.
+      this.ear?.disconnect()
+      const recorder = this.context.createScriptProcessor(CHUNK, 1, 1)
+      this.ear = recorder
+      recorder.onaudioprocess = (chunk) => {
+        if (this.listening) this.recorded.push(chunk.inputBuffer.getChannelData(0).slice())
+      }
+      this.context.createMediaStreamSource(stream).connect(recorder)
+      recorder.connect(this.context.destination)
+      told()
+    })
+  }
+
+  // Listens for so many seconds and tells how a tone was heard.
+  async listen(frequency: number, seconds: number) {
+    this.recorded = []
+    this.listening = true
+    const wanted = seconds * RATE
+    while (this.recorded.length * CHUNK < wanted) await new Promise((wake) => setTimeout(wake, 50))
+    this.listening = false
+    const samples = new Float32Array(this.recorded.length * CHUNK)
+    this.recorded.forEach((chunk, index) => samples.set(chunk, index * CHUNK))
+    return tone(samples, RATE, frequency)
+  }
+}
