@@ -85,8 +85,19 @@ pub async fn prepare(path: &Path, demo: bool) -> Result<(), CommandError> {
     if let Some(demo) = made.demo {
         println!("demo agent's address: {}", demo.address);
         println!("demo agent's secret (shown this once): {}", demo.secret);
+        println!("to phone: open {}, sign in as the demo agent and call 9196, the echo test", page_url(&config));
     }
     Ok(())
+}
+
+/// Where the page is, as seen from this host.
+fn page_url(config: &Config) -> String {
+    let listen = config.http.https_listen;
+    if listen.ip().is_unspecified() {
+        format!("https://localhost:{}", listen.port())
+    } else {
+        format!("https://{listen}")
+    }
 }
 
 /// `patchcord api-key …`
