@@ -49,30 +49,36 @@ const fn a_table() -> [i16; 256] {
     table
 }
 
+/// Where a positive number's highest bit is, counted from bit 7 on, and the four bits below it: what both laws send. Read off the
+/// float of the same value, so that the compiler can do many samples at once.
+fn segment_and_mantissa(magnitude: i32) -> i32 {
+    #[allow(clippy::cast_precision_loss)] // exact below 2^24
+    let bits = (magnitude as f32).to_bits().cast_signed();
+    (bits >> 19) - ((127 + 7) << 4)
+}
+
 fn linear_to_mu(sample: i16) -> u8 {
     const BIAS: i32 = 0x84;
     const CLIP: i32 = 32_635;
-    let sign = if sample < 0 { 0x80_u8 } else { 0 };
-    let magnitude = i32::from(sample).abs().min(CLIP) + BIAS;
+    let sample = i32::from(sample);
+    let sign = (sample >> 24) & 0x80;
     // The bias puts the top bit at 7..=14.
-    let exponent = 31 - magnitude.leading_zeros() - 7;
-    let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 3 bits and 4 bits
-    let code = ((exponent as u8) << 4) | mantissa as u8;
-    !(sign | code)
+    let magnitude = sample.abs().min(CLIP) + BIAS;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a sign, 3 bits and 4 bits
+    let code = (sign | segment_and_mantissa(magnitude)) as u8;
+    !code
 }
 
 fn linear_to_a(sample: i16) -> u8 {
-    let (sign, magnitude) = if sample >= 0 { (0x80_u8, i32::from(sample)) } else { (0, -i32::from(sample) - 1) };
-    let code = if magnitude < 256 {
-        magnitude >> 4
-    } else {
-        let exponent = (31 - magnitude.leading_zeros()).cast_signed() - 7;
-        (exponent << 4) | ((magnitude >> (exponent + 3)) & 0x0f)
-    };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most 0x7f
-    let code = code as u8;
-    (sign | code) ^ 0x55
+    let sample = i32::from(sample);
+    let sign = !(sample >> 24) & 0x80;
+    // One's complement: minus one and zero are as loud.
+    let magnitude = sample ^ (sample >> 31);
+    // The first two segments have steps of the same height.
+    let code = if magnitude < 256 { magnitude >> 4 } else { segment_and_mantissa(magnitude) };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a sign, 3 bits and 4 bits
+    let code = (sign | code) as u8;
+    code ^ 0x55
 }
 
 impl Law {
@@ -92,9 +98,12 @@ impl Law {
 
     /// Appends `samples` encoded.
     pub(crate) fn encode(self, samples: &[i16], payload: &mut Vec<u8>) {
+        let start = payload.len();
+        payload.resize(start + samples.len(), 0);
+        let codes = payload.get_mut(start..).unwrap_or_default().iter_mut().zip(samples);
         match self {
-            Self::Mu => payload.extend(samples.iter().map(|sample| linear_to_mu(*sample))),
-            Self::A => payload.extend(samples.iter().map(|sample| linear_to_a(*sample))),
+            Self::Mu => codes.for_each(|(code, sample)| *code = linear_to_mu(*sample)),
+            Self::A => codes.for_each(|(code, sample)| *code = linear_to_a(*sample)),
         }
     }
 }
@@ -152,6 +161,33 @@ mod tests {
                 let mut again = [0; LONGEST];
                 law.decode(&back, &mut again);
                 assert_eq!(again[0], samples[0], "{law:?} {code:#x}");
+            }
+        }
+    }
+
+    /// The decision values of the recommendation's tables 1 and 2, by which a sample has the code whose step it lies in.
+    #[test]
+    fn every_sample_has_the_code_of_the_step_it_lies_in() {
+        let step = |law: Law, code: u8| {
+            let mut samples = [0; LONGEST];
+            law.decode(&[code], &mut samples);
+            i32::from(samples[0])
+        };
+        for law in [Law::Mu, Law::A] {
+            let mut codes = Vec::new();
+            let samples: Vec<i16> = (i16::MIN..=i16::MAX).collect();
+            law.encode(&samples, &mut codes);
+            for (sample, code) in samples.iter().zip(codes) {
+                let (level, value) = (step(law, code), i32::from(*sample));
+                assert!(level * value >= 0, "{law:?} {sample}: {level}");
+                let segment = (if law == Law::Mu { !code } else { code ^ 0x55 } & 0x70) >> 4;
+                // Half the height of a step; clipped samples lie beyond the last.
+                let half = match law {
+                    Law::Mu => 4 << segment,
+                    Law::A => 8 << segment.saturating_sub(1),
+                };
+                let clipped = value.abs() > 32_635;
+                assert!((level - value).abs() <= half || clipped, "{law:?} {sample}: {level}");
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod packets;
+mod serial;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -17,6 +18,7 @@ use rand_chacha::ChaCha12Rng;
 use crate::command::{Event, LocalPort, MediaSessionId, PortRequest, SocketId};
 use crate::keying::Certificate;
 use crate::leg::{MediaSession, Sink};
+use serial::SerialMap;
 
 /// Settings of a shard.
 #[derive(Debug, Clone)]
@@ -64,7 +66,7 @@ struct PortOwner(MediaSessionId);
 struct Routes {
     ufrags: HashMap<String, MediaSessionId>,
     addresses: HashMap<SocketAddr, MediaSessionId>,
-    ports: HashMap<SocketId, PortOwner>,
+    ports: SerialMap<SocketId, PortOwner>,
 }
 
 /// What waits to be drained.
@@ -80,7 +82,7 @@ struct Pending {
 pub struct Shard {
     config: ShardConfig,
     rng: ChaCha12Rng,
-    sessions: HashMap<MediaSessionId, MediaSession>,
+    sessions: SerialMap<MediaSessionId, MediaSession>,
     routes: Routes,
     timers: BinaryHeap<Reverse<(Instant, MediaSessionId)>>,
     sink: Sink,
@@ -95,7 +97,7 @@ impl Shard {
         Self {
             config,
             rng: ChaCha12Rng::from_seed(seed),
-            sessions: HashMap::new(),
+            sessions: SerialMap::default(),
             routes: Routes::default(),
             timers: BinaryHeap::new(),
             sink: Sink::default(),

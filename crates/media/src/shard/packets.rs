@@ -14,11 +14,20 @@ use crate::rtp::RtpView;
 /// Addresses remembered for browser legs; each session validates a few at most, so this is never the limit of honest use.
 const MAX_ADDRESSES: usize = 100_000;
 
+/// By what a packet's session was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FoundBy {
+    Port,
+    /// A STUN check's: the only packets that make an address known.
+    Ufrag,
+    Address,
+}
+
 impl Shard {
     /// Takes a packet from one of the sockets.
     pub fn handle_packet(&mut self, now: Instant, socket: SocketId, from: SocketAddr, packet: &[u8]) {
         self.counters.packets_received += 1;
-        let Some(id) = self.owner(socket, from, packet) else {
+        let Some((id, found_by)) = self.owner(socket, from, packet) else {
             self.counters.packets_discarded += 1;
             return;
         };
@@ -26,9 +35,11 @@ impl Shard {
         let discarded = leg.discarded();
         let clear = leg.receive(now, socket, from, packet, &mut self.sink);
         leg.news(id, &mut self.pending.events);
-        let validated = matches!(&leg.wire, Wire::Secure(secure) if secure.has_validated(from));
-        if validated && self.routes.addresses.len() < MAX_ADDRESSES {
-            self.routes.addresses.insert(from, id);
+        if found_by == FoundBy::Ufrag {
+            let validated = matches!(&leg.wire, Wire::Secure(secure) if secure.has_validated(from));
+            if validated && self.routes.addresses.len() < MAX_ADDRESSES {
+                self.routes.addresses.insert(from, id);
+            }
         }
         if let Some(clear) = clear {
             if let Ok(view) = RtpView::parse(&clear) {
@@ -42,15 +53,15 @@ impl Shard {
     }
 
     /// Whose a packet is: a trunk's port names its leg; on the shared port a STUN check's ufrag does, and later the address.
-    fn owner(&self, socket: SocketId, from: SocketAddr, packet: &[u8]) -> Option<MediaSessionId> {
+    fn owner(&self, socket: SocketId, from: SocketAddr, packet: &[u8]) -> Option<(MediaSessionId, FoundBy)> {
         if socket != SocketId::BROWSERS {
-            return self.routes.ports.get(&socket).map(|owner| owner.0);
+            return self.routes.ports.get(&socket).map(|owner| (owner.0, FoundBy::Port));
         }
         // Checks are looked up by name always: the same address may begin another call.
         if matches!(packet.first(), Some(0..=3)) {
-            return self.routes.ufrags.get(&stun_username(packet)?).copied();
+            return self.routes.ufrags.get(&stun_username(packet)?).map(|id| (*id, FoundBy::Ufrag));
         }
-        self.routes.addresses.get(&from).copied()
+        self.routes.addresses.get(&from).map(|id| (*id, FoundBy::Address))
     }
 
     /// Fires what is due.
