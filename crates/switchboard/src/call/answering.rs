@@ -18,12 +18,23 @@ use crate::output::{CallState, EndedBy};
 /// How long a shard may take to describe or negotiate: it computes, it does not wait for a peer.
 pub(crate) const MEDIA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who answered, and whether their answer was taken.
+/// Who answered, and how much of their answer is with the shard.
 pub(crate) struct Answering {
     /// `None` for the echo test.
     callee: Option<LegId>,
-    /// The callee's answer was taken by its shard.
-    negotiated: bool,
+    /// Descriptions of the callee's that the shard has not decided on. The last one counts: what came before the 200 was a promise.
+    awaited: u8,
+}
+
+/// What became of the answer that a callee sent before its 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EarlyAnswer {
+    /// There was none that could be used.
+    None,
+    /// The shard has not decided on it.
+    WithShard,
+    /// The shard took it.
+    Taken,
 }
 
 impl Answering {
@@ -31,7 +42,7 @@ impl Answering {
     pub(crate) fn begin(
         facts: &mut Facts,
         callee: LegId,
-        early: bool,
+        early: EarlyAnswer,
         response: &Response,
         ctx: &mut Context<'_>,
         actions: &mut Actions,
@@ -51,23 +62,25 @@ impl Answering {
         actions.push(Action::ClearTimer(CallTimer::Attempt));
         actions.push(Action::ClearTimer(CallTimer::NoAnswer));
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+        // Without SDP in the 200 the answer that came with a provisional response stands (RFC 3261 §13.2.1).
+        if response.body.is_empty() && early == EarlyAnswer::None {
+            let failure = Failure::new(500, format!("{} answered without media.", facts.described(callee)));
+            return Ending::refuse(facts, &failure, EndedBy::System, actions);
+        }
+        let mut awaited = u8::from(early == EarlyAnswer::WithShard);
         if !response.body.is_empty() {
+            awaited += 1;
             let sdp = response.body.to_vec();
             actions.push(Action::Media(Command::HandleAnswer { session: callee.media(), sdp }));
-            return Self { callee: Some(callee), negotiated: false }.advance(facts, ctx, actions);
         }
-        if early {
-            // The answer came with a provisional response and stands (RFC 3261 §13.2.1).
-            return Self { callee: Some(callee), negotiated: true }.advance(facts, ctx, actions);
-        }
-        let failure = Failure::new(500, format!("{} answered without media.", facts.described(callee)));
-        Ending::refuse(facts, &failure, EndedBy::System, actions)
+        Self { callee: Some(callee), awaited }.advance(facts, ctx, actions)
     }
 
     /// The caller talks to itself.
     pub(crate) fn echo(facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
+        actions.push(Action::ClearTimer(CallTimer::NoAnswer));
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
-        Self { callee: None, negotiated: true }.advance(facts, ctx, actions)
+        Self { callee: None, awaited: 0 }.advance(facts, ctx, actions)
     }
 
     pub(crate) fn on(
@@ -79,9 +92,13 @@ impl Answering {
     ) -> State {
         let failure = match event {
             CallEvent::Media { leg, event } => match event {
-                media::Event::Negotiated { .. } => {
-                    self.negotiated |= Some(leg) == self.callee;
+                media::Event::Negotiated { .. } if Some(leg) == self.callee => {
+                    self.awaited = self.awaited.saturating_sub(1);
                     return self.advance(facts, ctx, actions);
+                }
+                media::Event::Rejected { .. } if Some(leg) == self.callee && self.awaited > 1 => {
+                    self.awaited -= 1;
+                    return State::Answering(self);
                 }
                 media::Event::LocalDescription { .. } => return self.advance(facts, ctx, actions),
                 media::Event::Rejected { reason, .. } if self.concerns(leg, facts) => {
@@ -90,7 +107,8 @@ impl Answering {
                 media::Event::Failed { reason, .. } if self.concerns(leg, facts) => {
                     Failure::new(500, format!("Media failed: {reason}."))
                 }
-                media::Event::Rejected { .. }
+                media::Event::Negotiated { .. }
+                | media::Event::Rejected { .. }
                 | media::Event::Failed { .. }
                 | media::Event::Connected { .. }
                 | media::Event::Digit { .. }
@@ -134,7 +152,7 @@ impl Answering {
 
     /// Takes the next step that nothing is in the way of.
     fn advance(self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
-        if !self.negotiated {
+        if self.awaited > 0 {
             return State::Answering(self);
         }
         let Some(sdp) = facts.caller().and_then(|leg| leg.description.clone()) else {

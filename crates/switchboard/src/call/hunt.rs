@@ -1,43 +1,32 @@
-//! The hunt for somebody who answers: targets step by step, phones at once, gateways one after another; ringing and early media
-//! on the way. Shared by the states before an answer.
+//! The hunt for somebody who answers: targets step by step, phones at once, gateways one after another. Shared by the states
+//! before an answer; what is heard on the way is in `early`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use media::{Bandwidth, Codec, Command};
-use sip::{Reason, Response, StatusCode};
+use sip::Reason;
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::{Answering, MEDIA_TIMEOUT};
 use super::cause::Failure;
+use super::early::Early;
 use super::ending::Ending;
-use super::facts::{CallerOffer, Context, Facts};
+use super::facts::{Context, Facts};
 use super::leg::{Leg, LegId, Party, Signal};
 use super::target::{Candidate, Resolved, resolve};
 use crate::dialplan::Step;
-use crate::output::{CallState, EndedBy};
+use crate::output::EndedBy;
 
 /// What is being tried, and what is left.
 pub(crate) struct Hunt {
     steps: VecDeque<Step>,
     candidates: VecDeque<Candidate>,
-    branches: Vec<LegId>,
-    early: Early,
+    pub(super) branches: Vec<LegId>,
+    pub(super) early: Early,
     failure: Option<Failure>,
-    told_ringing: bool,
-}
-
-/// Media before the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Early {
-    None,
-    /// This leg's early answer is with its shard.
-    Callee(LegId),
-    /// The caller's answer is being made, to hear this leg.
-    Caller(LegId),
-    /// The caller hears this leg.
-    Flowing(LegId),
+    pub(super) told_ringing: bool,
 }
 
 /// Where a hunt leads.
@@ -76,7 +65,7 @@ impl Hunt {
                 Next::Stay
             }
             CallEvent::Answered { leg, response } if self.branches.contains(&leg) => {
-                let early = matches!(self.early, Early::Caller(l) | Early::Flowing(l) if l == leg);
+                let early = self.early.answer_of(leg);
                 Next::Go(Box::new(Answering::begin(facts, leg, early, &response, ctx, actions)))
             }
             CallEvent::Refused { leg, response, local } if self.branches.contains(&leg) => {
@@ -93,10 +82,6 @@ impl Hunt {
                 let failure = Failure::new(480, format!("{} ended the call.", facts.described(leg)));
                 self.refused(leg, failure, facts, ctx, actions)
             }
-            CallEvent::FlowLost { leg } if self.branches.contains(&leg) => {
-                let failure = Failure::new(480, format!("{} lost its connection.", facts.described(leg)));
-                self.refused(leg, failure, facts, ctx, actions)
-            }
             CallEvent::FlowLost { leg } if facts.is_caller(leg) => {
                 let failure = Failure::new(480, "The caller's connection was lost before the call was answered.");
                 Self::give_up(&failure, EndedBy::System, facts, actions)
@@ -107,6 +92,10 @@ impl Hunt {
             }
             CallEvent::Media { leg, event } => self.on_media(leg, event, facts, ctx, actions),
             CallEvent::Timer(timer) => self.on_timer(timer, facts, ctx, actions),
+            CallEvent::Digit { leg, digit, duration } => {
+                self.early_digit(leg, digit, duration, facts, actions);
+                Next::Stay
+            }
             CallEvent::Hangup => {
                 let failure = Failure::new(480, "An operator ended the call.");
                 Self::give_up(&failure, EndedBy::Operator, facts, actions)
@@ -115,10 +104,10 @@ impl Hunt {
             | CallEvent::Refused { .. }
             | CallEvent::SessionOver { .. }
             | CallEvent::Bye { .. }
+            // A callee whose connection closes has refused already: its INVITE failed with it.
             | CallEvent::FlowLost { .. }
             | CallEvent::Confirmed { .. }
-            | CallEvent::NoAck
-            | CallEvent::Digit { .. } => Next::Stay,
+            | CallEvent::NoAck => Next::Stay,
         }
     }
 
@@ -197,35 +186,6 @@ impl Hunt {
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
     }
 
-    fn progress(
-        &mut self,
-        leg: LegId,
-        response: &Response,
-        facts: &mut Facts,
-        ctx: &Context<'_>,
-        actions: &mut Actions,
-    ) {
-        actions.push(Action::ClearTimer(CallTimer::Attempt));
-        if response.status == StatusCode::TRYING {
-            return;
-        }
-        if let Some(leg) = facts.leg_mut(leg) {
-            leg.state = CallState::Ringing;
-        }
-        facts.ringing.get_or_insert(ctx.now);
-        let one_trunk =
-            self.branches.len() == 1 && facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
-        let has_media = !response.body.is_empty() && one_trunk && matches!(facts.offer, CallerOffer::Given(_));
-        if has_media && self.early == Early::None {
-            self.early = Early::Callee(leg);
-            let sdp = response.body.to_vec();
-            actions.push(Action::Media(Command::HandleAnswer { session: leg.media(), sdp }));
-        } else if !has_media && (response.status == StatusCode::RINGING || !self.told_ringing) {
-            self.told_ringing = true;
-            actions.push(Action::Progress { leg: facts.caller_id(), status: StatusCode::RINGING, sdp: None });
-        }
-    }
-
     /// A branch is gone: the others ring on, else the next gateway, else the next target.
     fn refused(
         &mut self,
@@ -269,7 +229,7 @@ impl Hunt {
     fn drop_branch(&mut self, leg: LegId, reason: Option<Reason>, facts: &mut Facts, actions: &mut Actions) {
         self.branches.retain(|branch| *branch != leg);
         facts.release(leg, reason, actions);
-        if matches!(self.early, Early::Callee(l) | Early::Caller(l) | Early::Flowing(l) if l == leg) {
+        if self.early.is_of(leg) {
             self.early = Early::None;
         }
     }
@@ -301,12 +261,11 @@ impl Hunt {
                 Self::send_invite(leg, facts, ctx, actions);
             }
             media::Event::Negotiated { .. } if self.early == Early::Callee(leg) => {
-                self.early = Early::Caller(leg);
-                facts.describe_caller(facts.bandwidth_of(leg), ctx, actions);
-                self.hear_early(facts, actions);
+                self.early_answer_taken(leg, facts, ctx, actions);
             }
-            // An early answer that cannot be used is not yet the answer.
-            media::Event::Rejected { .. } if self.early == Early::Callee(leg) => self.early = Early::None,
+            media::Event::Rejected { .. } if self.early == Early::Callee(leg) => {
+                self.early_answer_unusable(facts, actions);
+            }
             media::Event::Rejected { reason, .. } if facts.is_caller(leg) => {
                 let failure = Failure::new(488, format!("The caller's media description cannot be used: {reason}."));
                 return Self::give_up(&failure, EndedBy::System, facts, actions);
@@ -348,16 +307,6 @@ impl Hunt {
         if !waiting {
             actions.push(Action::ClearTimer(CallTimer::Media));
         }
-    }
-
-    /// Lets the caller hear the callee's early media once both descriptions are agreed on.
-    fn hear_early(&mut self, facts: &Facts, actions: &mut Actions) {
-        let Early::Caller(callee) = self.early else { return };
-        let caller = facts.caller_id();
-        let Some(sdp) = facts.caller().and_then(|leg| leg.description.clone()) else { return };
-        self.early = Early::Flowing(callee);
-        actions.push(Action::Progress { leg: caller, status: StatusCode::SESSION_PROGRESS, sdp: Some(sdp) });
-        actions.push(Action::Media(Command::Bridge { a: caller.media(), b: callee.media() }));
     }
 
     fn on_timer(&mut self, timer: CallTimer, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {

@@ -7,6 +7,7 @@ mod action;
 mod answering;
 mod cause;
 mod connected;
+mod early;
 mod ending;
 mod facts;
 mod hunt;
@@ -93,3 +94,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

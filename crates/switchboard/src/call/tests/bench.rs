@@ -1,0 +1,325 @@
+//! A call on a bench: events are written as words, what it wants done is read as words.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use media::{Codec, Command, Statistics};
+use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, Response, StatusCode, Transport};
+
+use crate::call::leg::{Leg, LegId, Party, Signal};
+use crate::call::{Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Context, Facts, State, Usage};
+use crate::config::SwitchboardConfig;
+use crate::dialplan::{Step, Target};
+use crate::directory::{CallerId, Directory, Extension, Gateway, OnLimit, Trunk};
+use crate::ids::Ids;
+use crate::output::{CallId, Direction};
+use crate::registrar::{Asked, Registrar, Registration};
+
+/// One call among everything it may look at: extension 100 with two phones, 101 with none, 102 with one; the trunks `main` and `spare`.
+pub(super) struct Bench {
+    pub(super) call: Call,
+    config: SwitchboardConfig,
+    directory: Arc<Directory>,
+    registrar: Registrar,
+    usage: Usage,
+    ids: Ids,
+    now: Instant,
+    running: BTreeSet<CallTimer>,
+}
+
+impl Bench {
+    /// A browser calls these targets.
+    pub(super) fn from_agent(targets: &[Target]) -> Self {
+        let party = Party::Extension { number: "103".to_owned(), agent: None };
+        Self::new(party, CallerOffer::Given("a's offer".into()), targets)
+    }
+
+    /// A trunk calls these targets.
+    pub(super) fn from_trunk(offer: CallerOffer, targets: &[Target]) -> Self {
+        let (id, name) = ("trk_main".to_owned(), "main".to_owned());
+        Self::new(Party::Trunk { id, name, number: "+15550001111".to_owned() }, offer, targets)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a simulated clock starts somewhere")]
+    fn new(party: Party, offer: CallerOffer, targets: &[Target]) -> Self {
+        let (now, mut ids) = (Instant::now(), Ids::new([1; 32]));
+        let caller = Leg::new(LegId(ids.next()), ids.random("leg_"), party, flow(9), Signal::Incoming);
+        let facts = Facts {
+            id: CallId("call_1".to_owned()),
+            direction: Direction::Internal,
+            from: "103".to_owned(),
+            from_display: None,
+            to: "100".to_owned(),
+            assigned: None,
+            callee_agent: None,
+            max_forwards: 69,
+            offer,
+            started: now,
+            ringing: None,
+            answered: None,
+            legs: vec![caller],
+            outcome: None,
+        };
+        let step = |target: &Target| Step { target: target.clone(), timeout: Some(Duration::from_secs(20)) };
+        Self {
+            call: Call::new(facts, targets.iter().map(step).collect()),
+            config: SwitchboardConfig::default(),
+            directory: Arc::new(directory()),
+            registrar: registrar(now),
+            usage: Usage::default(),
+            ids,
+            now,
+            running: BTreeSet::new(),
+        }
+    }
+
+    /// With these events behind it.
+    pub(super) fn after(mut self, events: &[&str]) -> Self {
+        for event in events {
+            self.on(event);
+        }
+        self
+    }
+
+    /// Gives the call an event; what it wants done, but for stopped timers.
+    pub(super) fn on(&mut self, event: &str) -> String {
+        let event = self.event(event);
+        if let CallEvent::Timer(timer) = &event {
+            self.running.remove(timer);
+        }
+        let mut actions = Actions::new();
+        let (config, directory, registrar) = (&self.config, &*self.directory, &self.registrar);
+        let (usage, ids, now) = (&self.usage, &mut self.ids, self.now);
+        self.call.on(event, &mut Context { now, config, directory, registrar, usage, ids }, &mut actions);
+        actions.iter().filter_map(|action| self.words(action)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Where the call stands, and how it ended.
+    pub(super) fn state(&self) -> String {
+        let name = match &self.call.state {
+            State::Routing(_) => "Routing",
+            State::Ringing(_) => "Ringing",
+            State::Answering(_) => "Answering",
+            State::Connected(_) => "Connected",
+            State::Ending(_) => "Ending",
+            State::Over => "Over",
+        };
+        match &self.call.facts.outcome {
+            Some(o) => format!("{name}: {:?} {} by {:?}", o.result, o.status, o.ended_by),
+            None => name.to_owned(),
+        }
+    }
+
+    /// A running timer belongs to the state.
+    pub(super) fn assert_timers_fit(&self) {
+        let allowed: &[CallTimer] = match &self.call.state {
+            State::Routing(_) | State::Ringing(_) => &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media],
+            State::Answering(_) => &[CallTimer::Media],
+            State::Ending(_) => &[CallTimer::Closing],
+            State::Connected(_) | State::Over => &[],
+        };
+        let left: Vec<_> = self.running.iter().filter(|timer| !allowed.contains(timer)).collect();
+        assert!(left.is_empty(), "{left:?} runs on in {}", self.state());
+    }
+
+    fn leg(&self, letter: &str) -> LegId {
+        let at = usize::from(letter.as_bytes()[0] - b'a');
+        self.call.facts.legs[at].id
+    }
+
+    fn letter(&self, id: LegId) -> char {
+        let at = self.call.facts.legs.iter().position(|leg| leg.id == id).unwrap();
+        char::from(b'a' + u8::try_from(at).unwrap())
+    }
+
+    /// `b 183 sdp`, `cancelled`, `a over` ... : see the tables.
+    fn event(&self, text: &str) -> CallEvent {
+        let words: Vec<&str> = text.split(' ').collect();
+        match words.as_slice() {
+            ["start"] => CallEvent::Start,
+            ["cancelled"] => CallEvent::Cancelled { reasons: Vec::new() },
+            ["ack"] => CallEvent::Confirmed { body: Vec::new() },
+            ["ack", "sdp"] => CallEvent::Confirmed { body: b"a's answer".to_vec() },
+            ["no-ack"] => CallEvent::NoAck,
+            ["hang-up"] => CallEvent::Hangup,
+            ["timer", timer] => CallEvent::Timer(match *timer {
+                "attempt" => CallTimer::Attempt,
+                "no-answer" => CallTimer::NoAnswer,
+                "media-timeout" => CallTimer::Media,
+                "closing" => CallTimer::Closing,
+                other => panic!("no timer {other}"),
+            }),
+            [leg, "bye"] => CallEvent::Bye { leg: self.leg(leg), reasons: Vec::new() },
+            [leg, "flow-lost"] => CallEvent::FlowLost { leg: self.leg(leg) },
+            [leg, "over"] => CallEvent::SessionOver { leg: self.leg(leg) },
+            [leg, "digit"] => CallEvent::Digit { leg: self.leg(leg), digit: '5', duration: Duration::from_millis(160) },
+            [leg, status, rest @ ..] if status.parse::<u16>().is_ok() => {
+                self.response(self.leg(leg), status.parse().unwrap(), rest)
+            }
+            [leg, event] => CallEvent::Media { leg: self.leg(leg), event: media_event(self.leg(leg), event) },
+            other => panic!("no event {other:?}"),
+        }
+    }
+
+    fn response(&self, leg: LegId, status: u16, rest: &[&str]) -> CallEvent {
+        let status = StatusCode::new(status).unwrap();
+        let body = if rest == ["sdp"] { format!("{}'s answer", self.letter(leg)) } else { String::new() };
+        let reason = status.reason_phrase().to_owned();
+        let response = Response { status, reason, headers: Headers::new(), body: body.into() };
+        match status.class() {
+            1 => CallEvent::Progress { leg, response },
+            2 => CallEvent::Answered { leg, response },
+            _ => CallEvent::Refused { leg, response, local: rest == ["local"] },
+        }
+    }
+
+    fn words(&mut self, action: &Action) -> Option<String> {
+        let q850 = |reasons: &[String]| reasons.first().map_or(String::new(), |text| cause(text));
+        let reason = |reason: &Option<sip::Reason>| reason.as_ref().map_or(String::new(), |r| cause(&r.to_string()));
+        Some(match action {
+            Action::Invite { leg, .. } => format!("INVITE {}", self.letter(*leg)),
+            Action::Progress { status, sdp, .. } => {
+                format!("{}{}", status.code(), if sdp.is_some() { " sdp" } else { "" })
+            }
+            Action::Accept { .. } => "200".to_owned(),
+            Action::Reject { status, reasons, .. } => format!("{}{}", status.code(), q850(reasons)),
+            Action::Cancel { leg, reason: why } => format!("CANCEL {}{}", self.letter(*leg), reason(why)),
+            Action::Bye { leg, reason: why } => format!("BYE {}{}", self.letter(*leg), reason(why)),
+            Action::Media(command) => self.media_words(command),
+            Action::SetTimer(timer, after) => {
+                self.running.insert(*timer);
+                format!("{timer:?} {}s", after.as_secs())
+            }
+            Action::ClearTimer(timer) => {
+                self.running.remove(timer);
+                return None;
+            }
+        })
+    }
+
+    fn media_words(&self, command: &Command) -> String {
+        let letter = |session: &media::MediaSessionId| self.letter(LegId(session.0));
+        match command {
+            Command::Open { session, .. } => format!("open {}", letter(session)),
+            Command::CreateOffer { session, .. } => format!("offer to {}", letter(session)),
+            Command::HandleOffer { session, .. } => format!("answer {}", letter(session)),
+            Command::HandleAnswer { session, .. } => format!("take {}", letter(session)),
+            Command::Bridge { a, b } => format!("bridge {} {}", letter(a), letter(b)),
+            Command::Echo { session } => format!("echo {}", letter(session)),
+            Command::Ringback { session } => format!("ringback to {}", letter(session)),
+            Command::SendDigits { session, digits, .. } => format!("digit {digits} to {}", letter(session)),
+            Command::Close { session } => format!("close {}", letter(session)),
+        }
+    }
+}
+
+/// An event's kind, as listed in `EVENTS`.
+pub(super) fn kind(event: &str) -> &str {
+    let words: Vec<&str> = event.split(' ').collect();
+    match words.as_slice() {
+        ["ack", ..] => "confirmed",
+        ["timer", timer] => timer,
+        [_, status, ..] if status.parse::<u16>().is_ok() => match status.as_bytes()[0] {
+            b'1' => "progress",
+            b'2' => "answered",
+            _ => "refused",
+        },
+        [_, kind] | [kind] => kind,
+        other => panic!("no event {other:?}"),
+    }
+}
+
+fn media_event(leg: LegId, event: &str) -> media::Event {
+    let session = leg.media();
+    let reason = "chance".to_owned();
+    match event {
+        "described" => media::Event::LocalDescription { session, sdp: b"ours".to_vec(), codec: None },
+        "negotiated" => media::Event::Negotiated { session, codec: Codec::Pcmu },
+        "rejected" => media::Event::Rejected { session, reason },
+        "failed" => media::Event::Failed { session, reason },
+        "connected" => media::Event::Connected { session, peer: flow(1).peer },
+        "media-digit" => media::Event::Digit { session, digit: '5', duration: Duration::from_millis(160) },
+        "silent" => media::Event::Silent { session },
+        "closed" => media::Event::Closed { session, statistics: Statistics::default() },
+        other => panic!("no event {other}"),
+    }
+}
+
+/// ` SIP 200` of `SIP;cause=200;text="Call completed elsewhere"`.
+fn cause(reason: &str) -> String {
+    let reason = sip::Reason::parse(reason).unwrap();
+    format!(" {} {}", reason.protocol, reason.cause.unwrap())
+}
+
+fn flow(connection: u8) -> Flow {
+    let peer = SocketAddr::from(([192, 0, 2, connection], 5000));
+    Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(connection.into())) }
+}
+
+fn registrar(now: Instant) -> Registrar {
+    let mut registrar = Registrar::default();
+    for (extension, connection) in [("100", 1), ("100", 2), ("102", 3)] {
+        let address = NameAddr::parse(&format!("<sip:p{connection}@x.invalid>")).unwrap();
+        let registration = Registration {
+            extension,
+            max_contacts: 2,
+            on_limit: OnLimit::Reject,
+            flow: flow(connection),
+            call_id: "c",
+            cseq: 1,
+            user_agent: None,
+            asked: Asked::Contacts(vec![(Contact { address }, Duration::from_secs(600))]),
+        };
+        registrar.register(now, &registration, || format!("reg_{connection}")).unwrap();
+    }
+    registrar
+}
+
+fn directory() -> Directory {
+    let mut directory = Directory { realm: "phone.example.com".to_owned(), ..Directory::default() };
+    for number in ["100", "101", "102", "103"] {
+        let extension = Extension {
+            id: format!("ext_{number}"),
+            number: number.to_owned(),
+            agent_id: None,
+            ring_timeout: Duration::from_secs(30),
+            max_contacts: 2,
+            on_limit: OnLimit::Reject,
+            codecs: vec![Codec::Opus],
+        };
+        directory.extensions.insert(number.to_owned(), extension);
+    }
+    for (name, last) in [("main", 1), ("spare", 2)] {
+        let gateway = Gateway {
+            host: format!("{name}.carrier.example"),
+            transport: Transport::Udp,
+            addresses: vec![SocketAddr::from(([198, 51, 100, last], 5060))],
+            priority: 1,
+            weight: 1,
+        };
+        let trunk = Trunk {
+            id: format!("trk_{name}"),
+            name: name.to_owned(),
+            enabled: true,
+            gateways: vec![gateway],
+            inbound_networks: Vec::new(),
+            media_networks: Vec::new(),
+            codecs: vec![Codec::Pcmu],
+            caller_id: CallerId::default(),
+            max_channels: 0,
+        };
+        directory.trunks.insert(trunk.id.clone(), trunk);
+    }
+    directory
+}
+
+pub(super) fn phones(number: &str) -> Target {
+    Target::Extension(number.to_owned())
+}
+
+pub(super) fn trunks() -> Target {
+    let names = vec!["main".to_owned(), "spare".to_owned()];
+    Target::Trunks { names, number: "+15551234567".to_owned() }
+}

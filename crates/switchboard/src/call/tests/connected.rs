@@ -1,0 +1,167 @@
+//! Connected: people talk.
+
+use super::bench::{Bench, trunks};
+use super::{Row, assert_complete, check};
+use crate::call::CallerOffer;
+use crate::dialplan::Target;
+
+fn talking() -> Bench {
+    Bench::from_agent(&[trunks()]).after(&["start", "b described", "b 200 sdp", "b negotiated", "a described"])
+}
+
+const TALKING: &[Row] = &[
+    ("the caller hangs up", "a bye", "close a, BYE b Q.850 16, close b, Closing 2s", "Ending: Answered 200 by Caller"),
+    ("the callee hangs up", "b bye", "BYE a Q.850 16, close a, close b, Closing 2s", "Ending: Answered 200 by Callee"),
+    (
+        "the caller's session is gone",
+        "a over",
+        "close a, BYE b Q.850 16, close b, Closing 2s",
+        "Ending: Answered 200 by Caller",
+    ),
+    (
+        "the callee's session is gone",
+        "b over",
+        "BYE a Q.850 16, close a, close b, Closing 2s",
+        "Ending: Answered 200 by Callee",
+    ),
+    (
+        "an operator ends the call",
+        "hang-up",
+        "BYE a Q.850 16, close a, BYE b Q.850 16, close b, Closing 2s",
+        "Ending: Answered 200 by Operator",
+    ),
+    ("the ACK never came", "no-ack", "close a, BYE b Q.850 41, close b, Closing 2s", "Ending: Failed 200 by System"),
+    ("the ACK came", "ack", "", "Connected"),
+    ("a body that answers nothing is left alone", "ack sdp", "", "Connected"),
+    (
+        "the caller's media is dead",
+        "a silent",
+        "BYE a Q.850 102, close a, BYE b Q.850 102, close b, Closing 2s",
+        "Ending: Answered 200 by System",
+    ),
+    (
+        "the callee's media is dead",
+        "b silent",
+        "BYE a Q.850 102, close a, BYE b Q.850 102, close b, Closing 2s",
+        "Ending: Answered 200 by System",
+    ),
+    (
+        "the caller's media fails",
+        "a failed",
+        "BYE a Q.850 41, close a, BYE b Q.850 41, close b, Closing 2s",
+        "Ending: Failed 200 by System",
+    ),
+    (
+        "the callee's media fails",
+        "b failed",
+        "BYE a Q.850 41, close a, BYE b Q.850 41, close b, Closing 2s",
+        "Ending: Failed 200 by System",
+    ),
+    (
+        "a description cannot be used",
+        "a rejected",
+        "BYE a Q.850 41, close a, BYE b Q.850 41, close b, Closing 2s",
+        "Ending: Failed 200 by System",
+    ),
+    ("a browser may lose its connection and go on talking", "a flow-lost", "", "Connected"),
+    ("so may the callee", "b flow-lost", "", "Connected"),
+    ("the caller's digit reaches the callee", "a digit", "digit 5 to b", "Connected"),
+    ("the callee's digit reaches the caller", "b digit", "digit 5 to a", "Connected"),
+    ("digits in the media are joined there", "a media-digit", "", "Connected"),
+    ("media flows", "a connected", "", "Connected"),
+    ("a description nobody waits for", "a described", "", "Connected"),
+    ("an agreement nobody waits for", "b negotiated", "", "Connected"),
+    ("a closed session is noted", "b closed", "", "Connected"),
+    (
+        "a CANCEL too late is a hang-up",
+        "cancelled",
+        "close a, BYE b Q.850 16, close b, Closing 2s",
+        "Ending: Answered 200 by Caller",
+    ),
+    ("it does not start again", "start", "", "Connected"),
+    ("a late ringing means nothing", "b 180", "", "Connected"),
+    ("a second answer means nothing", "b 200 sdp", "", "Connected"),
+    ("a refusal after the answer means nothing", "b 486", "", "Connected"),
+    ("a late timer means nothing", "timer attempt", "", "Connected"),
+    ("a late timer means nothing", "timer no-answer", "", "Connected"),
+    ("a late timer means nothing", "timer media-timeout", "", "Connected"),
+];
+
+#[test]
+fn two_sides_talk() {
+    check(talking, TALKING);
+    assert_complete(&[TALKING]);
+}
+
+#[test]
+fn an_offerless_callers_ack_owes_the_answer() {
+    let owing = || {
+        let bench = Bench::from_trunk(CallerOffer::Wanted, &[trunks()]);
+        bench.after(&["start", "b described", "b 200 sdp", "b negotiated", "a described"])
+    };
+    check(
+        owing,
+        &[
+            ("it brings it", "ack sdp", "take a", "Connected"),
+            (
+                "it does not",
+                "ack",
+                "BYE a Q.850 41, close a, BYE b Q.850 41, close b, Closing 2s",
+                "Ending: Failed 200 by System",
+            ),
+            (
+                "it never comes",
+                "no-ack",
+                "close a, BYE b Q.850 41, close b, Closing 2s",
+                "Ending: Failed 200 by System",
+            ),
+        ],
+    );
+    check(
+        || owing().after(&["ack sdp"]),
+        &[
+            ("the answer is taken", "a negotiated", "", "Connected"),
+            (
+                "the answer cannot be used",
+                "a rejected",
+                "BYE a Q.850 41, close a, BYE b Q.850 41, close b, Closing 2s",
+                "Ending: Failed 200 by System",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_caller_talks_to_itself() {
+    check(
+        || Bench::from_agent(&[Target::Echo]).after(&["start", "a described"]),
+        &[
+            ("and hangs up", "a bye", "close a, Closing 2s", "Ending: Answered 200 by Caller"),
+            ("its digits go nowhere", "a digit", "", "Connected"),
+            ("its media is dead", "a silent", "BYE a Q.850 102, close a, Closing 2s", "Ending: Answered 200 by System"),
+            (
+                "an operator ends the call",
+                "hang-up",
+                "BYE a Q.850 16, close a, Closing 2s",
+                "Ending: Answered 200 by Operator",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_phone_that_lost_the_race_has_no_say() {
+    let won = || {
+        let bench = Bench::from_trunk(CallerOffer::Given("offer".into()), &[super::bench::phones("100")]);
+        bench.after(&["start", "b described", "c described", "c 200 sdp", "c negotiated", "a described"])
+    };
+    check(
+        won,
+        &[
+            ("its refusal means nothing", "b 486", "", "Connected"),
+            ("its end means nothing", "b over", "", "Connected"),
+            ("its media means nothing", "b failed", "", "Connected"),
+            ("its silence means nothing", "b silent", "", "Connected"),
+        ],
+    );
+}
