@@ -56,7 +56,8 @@ pub(crate) struct Reporter {
     next: Instant,
     /// State of a xorshift generator, never zero.
     random: u32,
-    last_sender_report: Option<(u32, Instant)>,
+    /// The peer's last: its SSRC, the middle of its NTP time, and when it came.
+    last_sender_report: Option<(u32, u32, Instant)>,
     round_trip: Option<Duration>,
 }
 
@@ -132,8 +133,9 @@ impl Reporter {
             packet.put_u32(u32::from(loss.fraction) << 24 | (loss.cumulative & 0x7f_ffff));
             packet.put_u32(loss.highest);
             packet.put_u32(jitter);
-            packet.put_u32(self.last_sender_report.map_or(0, |(middle, _)| middle));
-            packet.put_u32(self.last_sender_report.map_or(0, |(_, at)| fraction(now.saturating_duration_since(at))));
+            let heard = self.last_sender_report.filter(|(sender, ..)| *sender == ssrc);
+            packet.put_u32(heard.map_or(0, |(_, middle, _)| middle));
+            packet.put_u32(heard.map_or(0, |(.., at)| fraction(now.saturating_duration_since(at))));
         }
     }
 
@@ -164,7 +166,7 @@ impl Reporter {
             match *kind {
                 SENDER_REPORT => {
                     let Ok(report) = SenderReport::unmarshal(&mut one) else { return false };
-                    self.last_sender_report = Some((middle(report.ntp_time), now));
+                    self.last_sender_report = Some((report.ssrc, middle(report.ntp_time), now));
                     self.learn(now, our_ssrc, &report.reports);
                 }
                 RECEIVER_REPORT => {
@@ -231,6 +233,24 @@ mod tests {
         assert!(ours.handle(answered_at + Duration::from_millis(40), 7, &answer));
         let trip = ours.round_trip().expect("measured");
         assert!(trip.abs_diff(Duration::from_millis(80)) < Duration::from_millis(1), "{trip:?}");
+    }
+
+    #[test]
+    fn a_block_answers_the_sender_report_of_its_own_source_only() {
+        let start = Instant::now();
+        let (mut ours, egress, mut reception) = side(start);
+        let (mut theirs, mut their_egress, mut their_reception) = side(start);
+        their_egress.header(start, true, 0, 0, 160);
+        let answered = |reception: &mut Reception, ours: &mut Reporter| {
+            let report = ours.farewell(start, &egress, reception);
+            u32::from_be_bytes([report[24], report[25], report[26], report[27]]) != 0
+        };
+        for (heard, told) in [(7, true), (8, false)] {
+            reception.admit(start, heard, 1, 0);
+            let report = theirs.farewell(start, &their_egress, &mut their_reception);
+            assert!(ours.handle(start, 1, &report));
+            assert_eq!(answered(&mut reception, &mut ours), told, "{heard}");
+        }
     }
 
     #[test]

@@ -182,6 +182,25 @@ fn two_browsers_hear_each_others_opus_unchanged() {
 }
 
 #[test]
+fn what_was_said_before_the_keys_were_there_leaves_no_hole() {
+    let mut pages = Pages::answered();
+    pages.pages[0].transport.check();
+    pages.deliver();
+    for _ in 0..5 {
+        pages.say(0, 111, &[0x78, 1]);
+        pages.wait(FRAME);
+    }
+    pages.pages[1].transport.check();
+    pages.deliver();
+    pages.say(0, 111, &[0x78, 2]);
+    let heard = &pages.pages[1].heard;
+    assert_eq!((heard.len(), heard[0][1]), (1, 0x80 | 111), "it begins a talk spurt");
+    pages.command(Command::Close { session: MediaSessionId(2) });
+    let Some(Event::Closed { statistics, .. }) = pages.events.last() else { panic!("not closed") };
+    assert_eq!(statistics.packets_sent, 1);
+}
+
+#[test]
 fn each_browser_gets_reports_on_the_shared_port() {
     let mut pages = Pages::connected();
     for _ in 0..500 {

@@ -7,6 +7,9 @@ use super::digit_of;
 /// A digit whose end packets were all lost has ended after this silence: the sender updates it every 20-50 ms.
 const LOST_END: Duration = Duration::from_millis(150);
 
+/// A packet of an older digit that comes later than this is none: the source has set its clock back.
+const LATEST: Duration = Duration::from_secs(1);
+
 /// What an event packet tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -80,7 +83,12 @@ impl DigitReceiver {
                 return [first, Heard::Nothing];
             }
             // An old packet, reordered behind a newer digit.
-            Some(key) if timestamp.wrapping_sub(key.timestamp) > u32::MAX / 2 => return [Heard::Nothing; 2],
+            Some(key)
+                if timestamp.wrapping_sub(key.timestamp) > u32::MAX / 2
+                    && now.saturating_duration_since(key.heard_at) < LATEST =>
+            {
+                return [Heard::Nothing; 2];
+            }
             Some(key) if !key.released => first = Heard::Released(key.digit, key.held()),
             Some(_) | None => {}
         }
@@ -91,6 +99,12 @@ impl DigitReceiver {
             return [Heard::Pressed(digit), Heard::Released(digit, key.held())];
         }
         [first, Heard::Pressed(digit)]
+    }
+
+    /// Another source begins, with a clock of its own: the release of a key that was down.
+    pub(crate) fn restart(&mut self) -> Heard {
+        let key = self.key.take().filter(|key| !key.released);
+        key.map_or(Heard::Nothing, |key| Heard::Released(key.digit, key.held()))
     }
 
     /// The release of a digit whose end never arrived.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::{Sink, Wire};
 use crate::codec::{Encoder, RATE};
-use crate::command::Codec;
 use crate::dtmf::DigitSender;
 use crate::rtp::{Egress, Pace};
 use crate::sdp::{Negotiated, TelephoneEvent};
@@ -90,11 +89,6 @@ impl Outgoing {
         self.agreed.filter(|agreed| agreed.may_send).map(|agreed| agreed.target)
     }
 
-    /// The codec of [`Self::target`].
-    pub(crate) fn codec(&self) -> Option<Codec> {
-        self.target().map(|target| target.codec)
-    }
-
     /// The source of the audio changes: timestamps go on from here.
     pub(crate) fn new_source(&mut self, now: Instant) {
         self.digits.let_go(now);
@@ -119,7 +113,7 @@ impl Outgoing {
         wire: &mut Wire,
         sink: &mut Sink,
     ) {
-        let Some(agreed) = self.agreed.filter(|agreed| agreed.may_send) else { return };
+        let Some(agreed) = self.agreed.filter(|agreed| agreed.may_send && wire.can_send()) else { return };
         let timestamp = self.egress.timestamp_for(now, pace);
         let marker = marker || std::mem::take(&mut self.marker_due);
         let header = self.egress.header(now, marker, agreed.payload_type, timestamp, payload.len());
@@ -181,7 +175,7 @@ impl Outgoing {
             if packet.begins {
                 self.digit_timestamp = self.egress.timestamp_for(now, Pace::Own);
             }
-            if !agreed.may_send {
+            if !agreed.may_send || !wire.can_send() {
                 continue;
             }
             // The offset of a later segment is counted in the event's clock, which may differ from the stream's.

@@ -17,6 +17,13 @@ pub(crate) struct Far<'a> {
     pub(crate) wire: &'a mut Wire,
 }
 
+impl Far<'_> {
+    /// What to encode to, once anything can be sent at all.
+    fn target(&self) -> Option<Target> {
+        self.outgoing.target().filter(|_| self.wire.can_send())
+    }
+}
+
 /// One turn: what it may touch.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
@@ -38,8 +45,14 @@ struct Near<'a> {
 pub(crate) fn packet(near: &mut Ingress, view: &RtpView<'_>, mut turn: Turn<'_>) {
     let mut restarted = false;
     let is_next = near.accept(turn.now, view, &mut restarted);
-    if restarted && let Some(far) = &mut turn.far {
-        far.outgoing.new_source(turn.now);
+    if restarted {
+        let heard = near.digits.restart();
+        if heard != Heard::Nothing {
+            digit(heard, &mut turn);
+        }
+        if let Some(far) = &mut turn.far {
+            far.outgoing.new_source(turn.now);
+        }
     }
     if is_next && let Some((mut half, _)) = halves(near) {
         let header = view.header;
@@ -57,7 +70,7 @@ fn waiting(near: &mut Ingress, turn: &mut Turn<'_>) {
                 half.use_packet(timestamp, marker, payload_type, payload, turn);
             }
             Step::Lost { following } => half.conceal(following, turn),
-            Step::Gap => half.leave_out(turn),
+            Step::Gap { missing } => half.leave_out(missing, turn),
         }
     }
 }
@@ -92,20 +105,21 @@ impl Near<'_> {
     }
 
     /// A relayed stream shows its loss to the peer, which conceals it by its own means; a transcoded one has none.
-    fn leave_out(&self, turn: &mut Turn<'_>) {
+    fn leave_out(&self, count: u16, turn: &mut Turn<'_>) {
         if let Some(far) = &mut turn.far
-            && far.outgoing.codec() == Some(self.agreed.codec)
+            && far.target().is_some_and(|to| to.codec == self.agreed.codec)
         {
-            far.outgoing.egress.skip();
+            far.outgoing.egress.skip(count);
         }
     }
 
     fn use_audio(&mut self, timestamp: u32, marker: bool, payload: &[u8], turn: &mut Turn<'_>) {
-        if !self.agreed.may_receive {
+        // A packet without payload keeps a NAT open (RFC 6263 §4.2); to libopus it would be a loss to conceal.
+        if !self.agreed.may_receive || payload.is_empty() {
             return;
         }
         let Some(far) = &mut turn.far else { return };
-        let Some(to) = far.outgoing.target() else { return };
+        let Some(to) = far.target() else { return };
         // What sounds during a digit is the digit's own tone, and would be heard twice.
         if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
             return;
@@ -124,9 +138,9 @@ impl Near<'_> {
     }
 
     fn conceal(&mut self, following: Option<(u8, &[u8])>, turn: &mut Turn<'_>) {
-        self.leave_out(turn);
+        self.leave_out(1, turn);
         let Some(far) = &mut turn.far else { return };
-        let Some(to) = far.outgoing.target().filter(|to| to.codec != self.agreed.codec) else { return };
+        let Some(to) = far.target().filter(|to| to.codec != self.agreed.codec) else { return };
         if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
             return;
         }

@@ -92,14 +92,11 @@ impl PlainWire {
             }
             return Arrival::Rtcp(sink.copy(packet));
         }
+        if self.latched.is_some_and(|latched| latched != from) {
+            return Arrival::Discarded("RTP from a second source");
+        }
         let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
-        if is_rtcp {
-            return Arrival::Rtcp(sink.copy(packet));
-        }
-        match self.latched {
-            Some(latched) if latched != from => Arrival::Discarded("RTP from a second source"),
-            Some(_) | None => Arrival::Rtp(sink.copy(packet)),
-        }
+        if is_rtcp { Arrival::Rtcp(sink.copy(packet)) } else { Arrival::Rtp(sink.copy(packet)) }
     }
 }
 
@@ -158,7 +155,15 @@ impl Wire {
         }
     }
 
-    /// Puts a finished RTP packet on its way; not while nobody is known to send to.
+    /// Whether a packet could be sent now: somebody is known to send to, and the keys are there.
+    pub(crate) fn can_send(&self) -> bool {
+        match self {
+            Self::Plain(plain) => plain.port.is_some() && plain.target().is_some(),
+            Self::Secure(secure) => secure.is_connected() && secure.peer().is_some(),
+        }
+    }
+
+    /// Puts a finished RTP packet on its way.
     pub(crate) fn send_rtp(&mut self, packet: &[u8], sink: &mut Sink) {
         match self {
             Self::Plain(plain) => {

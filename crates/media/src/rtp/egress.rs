@@ -121,9 +121,9 @@ impl Egress {
         header
     }
 
-    /// Leaves a sequence number out, so that the peer of a relayed stream sees the loss and can conceal it itself.
-    pub(crate) fn skip(&mut self) {
-        self.sequence = self.sequence.wrapping_add(1);
+    /// Leaves sequence numbers out, so that the peer of a relayed stream sees the loss and can conceal it itself.
+    pub(crate) fn skip(&mut self, count: u16) {
+        self.sequence = self.sequence.wrapping_add(count);
     }
 
     /// Packets and payload octets sent, for sender reports.

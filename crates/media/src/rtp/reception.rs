@@ -23,7 +23,7 @@ pub(crate) enum Admission {
 pub(crate) struct Loss {
     /// Lost since the last report, as a fraction of 256.
     pub(crate) fraction: u8,
-    /// Lost since the stream began, never negative here.
+    /// Lost since the source began, never negative here.
     pub(crate) cumulative: u32,
     /// The highest sequence number with its cycles.
     pub(crate) highest: u32,
@@ -106,6 +106,10 @@ impl Reception {
     }
 
     fn measure_jitter(&mut self, now: Instant, timestamp: u32) {
+        // The packets of one telephone-event share the timestamp of its beginning (RFC 4733 §2.5.1.2); when they come says nothing.
+        if self.transit.is_some_and(|(_, before)| before == timestamp) {
+            return;
+        }
         if let Some((then, before)) = self.transit {
             let ticks = ticks(now.saturating_duration_since(then), self.clock_rate);
             let difference = i64::from(timestamp.wrapping_sub(before).cast_signed());
@@ -130,10 +134,14 @@ impl Reception {
 
     /// Packets lost since the leg began.
     pub(crate) fn lost(&self) -> u64 {
+        self.lost_before + self.lost_of_source()
+    }
+
+    fn lost_of_source(&self) -> u64 {
         if self.ssrc.is_none() {
             return 0;
         }
-        self.lost_before + (self.highest - self.base + 1).saturating_sub(self.received)
+        (self.highest - self.base + 1).saturating_sub(self.received)
     }
 
     /// The loss since the last call, for a report block; `None` before the first packet.
@@ -147,7 +155,7 @@ impl Reception {
         #[allow(clippy::cast_possible_truncation)] // the report carries the low 32 and 24 bits
         Some(Loss {
             fraction: fraction as u8,
-            cumulative: (self.lost().min(0x7f_ffff)) as u32,
+            cumulative: self.lost_of_source().min(0x7f_ffff) as u32,
             highest: (self.highest - 65_536) as u32,
         })
     }

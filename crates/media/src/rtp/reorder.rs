@@ -19,8 +19,8 @@ pub(crate) enum Step<'a> {
     Packet { timestamp: u32, marker: bool, payload_type: u8, payload: &'a [u8] },
     /// One packet is given up. `following` is the packet right after it (payload type, payload), for in-band FEC.
     Lost { following: Option<(u8, &'a [u8])> },
-    /// More packets are missing than concealment can cover; the stream goes on behind them.
-    Gap,
+    /// More packets are missing than concealment can cover, so many; the stream goes on behind them.
+    Gap { missing: u16 },
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +132,8 @@ impl Reorder {
         }
         if first - expected > 5 {
             self.expected = Some(first);
-            return Some(Step::Gap);
+            // A jump this large would have been another source's beginning.
+            return Some(Step::Gap { missing: u16::try_from(first - expected).unwrap_or(u16::MAX) });
         }
         self.given_up = Some((expected, now));
         self.expected = Some(expected + 1);
@@ -207,7 +208,7 @@ mod tests {
                 Step::Packet { payload, .. } => format!("packet {}", payload[0]),
                 Step::Lost { following: Some((_, next)) } => format!("lost before {}", next[0]),
                 Step::Lost { following: None } => "lost".to_owned(),
-                Step::Gap => "gap".to_owned(),
+                Step::Gap { missing } => format!("gap of {missing}"),
             });
         }
         steps
@@ -268,7 +269,7 @@ mod tests {
         let mut reorder = Reorder::new();
         reorder.accept(now, 1, &view(1, &[1]));
         reorder.accept(now, 100, &view(100, &[100]));
-        assert_eq!(drain(&mut reorder, now), ["gap", "packet 100"]);
+        assert_eq!(drain(&mut reorder, now), ["gap of 98", "packet 100"]);
         assert_eq!(reorder.accept(now, 101, &view(101, &[101])), Order::Next);
     }
 }

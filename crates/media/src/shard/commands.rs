@@ -62,7 +62,10 @@ impl Shard {
         };
         let ssrc = self.rng.random();
         let cname = self.token(16);
-        let egress = Egress::new(ssrc, self.rng.random(), self.rng.random(), 8000);
+        // In the lower half: SRTP does not say how often the numbers rolled over, so nobody who missed the first packets may have
+        // missed that with them (RFC 3711 §3.3.1).
+        let first_sequence = self.rng.random::<u16>() >> 1;
+        let egress = Egress::new(ssrc, first_sequence, self.rng.random(), 8000);
         let clock = NtpClock { started: self.config.started };
         let local = LocalMedia {
             // Positive in 64 bits, as RFC 8829 §5.2.1 wants.
