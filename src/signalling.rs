@@ -2,6 +2,8 @@
 //! timer only, never for a socket or the database. Decides nothing about calls.
 
 mod flows;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -82,6 +84,7 @@ pub(crate) async fn run(switchboard: Switchboard, mut inputs: Inputs, outputs: O
         tokio::select! {
             () = stop.cancelled() => break,
             _ = inputs.inbound.recv_many(&mut messages, BATCH) => {
+                task.handle_news(&mut inputs.directory, &mut inputs.dialplan);
                 for message in messages.drain(..) {
                     task.handle_inbound(message);
                 }
@@ -91,7 +94,10 @@ pub(crate) async fn run(switchboard: Switchboard, mut inputs: Inputs, outputs: O
                     task.handle_media(shard, event);
                 }
             }
-            Some(command) = inputs.commands.recv() => task.handle_operator(command),
+            Some(command) = inputs.commands.recv() => {
+                task.handle_news(&mut inputs.directory, &mut inputs.dialplan);
+                task.handle_operator(command);
+            }
             changed = inputs.directory.changed(), if directory_known => match changed {
                 Ok(()) => task.handle_directory(Arc::clone(&inputs.directory.borrow_and_update())),
                 Err(_) => directory_known = false,
@@ -171,6 +177,20 @@ impl Signalling {
         self.drain(now);
         if command.reply.send(answer).is_err() {
             tracing::debug!("an operator's command was carried out after its asker had gone");
+        }
+    }
+
+    /// What was published before an input came holds for it: whoever reads the API's answer may act on it at once.
+    fn handle_news(
+        &mut self,
+        directory: &mut watch::Receiver<Arc<Directory>>,
+        dialplan: &mut watch::Receiver<Arc<Dialplan>>,
+    ) {
+        if directory.has_changed().is_ok_and(|changed| changed) {
+            self.handle_directory(Arc::clone(&directory.borrow_and_update()));
+        }
+        if dialplan.has_changed().is_ok_and(|changed| changed) {
+            self.handle_dialplan(Arc::clone(&dialplan.borrow_and_update()));
         }
     }
 
