@@ -101,8 +101,11 @@ call_max_calls 8
       const left = deadline - Date.now()
       if (left <= 0) throw new Error(`baresip told no ${type}: ${JSON.stringify(this.told)}\n${this.log}`)
       await new Promise((wake) => {
-        this.waiting.push(wake)
-        setTimeout(wake, left)
+        const alarm = setTimeout(wake, left)
+        this.waiting.push(() => {
+          clearTimeout(alarm)
+          wake()
+        })
       })
     }
   }
