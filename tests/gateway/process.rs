@@ -24,7 +24,12 @@ fn configure(folder: &Path, domain: &str) {
 }
 
 async fn output(folder: &Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(BINARY).current_dir(folder).args(arguments).output();
+    output_with(folder, arguments, &[]).await
+}
+
+async fn output_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
+    let variables = variables.iter().copied();
+    let output = Command::new(BINARY).current_dir(folder).args(arguments).envs(variables).output();
     let output = within("the command", output).await.unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
@@ -112,4 +117,21 @@ async fn serving_without_a_certificate_says_how_to_get_one() {
     configure(folder.path(), "phone.example.com");
     let (right, said) = output(folder.path(), &["serve"]).await;
     assert!(!right && said.contains("patchcord init"), "{said}");
+}
+
+#[tokio::test]
+async fn variables_override_the_file_and_a_wrong_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path(), "phone.test");
+    let domain = ("PATCHCORD__SIP__DOMAIN", "other.test");
+    let database = ("PATCHCORD__DATABASE__URL", "sqlite://elsewhere/patchcord.db");
+    let (done, made) = output_with(folder.path(), &["init", "--demo"], &[domain, database]).await;
+    assert!(done && made.contains("sip:1000@other.test"), "{made}");
+    assert!(folder.path().join("elsewhere/patchcord.db").exists());
+    let wrong = [("PATCHCORD__MEDIA__SHARDS", "many"), ("PATCHCORD__SIP__COLOUR", "red")];
+    let (done, told) = output_with(folder.path(), &["check"], &wrong).await;
+    assert!(!done, "{told}");
+    for expected in ["PATCHCORD__MEDIA__SHARDS", "PATCHCORD__SIP__COLOUR"] {
+        assert!(told.contains(expected), "{expected} is missing in: {told}");
+    }
 }
