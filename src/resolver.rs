@@ -98,3 +98,47 @@ async fn follow_others(store: &Store, stop: &CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{CallerId, Document, Gateway, GatewayTransport, Inbound, Trunk};
+
+    fn trunk(name: &str, host: &str) -> Trunk {
+        let gateway = Gateway { uri: format!("sip:{host}"), transport: GatewayTransport::Udp, priority: 1, weight: 1 };
+        Trunk {
+            name: name.into(),
+            enabled: true,
+            gateways: Document(vec![gateway]),
+            inbound: Document(Inbound::default()),
+            media_cidrs: Document(Vec::new()),
+            codecs: Document(Vec::new()),
+            caller_id: Document(CallerId::default()),
+            max_channels: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_trunks_host_is_looked_up_at_once_and_one_that_does_not_exist_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = crate::config::Config::default().database;
+        database.url = format!("sqlite://{}/patchcord.db", folder.path().display());
+        let store = Store::open(&database, "phone.test").await.unwrap();
+        let stop = CancellationToken::new();
+        let resolver = start(store.clone(), stop.clone());
+        store.create_trunk(trunk("lost", "nowhere.invalid")).await.unwrap();
+        store.create_trunk(trunk("found", "localhost:5070")).await.unwrap();
+        let mut directory = store.directory();
+        let resolved = directory.wait_for(|directory| {
+            let addresses =
+                |trunk: &switchboard::Trunk| trunk.gateways.iter().flat_map(|gateway| &gateway.addresses).count();
+            directory.trunks.values().any(|trunk| addresses(trunk) > 0)
+        });
+        let directory = timeout(Duration::from_secs(20), resolved).await.unwrap().unwrap().clone();
+        let found = directory.trunks.values().find(|trunk| trunk.name == "found").unwrap();
+        assert!(found.gateways[0].addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 5070));
+        assert_eq!(found.gateways[0].host, "localhost:5070");
+        stop.cancel();
+        timeout(Duration::from_secs(20), resolver).await.unwrap().unwrap();
+    }
+}
