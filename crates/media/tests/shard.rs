@@ -80,6 +80,21 @@ fn lost_packets_leave_no_silence() {
 }
 
 #[test]
+fn a_lost_packet_comes_back_from_the_next_one_in_its_place() {
+    let mut call = Call::connected();
+    // A tone that changes just in the packet that is lost: only its own FEC knows of it.
+    let heard = call.speak(60, |call, n| match n {
+        40 => call.browser_loses(&tone(1000.0, n)),
+        _ => call.browser_says(&tone(400.0, n)),
+    });
+    let packets: Vec<f64> = heard.trunk.chunks(FRAME).map(|frame| level_db(frame, 1000.0)).collect();
+    assert_eq!(packets.len(), 60);
+    // libopus delays by a few milliseconds, so the frame's sound lies in two packets.
+    let loudest = packets.iter().copied().fold(f64::MIN, f64::max);
+    assert!(loudest > -12.0 && packets[40..=41].contains(&loudest), "{packets:?}");
+}
+
+#[test]
 fn digits_cross_from_48_khz_to_8_khz_once_each_with_their_length() {
     let mut call = Call::connected();
     call.speak(10, |call, n| call.browser_says(&tone(400.0, n)));

@@ -16,7 +16,7 @@ mod plain;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use media::{Command, Event, MediaSessionId, Statistics};
+use media::{Bandwidth, Command, Event, MediaSessionId, Statistics};
 use plain::{A, B, FRAME, OPUS, PCMA, PCMU, Trunks, peer, rtp_socket};
 
 fn event(code: u8, end: bool, units: u16) -> [u8; 4] {
@@ -158,6 +158,27 @@ fn reports_on_the_media_port_are_believed_only_from_the_source_of_the_media() {
     assert_eq!(trunks.discarded(), discarded);
     trunks.receive(rtp_socket(A), SocketAddr::new(peer(A).ip(), 40_000), &report);
     assert_eq!(trunks.discarded(), discarded + 1);
+}
+
+#[test]
+fn a_peer_that_answered_several_codecs_may_send_any_of_them() {
+    let mut trunks = Trunks::bridged(PCMU, PCMU);
+    trunks.command(Command::CreateOffer { session: A, bandwidth: Bandwidth::Full });
+    let answer = format!(
+        "v=0\r\no=- 1 2 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0 8 101\r\n\
+         a=rtpmap:101 telephone-event/8000\r\n",
+        ip = peer(A).ip()
+    );
+    trunks.command(Command::HandleAnswer { session: A, sdp: answer.into_bytes() });
+    // A-law 0xaa is as loud as mu-law 0x80.
+    for (payload_type, payload) in [(0, [0x80; 160]), (8, [0xaa; 160]), (8, [0x2a; 160]), (0, [0x80; 160])] {
+        trunks.say(payload_type, 160, &payload);
+        trunks.wait(FRAME);
+    }
+    let heard: Vec<(u8, u8)> = trunks.to(B).iter().map(|sent| (sent.payload_type, sent.payload[80])).collect();
+    assert_eq!(heard, [(0, 0x80), (0, 0x80), (0, 0x00), (0, 0x80)]);
+    assert!(trunks.to(B).windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 160));
+    assert_eq!(trunks.discarded(), 0);
 }
 
 #[test]

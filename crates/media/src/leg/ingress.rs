@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use crate::command::Codec;
 use crate::dtmf::DigitReceiver;
 use crate::rtp::{Admission, Order, Reception, Reorder, RtpView};
@@ -11,8 +13,9 @@ use crate::transcoder::Transcoder;
 /// The payload types a peer sends, as agreed.
 #[derive(Debug, Clone)]
 pub(crate) struct Agreed {
+    /// What it sends now; the first of `audio` until it shows otherwise.
     pub(crate) codec: Codec,
-    audio: u8,
+    audio: SmallVec<[(u8, Codec); 2]>,
     /// Payload type and clock rate of each telephone-event format.
     events: Vec<(u8, u32)>,
     /// Whether our side of the description receives; what comes otherwise is a sign of life only.
@@ -38,7 +41,7 @@ pub(crate) struct Ingress {
 /// What a payload type stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Audio,
+    Audio(Codec),
     Event {
         clock_rate: u32,
     },
@@ -49,8 +52,8 @@ pub(crate) enum Kind {
 
 impl Agreed {
     pub(super) fn kind(&self, payload_type: u8) -> Kind {
-        if payload_type == self.audio {
-            return Kind::Audio;
+        if let Some((_, codec)) = self.audio.iter().find(|(number, _)| *number == payload_type) {
+            return Kind::Audio(*codec);
         }
         if payload_type == COMFORT_NOISE {
             return Kind::ComfortNoise;
@@ -78,7 +81,7 @@ impl Ingress {
     }
 
     pub(crate) fn agree(&mut self, negotiated: &Negotiated) {
-        if self.agreed.as_ref().is_none_or(|agreed| agreed.codec != negotiated.codec) {
+        if self.agreed.as_ref().is_none_or(|agreed| agreed.codec.clock_rate() != negotiated.codec.clock_rate()) {
             self.reception = Reception::new(negotiated.codec.clock_rate());
             self.reorder.reset();
             self.transcoder = None;
@@ -86,7 +89,7 @@ impl Ingress {
         let events = negotiated.telephone_events.iter().map(|e| (e.receive_payload_type, e.clock_rate)).collect();
         self.agreed = Some(Agreed {
             codec: negotiated.codec,
-            audio: negotiated.receive_payload_type,
+            audio: negotiated.receive.clone(),
             events,
             may_receive: negotiated.direction.receives(),
         });
@@ -96,6 +99,9 @@ impl Ingress {
     /// restarted source is told through `restarted`.
     pub(super) fn accept(&mut self, now: Instant, view: &RtpView<'_>, restarted: &mut bool) -> bool {
         let header = view.header;
+        if let Some(Kind::Audio(codec)) = self.agreed.as_ref().map(|agreed| agreed.kind(header.payload_type)) {
+            self.reception.set_clock_rate(codec.clock_rate());
+        }
         let index = match self.reception.admit(now, header.ssrc, header.sequence, header.timestamp) {
             Admission::Index(index) => index,
             Admission::Restarted(index) => {

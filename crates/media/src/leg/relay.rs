@@ -35,7 +35,7 @@ pub(crate) struct Turn<'a> {
 
 /// What of the near leg a piece of audio needs.
 struct Near<'a> {
-    agreed: &'a Agreed,
+    agreed: &'a mut Agreed,
     ssrc: u32,
     digits: &'a mut DigitReceiver,
     transcoder: &'a mut Option<Transcoder>,
@@ -87,13 +87,16 @@ pub(crate) fn timeout(near: &mut Ingress, mut turn: Turn<'_>) {
 fn halves(near: &mut Ingress) -> Option<(Near<'_>, &mut crate::rtp::Reorder)> {
     let ssrc = near.reception.ssrc()?;
     let Ingress { agreed, reorder, digits, transcoder, .. } = near;
-    Some((Near { agreed: agreed.as_ref()?, ssrc, digits, transcoder }, reorder))
+    Some((Near { agreed: agreed.as_mut()?, ssrc, digits, transcoder }, reorder))
 }
 
 impl Near<'_> {
     fn use_packet(&mut self, timestamp: u32, marker: bool, payload_type: u8, payload: &[u8], turn: &mut Turn<'_>) {
         match self.agreed.kind(payload_type) {
-            Kind::Audio => self.use_audio(timestamp, marker, payload, turn),
+            Kind::Audio(codec) => {
+                self.agreed.codec = codec;
+                self.use_audio(timestamp, marker, payload, turn);
+            }
             Kind::Event { clock_rate } => {
                 let heard = self.digits.handle(turn.now, timestamp, clock_rate, payload);
                 for heard in heard.into_iter().filter(|heard| *heard != Heard::Nothing) {
@@ -146,7 +149,7 @@ impl Near<'_> {
         }
         if let Some(transcoder) = transcoder_for(self.transcoder, self.agreed.codec, to) {
             // A telephone-event has no audio of the packet before it.
-            let following = following.filter(|(number, _)| self.agreed.kind(*number) == Kind::Audio);
+            let following = following.filter(|(number, _)| self.agreed.kind(*number) == Kind::Audio(self.agreed.codec));
             let _ = transcoder.lost(following.map(|(_, payload)| payload));
             self.send_frames(false, to, turn);
         }

@@ -63,6 +63,15 @@ impl Reception {
         }
     }
 
+    /// The source counts its timestamps at another rate from now on: another codec.
+    pub(crate) fn set_clock_rate(&mut self, clock_rate: u32) {
+        if self.clock_rate != clock_rate {
+            self.clock_rate = clock_rate;
+            self.transit = None;
+            self.jitter = 0;
+        }
+    }
+
     /// The source heard now.
     pub(crate) fn ssrc(&self) -> Option<u32> {
         self.ssrc

@@ -8,6 +8,7 @@ mod write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::command::{Bandwidth, Codec};
@@ -167,8 +168,8 @@ pub(crate) struct Negotiated {
     pub(crate) codec: Codec,
     /// The payload type we send it with.
     pub(crate) send_payload_type: u8,
-    /// The payload type the peer sends it with.
-    pub(crate) receive_payload_type: u8,
+    /// What the peer may send: payload types and their codecs, the one above first. Only a peer that answered several has more.
+    pub(crate) receive: SmallVec<[(u8, Codec); 2]>,
     /// Telephone-event formats, the one to send with first.
     pub(crate) telephone_events: Vec<TelephoneEvent>,
     /// The packet length the peer wants.

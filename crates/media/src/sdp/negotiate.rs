@@ -1,5 +1,7 @@
 //! Offer and answer (RFC 3264): what we propose, what we choose from a peer's proposal, what a peer chose from ours.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::read::{RemoteAudio, remote_audio};
 use super::write::{Description, Format};
 use super::{Direction, LocalKeying, LocalMedia, Negotiated, SdpError, TelephoneEvent};
@@ -65,9 +67,9 @@ pub(crate) fn create_answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>
         protocol,
     };
     let answer = description.to_bytes();
-    let (send, receive) = (format.payload_type, format.payload_type);
     let opus = format.opus();
-    let mut negotiated = negotiated(&remote, codec, (send, receive), telephone_events, direction);
+    let receive = smallvec![(format.payload_type, codec)];
+    let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
     // Plain legs have a port of their own for RTCP, and our answer does not take the peer's mux.
     negotiated.rtcp_mux = remote.secure;
@@ -90,11 +92,15 @@ pub(crate) fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotia
             Format::Audio(..) | Format::TelephoneEvent(..) => None,
         })
     };
-    let chosen = remote.formats.iter().find_map(|format| {
-        let codec = format.codec()?;
-        ours(codec).map(|receive| (codec, receive, format))
-    });
-    let (codec, receive, format) = chosen.ok_or(SdpError::NoCodec)?;
+    let common = || {
+        remote.formats.iter().filter_map(|format| {
+            let codec = format.codec()?;
+            ours(codec).map(|payload_type| (payload_type, codec, format))
+        })
+    };
+    let (_, codec, format) = common().next().ok_or(SdpError::NoCodec)?;
+    // It may change between them at any time (RFC 3264 §7 wants us prepared).
+    let receive = common().map(|(payload_type, codec, _)| (payload_type, codec)).collect();
     let events = remote.formats.iter().filter(|format| format.is_telephone_event()).filter_map(|format| {
         let receive_payload_type = match format.clock_rate {
             8000 => EVENT_8000,
@@ -110,8 +116,7 @@ pub(crate) fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotia
     let telephone_events = best_event_first(codec, events.collect());
     let direction = remote.direction.answered_with(local.direction);
     let opus = format.opus();
-    let send = format.payload_type;
-    let mut negotiated = negotiated(&remote, codec, (send, receive), telephone_events, direction);
+    let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
     if let Some(peer) = &mut negotiated.peer
         && peer.setup == Setup::ActPass
@@ -124,15 +129,15 @@ pub(crate) fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotia
 
 fn negotiated(
     remote: &RemoteAudio,
-    codec: Codec,
-    (send_payload_type, receive_payload_type): (u8, u8),
+    (codec, send_payload_type): (Codec, u8),
+    receive: SmallVec<[(u8, Codec); 2]>,
     telephone_events: Vec<TelephoneEvent>,
     direction: Direction,
 ) -> Negotiated {
     Negotiated {
         codec,
         send_payload_type,
-        receive_payload_type,
+        receive,
         telephone_events,
         ptime: remote.ptime,
         remote_rtp: remote.rtp,

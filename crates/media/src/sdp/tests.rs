@@ -86,7 +86,7 @@ fn chromium_gets_opus_narrowband_and_the_digits_of_its_clock() {
 #[test]
 fn firefox_inherits_its_fingerprint_from_the_session_level() {
     let (text, negotiated) = answer(&browser(), FIREFOX);
-    assert_eq!((negotiated.codec, negotiated.receive_payload_type), (Codec::Opus, 109));
+    assert_eq!((negotiated.codec, negotiated.receive[0].0), (Codec::Opus, 109));
     assert_eq!(negotiated.telephone_events.first().map(|e| (e.send_payload_type, e.clock_rate)), Some((101, 8000)));
     assert!(negotiated.opus.fec && !negotiated.opus.dtx);
     assert_eq!(negotiated.opus.max_playback_rate, Some(48_000));
@@ -199,7 +199,7 @@ fn our_offer_to_a_browser_and_its_answer_agree_on_opus() {
     assert!(offer.contains("a=msid:patchcord audio\r\n"));
     let reply = changed(CHROMIUM, "a=setup:actpass", "a=setup:active");
     let negotiated = accept_answer(&ours, &reply).expect("usable");
-    assert_eq!((negotiated.codec, negotiated.receive_payload_type), (Codec::Opus, 111));
+    assert_eq!((negotiated.codec, negotiated.receive[0].0), (Codec::Opus, 111));
     let events: Vec<_> =
         negotiated.telephone_events.iter().map(|e| (e.send_payload_type, e.receive_payload_type)).collect();
     assert_eq!(events, [(110, 110), (126, 101)]);

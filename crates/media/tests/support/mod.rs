@@ -115,6 +115,9 @@ impl Call {
         let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).unwrap();
         encoder.set_inband_fec(true).unwrap();
         encoder.set_packet_loss_perc(10).unwrap();
+        // As the answer asks, the far side being G.711.
+        encoder.set_max_bandwidth(opus::Bandwidth::Narrowband).unwrap();
+        encoder.set_bitrate(opus::Bitrate::Bits(24_000)).unwrap();
         let mut call = Self {
             now,
             shard: Shard::new(config, [7; 32]),
@@ -301,13 +304,6 @@ impl Call {
     fn browser_sends(&mut self, packet: &[u8]) {
         let (_, sealed) = self.browser.protect_rtp(packet).unwrap();
         self.shard.handle_packet(self.now, SocketId::BROWSERS, BROWSER_ADDRESS, &sealed);
-    }
-
-    /// The browser's next packet as it travels.
-    #[allow(dead_code, reason = "for the benchmark, which shares this file")]
-    pub(crate) fn sealed_browser_packet(&mut self, samples: &[f64]) -> Vec<u8> {
-        let packet = self.browser_packet(samples);
-        self.browser.protect_rtp(&packet).unwrap().1.to_vec()
     }
 
     pub(crate) fn browser_says(&mut self, samples: &[f64]) {
