@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::ingress::Ingress;
 use super::outgoing::Outgoing;
 use super::{Arrival, Sink, Wire};
@@ -47,6 +49,8 @@ pub(crate) struct MediaSession {
     pub(crate) join: Join,
     pub(crate) reporter: Reporter,
     pub(crate) watch: Watch,
+    /// The peer's addresses under which the shard finds this session on the shared port.
+    pub(crate) found_at: SmallVec<[SocketAddr; 2]>,
     /// The timer entry that stands for this session; later ones of its own are stale.
     pub(crate) scheduled: Option<Instant>,
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use rand::Rng;
+use smallvec::SmallVec;
 
 use super::{PortOwner, Shard};
 use crate::command::{Bandwidth, Codec, Command, Event, Keying, LocalPort, MediaSessionId, PortRequest};
@@ -87,6 +88,7 @@ impl Shard {
             join: Join::Nothing,
             reporter: Reporter::new(clock, cname, now, self.rng.random()),
             watch: Watch { silence_timeout, ..Watch::default() },
+            found_at: SmallVec::new(),
             scheduled: None,
         };
         self.sessions.insert(session, leg);
@@ -220,7 +222,9 @@ impl Shard {
         if let LocalKeying::DtlsSrtp { ufrag, .. } = &leg.local.keying {
             self.routes.ufrags.remove(ufrag);
         }
-        self.routes.addresses.retain(|_, owner| *owner != session);
+        for address in &leg.found_at {
+            self.routes.forget(session, *address);
+        }
         if let Wire::Plain(plain) = &leg.wire
             && let Some(port) = plain.port
         {

@@ -4,15 +4,12 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::Shard;
+use super::{Routes, Shard};
 use crate::command::{Event, MediaSessionId, SocketId};
 use crate::dtmf::Heard;
 use crate::keying::stun_username;
 use crate::leg::{Far, Join, MediaSession, Turn, Wire, relay_packet, relay_timeout};
 use crate::rtp::RtpView;
-
-/// Addresses remembered for browser legs; each session validates a few at most, so this is never the limit of honest use.
-const MAX_ADDRESSES: usize = 100_000;
 
 /// By what a packet's session was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +18,35 @@ enum FoundBy {
     /// A STUN check's: the only packets that make an address known.
     Ufrag,
     Address,
+}
+
+impl Routes {
+    /// Remembers where a session's check came from if it was valid, and forgets the addresses ICE has given up: no session is found at
+    /// more of them than ICE itself keeps.
+    fn learn(&mut self, id: MediaSessionId, from: SocketAddr, leg: &mut MediaSession) {
+        let Wire::Secure(secure) = &leg.wire else { return };
+        if !secure.has_validated(from) {
+            return;
+        }
+        self.addresses.insert(from, id);
+        if !leg.found_at.contains(&from) {
+            leg.found_at.push(from);
+        }
+        leg.found_at.retain(|address| {
+            let is_kept = secure.has_validated(*address);
+            if !is_kept {
+                self.forget(id, *address);
+            }
+            is_kept
+        });
+    }
+
+    /// Forgets an address of a session, unless another has begun there.
+    pub(super) fn forget(&mut self, id: MediaSessionId, address: SocketAddr) {
+        if self.addresses.get(&address) == Some(&id) {
+            self.addresses.remove(&address);
+        }
+    }
 }
 
 impl Shard {
@@ -36,10 +62,7 @@ impl Shard {
         let clear = leg.receive(now, socket, from, packet, &mut self.sink);
         leg.news(id, &mut self.pending.events);
         if found_by == FoundBy::Ufrag {
-            let validated = matches!(&leg.wire, Wire::Secure(secure) if secure.has_validated(from));
-            if validated && self.routes.addresses.len() < MAX_ADDRESSES {
-                self.routes.addresses.insert(from, id);
-            }
+            self.routes.learn(id, from, leg);
         }
         if let Some(clear) = clear {
             if let Ok(view) = RtpView::parse(&clear) {
@@ -118,5 +141,64 @@ impl Shard {
                 self.pending.events.push_back(Event::Digit { session: id, digit, duration });
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do as the start of a simulated clock")]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::command::{Bandwidth, Codec, Command, Keying};
+    use crate::keying::{Certificate, Fingerprint, FingerprintHash, Peer, SecureTransport, Setup};
+    use crate::shard::ShardConfig;
+
+    const SESSION: MediaSessionId = MediaSessionId(1);
+
+    fn address(port: u16) -> SocketAddr {
+        ([192, 0, 2, 1], port).into()
+    }
+
+    /// A shard with one browser leg, and that browser with nothing sent yet.
+    fn one_browser(now: Instant) -> (Shard, SecureTransport) {
+        let certificate = Arc::new(Certificate::generate().expect("a key"));
+        let config = ShardConfig {
+            certificate: certificate.clone(),
+            candidates: vec![address(3478)],
+            started: (now, SystemTime::UNIX_EPOCH),
+            max_sessions: 1,
+        };
+        let mut shard = Shard::new(config, [1; 32]);
+        let (keying, codecs) = (Keying::DtlsSrtp, vec![Codec::Opus]);
+        shard.handle_command(now, Command::Open { session: SESSION, keying, codecs, silence_timeout: Duration::ZERO });
+        shard.handle_command(now, Command::CreateOffer { session: SESSION, bandwidth: Bandwidth::Full });
+        let Some(Event::LocalDescription { sdp, .. }) = shard.poll_event() else { panic!("no offer") };
+        let offer = String::from_utf8(sdp).expect("text");
+        let attribute = |name: &str| offer.lines().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
+        let mut browser = SecureTransport::controlling(certificate.clone(), "page".to_owned());
+        let fingerprint =
+            Fingerprint { hash: FingerprintHash::Sha256, value: certificate.fingerprint_sha256().to_vec() };
+        let (ufrag, pwd) = (attribute("a=ice-ufrag:"), attribute("a=ice-pwd:"));
+        browser.set_peer(Peer { ufrag, pwd, fingerprint, setup: Setup::Passive });
+        browser.set_candidate(address(3478));
+        (shard, browser)
+    }
+
+    #[test]
+    fn a_browser_is_found_at_its_last_addresses_only_and_at_none_when_closed() {
+        let now = Instant::now();
+        let (mut shard, mut browser) = one_browser(now);
+        for port in 1000..1100 {
+            browser.check();
+            let (_, check) = browser.poll_transmit().expect("a check");
+            shard.handle_packet(now, SocketId::BROWSERS, address(port), &check);
+            assert!(shard.poll_transmit().is_some_and(|answer| answer.to == address(port)));
+        }
+        let known: Vec<u16> = shard.routes.addresses.keys().map(SocketAddr::port).collect();
+        assert!(known.len() <= 8 && known.contains(&1099), "{known:?}");
+        shard.handle_command(now, Command::Close { session: SESSION });
+        assert!(shard.routes.addresses.is_empty());
     }
 }
