@@ -1,18 +1,18 @@
 // baresip as the carrier: a real SIP user agent that plays a tone, records what it hears, and is driven over its control port.
 
 import { spawn } from 'node:child_process'
-import { createSocket } from 'node:dgram'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { freeTcpPort, freeUdpPort } from './ports.mjs'
 import { tone } from './sound.mjs'
 
 const MODULES = ['/usr/lib/baresip/modules', '/usr/lib/x86_64-linux-gnu/baresip/modules', '/usr/lib/aarch64-linux-gnu/baresip/modules']
 
 export class Baresip {
-  // `frequency` is what it plays; `answer` is 'auto', 'early' or 'manual'.
+  // `frequency` is what it plays; `answer` is 'auto' or 'manual'.
   static async start({ number, frequency = 1000, answer = 'auto', codec = 'PCMU' }) {
     const folder = mkdtempSync(join(tmpdir(), 'patchcord-baresip-'))
     const [sipPort, controlPort] = [await freeUdpPort(), await freeTcpPort()]
@@ -128,25 +128,6 @@ call_max_calls 8
     await this.ended
     rmSync(this.folder, { recursive: true, force: true })
   }
-}
-
-function freeUdpPort() {
-  return new Promise((done) => {
-    const socket = createSocket('udp4')
-    socket.bind(0, '127.0.0.1', () => {
-      const { port } = socket.address()
-      socket.close(() => done(port))
-    })
-  })
-}
-
-function freeTcpPort() {
-  return new Promise((done) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => done(port))
-    })
-  })
 }
 
 // A tone at a quarter of full scale, 8 kHz mono.

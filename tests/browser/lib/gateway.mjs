@@ -11,9 +11,12 @@ const BINARY = process.env.PATCHCORD_BINARY ?? join(ROOT, 'target/release/patchc
 const REALM = 'phone.test'
 
 export class Gateway {
-  static async start({ origins = [], settings = '' } = {}) {
+  // `origins` may open the WebSocket; `settings` are variables without their prefix, such as CALLS__SHUTDOWN_S; `rules` come before
+  // the default dialplan.
+  static async start({ origins = [], settings = {}, rules = '' } = {}) {
     const folder = mkdtempSync(join(tmpdir(), 'patchcord-'))
     cpSync(join(ROOT, 'dialplan'), join(folder, 'dialplan'), { recursive: true })
+    writeFileSync(join(folder, 'dialplan/00-before.toml'), rules)
     const config = join(folder, 'patchcord.toml')
     writeFileSync(config, `
 [http]
@@ -37,7 +40,6 @@ url = "sqlite://${folder}/patchcord.db"
 directory = "${folder}/dialplan"
 [calls]
 shutdown_s = 1
-${settings}
 `)
     const init = spawnSync(BINARY, ['init', '--config', config], { encoding: 'utf8' })
     if (init.status !== 0) throw new Error(`patchcord init: ${init.stdout}${init.stderr}`)
@@ -45,6 +47,7 @@ ${settings}
     if (!key) throw new Error(`no API key in: ${init.stdout}`)
     const portsFile = join(folder, 'ports.json')
     const env = { ...process.env, PATCHCORD__LOG__FILTER: process.env.PATCHCORD_LOG ?? 'info' }
+    for (const [name, value] of Object.entries(settings)) env[`PATCHCORD__${name}`] = String(value)
     const child = spawn(BINARY, ['serve', '--config', config, '--ports-file', portsFile], { env })
     let log = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { log += chunk })

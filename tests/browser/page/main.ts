@@ -1,10 +1,9 @@
-// The page under test: a phone on SIP.js or JsSIP, with the same verbs. Its microphone is an oscillator, so that levels are known; its ear
-// keeps every sample, so that gaps show.
+// The page under test: a phone on SIP.js or JsSIP, with the same verbs.
 
 import { Inviter, Invitation, Registerer, RegistererState, Session, SessionState, UserAgent, Web } from 'sip.js'
 import * as JsSIP from 'jssip'
 
-import { tone } from '../lib/sound.mjs'
+import { Sound } from './sound'
 
 type Settings = { library: string; socket: string; realm: string; number: string; password: string; tone: number }
 
@@ -27,48 +26,12 @@ function tell(text: string) {
   waiting.splice(0).forEach((wake) => wake())
 }
 
-let audio: AudioContext
-let microphone: MediaStreamTrack
+const sound = new Sound()
 let settings: Settings
 let line: Line
-let recorded: Float32Array[] = []
-let listening = false
-let ear: ScriptProcessorNode | undefined
-
-async function makeAudio(frequency: number) {
-  audio = new AudioContext({ sampleRate: 48000 })
-  await audio.resume()
-  const oscillator = audio.createOscillator()
-  oscillator.frequency.value = frequency
-  const volume = audio.createGain()
-  volume.gain.value = 0.25
-  const destination = audio.createMediaStreamDestination()
-  oscillator.connect(volume).connect(destination)
-  oscillator.start()
-  microphone = destination.stream.getAudioTracks()[0]!
-  // Clones per call: SIP.js stops the tracks of a call that ends.
-  navigator.mediaDevices.getUserMedia = async () => new MediaStream([microphone.clone()])
-}
 
 function hear(connection: RTCPeerConnection) {
-  connection.addEventListener('track', (event) => {
-    const stream = new MediaStream([event.track])
-    // Chromium renders a remote track only while an element plays it.
-    const element = new Audio()
-    element.srcObject = stream
-    element.muted = true
-    void element.play()
-    // One ear: the recorder of an earlier call goes on in silence, and its chunks would stand between those of this call.
-    ear?.disconnect()
-    const recorder = audio.createScriptProcessor(1024, 1, 1)
-    ear = recorder
-    recorder.onaudioprocess = (chunk) => {
-      if (listening) recorded.push(chunk.inputBuffer.getChannelData(0).slice())
-    }
-    audio.createMediaStreamSource(stream).connect(recorder)
-    recorder.connect(audio.destination)
-    tell('track')
-  })
+  sound.hear(connection, () => tell('track'))
 }
 
 function reasonOf(text: string | undefined) {
@@ -198,7 +161,7 @@ function jssip(): Line {
 const phone = {
   async start(given: Settings) {
     settings = given
-    await makeAudio(given.tone)
+    await sound.replaceMicrophone(given.tone)
     line = given.library === 'jssip' ? jssip() : sipjs()
     line.register()
   },
@@ -223,17 +186,7 @@ const phone = {
       })
     }
   },
-  // Listens for so many seconds and tells how a tone was heard.
-  async listen(frequency: number, seconds: number) {
-    recorded = []
-    listening = true
-    const wanted = seconds * audio.sampleRate
-    while (recorded.length * 1024 < wanted) await new Promise((wake) => setTimeout(wake, 50))
-    listening = false
-    const samples = new Float32Array(recorded.length * 1024)
-    recorded.forEach((chunk, index) => samples.set(chunk, index * 1024))
-    return tone(samples, audio.sampleRate, frequency)
-  },
+  listen: (frequency: number, seconds: number) => sound.listen(frequency, seconds),
   // Presses keys, each for so many milliseconds; done when the last is up.
   digits(keys: string, duration: number) {
     const sender = line.connection()!.getSenders().find((candidate) => candidate.dtmf)!.dtmf!

@@ -1,0 +1,126 @@
+// The media of a trunk, packet by packet: RTP (RFC 3550) with PCMU and telephone-events (RFC 4733), as it comes and goes.
+
+import { createSocket } from 'node:dgram'
+
+const EVENTS = '0123456789*#ABCD'
+const EVENT_TYPE = 101
+const FRAME = 160
+const FRAME_MS = 20
+
+export class RtpPeer {
+  static async open() {
+    const socket = createSocket('udp4')
+    await new Promise((done) => socket.bind(0, '127.0.0.1', done))
+    return new RtpPeer(socket)
+  }
+
+  constructor(socket) {
+    Object.assign(this, { socket, port: socket.address().port, received: [], frequency: null, sample: 0, pressing: null })
+    Object.assign(this, { sequence: 1000, timestamp: 4_000_000_000, marker: true })
+    // Like a gateway behind NAT: it sends to where it is sent from.
+    socket.on('message', (packet, { address, port }) => {
+      this.remote = { address, port }
+      this.received.push({ at: performance.now(), ...parse(packet) })
+    })
+  }
+
+  // Plays a tone at a quarter of full scale from now on.
+  play(frequency) {
+    this.frequency = frequency
+    const start = performance.now()
+    let sent = 0
+    this.clock = setInterval(() => {
+      for (; sent * FRAME_MS <= performance.now() - start; sent++) this.frame()
+    }, 5)
+  }
+
+  // Sends nothing any more.
+  fallSilent() {
+    clearInterval(this.clock)
+  }
+
+  // Presses keys, each for so many milliseconds, in the place of the tone; done when the last is up.
+  async press(keys, milliseconds) {
+    for (const key of keys) {
+      await new Promise((done) => { this.pressing = { event: EVENTS.indexOf(key), start: this.timestamp, frames: milliseconds / FRAME_MS, ends: 3, done } })
+      await new Promise((wake) => setTimeout(wake, 100))
+    }
+  }
+
+  frame() {
+    if (this.pressing) this.eventFrame(this.pressing)
+    else this.toneFrame()
+    this.timestamp = (this.timestamp + FRAME) >>> 0
+  }
+
+  toneFrame() {
+    const payload = Buffer.alloc(FRAME)
+    for (let n = 0; n < FRAME; n++, this.sample++) {
+      payload[n] = mulaw(8192 * Math.sin((2 * Math.PI * this.frequency * this.sample) / 8000))
+    }
+    this.send(0, this.timestamp, payload)
+  }
+
+  eventFrame(press) {
+    const played = (this.timestamp - press.start) / FRAME + 1
+    const over = played >= press.frames
+    const payload = Buffer.from([press.event, over ? 0x8a : 0x0a, 0, 0])
+    payload.writeUInt16BE(Math.min(played, press.frames) * FRAME, 2)
+    this.marker = played === 1
+    this.send(EVENT_TYPE, press.start, payload)
+    if (over && --press.ends === 0) {
+      this.pressing = null
+      this.marker = true
+      press.done()
+    }
+  }
+
+  send(payloadType, timestamp, payload) {
+    const header = Buffer.alloc(12)
+    header.writeUInt8(0x80, 0)
+    header.writeUInt8(payloadType | (this.marker ? 0x80 : 0), 1)
+    header.writeUInt16BE(this.sequence, 2)
+    header.writeUInt32BE(timestamp, 4)
+    header.writeUInt32BE(0x7e57, 8)
+    this.sequence = (this.sequence + 1) & 0xffff
+    this.marker = false
+    if (this.remote) this.socket.send(Buffer.concat([header, payload]), this.remote.port, this.remote.address)
+  }
+
+  // The digits that arrived, in order: packets with the same timestamp are one press.
+  digits() {
+    const presses = []
+    for (const packet of this.received.filter((packet) => packet.payloadType === EVENT_TYPE)) {
+      if (presses.at(-1)?.timestamp !== packet.timestamp) {
+        presses.push({ at: packet.at, timestamp: packet.timestamp, digit: EVENTS[packet.payload[0]], packets: [] })
+      }
+      const [flags, units] = [packet.payload[1], packet.payload.readUInt16BE(2)]
+      presses.at(-1).packets.push({ marker: packet.marker, end: (flags & 0x80) !== 0, units })
+    }
+    return presses
+  }
+
+  stop() {
+    this.fallSilent()
+    this.socket.close()
+  }
+}
+
+function parse(packet) {
+  const second = packet.readUInt8(1)
+  return {
+    marker: second >= 0x80,
+    payloadType: second & 0x7f,
+    sequence: packet.readUInt16BE(2),
+    timestamp: packet.readUInt32BE(4),
+    payload: packet.subarray(12 + 4 * (packet.readUInt8(0) & 0x0f))
+  }
+}
+
+// ITU-T G.711: 14-bit magnitude with a bias of 33, in eight segments.
+function mulaw(sample) {
+  const magnitude = Math.min(Math.abs(Math.round(sample / 4)) + 33, 8191)
+  const segment = Math.floor(Math.log2(magnitude)) - 5
+  const code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0f)
+  return ~(sample < 0 ? code | 0x80 : code) & 0xff
+}
