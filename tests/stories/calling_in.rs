@@ -127,3 +127,20 @@ fn an_offerless_call_whose_ack_brings_no_answer_ends_with_an_explanation() {
     assert_eq!(simulation.records[0].result, CallResult::Failed);
     assert!(simulation.records[0].explanation.contains("ACK"));
 }
+
+#[test]
+fn a_number_written_the_national_way_is_ours_too() {
+    let numbers = "[numbers]\ncountry_code = \"49\"\ninternational_prefix = \"00\"\nnational_prefix = \"0\"\n";
+    let mut simulation = Simulation::new(&format!("{numbers}{}", crate::PLAN));
+    let browser = simulation.browser(1);
+    simulation.register(browser, "100", 600);
+    let (trunk, now) = (simulation.gateway(1), simulation.now);
+    let (from, to) = ("sip:0305551234@198.51.100.1", "sip:03011100@203.0.113.1");
+    let session = simulation.peer(trunk).invite(now, from, to, Some("v=0 trunk"), None);
+    simulation.settle();
+    let (_, invite) = simulation.invites(browser)[0].clone();
+    assert_eq!(invite.headers.from().unwrap().unwrap().uri.user().unwrap(), "+49305551234");
+    assert_eq!(simulation.views.last().unwrap().to, "+493011100");
+    simulation.peer(trunk).endpoint.cancel(now, session, None);
+    simulation.assert_all_over();
+}

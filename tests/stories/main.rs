@@ -7,10 +7,19 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod caller_identity;
 mod calling_in;
 mod calling_out;
 mod every_call_ends;
+mod inside_a_call;
+mod limits;
+mod pressing_digits;
 mod registering;
+
+use std::net::SocketAddr;
+
+use sip::{SessionId, StatusCode};
+use testkit::Simulation;
 
 /// Extensions, the echo test, trunks for `+…`, our numbers.
 pub(crate) const PLAN: &str = r#"
@@ -32,3 +41,25 @@ name = "out"
 prefix = "+"
 targets = [{ trunks = ["main", "spare"], timeout_s = 20 }]
 "#;
+
+/// Agent 100 in its browser and a number behind the trunk `main`, talking.
+pub(crate) struct Talk {
+    pub(crate) simulation: Simulation,
+    pub(crate) browser: SocketAddr,
+    pub(crate) outgoing: SessionId,
+    pub(crate) trunk: SocketAddr,
+    pub(crate) incoming: SessionId,
+}
+
+pub(crate) fn talk() -> Talk {
+    talk_in(Simulation::new(PLAN))
+}
+
+pub(crate) fn talk_in(mut simulation: Simulation) -> Talk {
+    let (browser, trunk) = (simulation.browser(1), simulation.gateway(1));
+    let outgoing = simulation.call(browser, "100", "+15551234567");
+    let incoming = simulation.incoming(trunk);
+    simulation.answer(trunk, incoming, StatusCode::OK, Some("v=0 trunk"));
+    assert!(simulation.is_answered(browser, outgoing));
+    Talk { simulation, browser, outgoing, trunk, incoming }
+}

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip::{Flow, Invitation, Request, ResponseDraft, SessionId, StatusCode, Uri};
+use sip::{Flow, Invitation, Request, ResponseDraft, SessionId, StatusCode};
 
 use crate::call::{
     Action, Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal,
@@ -14,6 +14,7 @@ use crate::call::{
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Step, Target};
 use crate::directory::Trunk;
+use crate::identity::{Identity, user_of};
 use crate::number::e164;
 use crate::output::{CallId, Direction, Output, ShardIndex};
 use crate::requests::Challenge;
@@ -51,8 +52,9 @@ impl Switchboard {
     /// What holds for any caller: room, hops left, a body we can read.
     fn acceptable(&self, request: &Request) -> Result<(), Box<ResponseDraft>> {
         if self.draining || self.calls.len() >= self.config.max_calls {
+            let why = if self.draining { "The gateway is stopping." } else { "All lines of the gateway are taken." };
             let seconds = self.config.retry_after.as_secs().to_string();
-            return Err(ResponseDraft::new(StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", seconds).into());
+            return Err(refusal(&Failure::new(503, why)).with_header("Retry-After", seconds).into());
         }
         if request.headers.max_forwards().ok().flatten() == Some(0) {
             return Err(ResponseDraft::new(StatusCode::TOO_MANY_HOPS).into());
@@ -73,15 +75,15 @@ impl Switchboard {
         if let Some(agent) = known {
             let calls = self.calls.usage.of(&Occupation::Agent(agent.id.clone()));
             if agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls {
-                return Err(refusal(&Failure::new(486, "The agent has no further call free.")));
+                return Err(refusal(&Failure::new(486, "The agent has no further call free.")).into());
             }
         }
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
-        let to = dialled(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
+        let to = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         let is_extension = self.directory.extensions.contains_key(&to);
         let lookup = Lookup { context: "agents", dialled: &to, caller: extension, trunk: None, is_extension };
         let Some(decision) = self.dialplan.route(&lookup) else {
-            return Err(refusal(&Failure::new(404, format!("No rule of the dialplan matches {to}."))));
+            return Err(refusal(&Failure::new(404, format!("No rule of the dialplan matches {to}."))).into());
         };
         Ok(Caller {
             party: Party::Extension { number: extension.to_owned(), agent },
@@ -104,13 +106,13 @@ impl Switchboard {
         let Some(trunk) = trunk else { return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()) };
         let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
         if trunk.max_channels > 0 && taken >= trunk.max_channels {
-            return Err(refusal(&Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name))));
+            return Err(refusal(&Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name))).into());
         }
-        let raw = dialled(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
+        let raw = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
+        // As people here dial it, else as carriers write it.
+        let e164 = |number: &str| self.dialplan.e164(number).or_else(|| e164(number));
         let to = e164(&raw).unwrap_or(raw);
-        let address = request.headers.from().ok().flatten();
-        let user = address.as_ref().and_then(|from| dialled(&from.uri)).unwrap_or_else(|| "anonymous".to_owned());
-        let from = e164(&user).unwrap_or(user);
+        let Identity { number: from, display } = Identity::of(request, e164);
         // A number of ours counts only when it comes over its own trunk.
         let number = self.directory.numbers.get(&to).filter(|number| number.trunk_id == trunk.id);
         let lookup = Lookup {
@@ -124,12 +126,12 @@ impl Switchboard {
             (Some(decision), _) => decision.steps,
             (None, Some(_)) => vec![Step { target: Target::NumberAssignment, timeout: None }],
             (None, None) => {
-                return Err(refusal(&Failure::new(404, format!("The number {to} is not in service here."))));
+                return Err(refusal(&Failure::new(404, format!("The number {to} is not in service here."))).into());
             }
         };
         Ok(Caller {
             party: Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: from.clone() },
-            display: address.and_then(|from| from.display).or_else(|| Some(from.clone())),
+            display: Some(display),
             from,
             assigned: number.and_then(|number| number.extension.clone()),
             to,
@@ -166,6 +168,8 @@ impl Switchboard {
         self.counters.calls += 1;
         self.calls.insert(key, Call::new(facts, caller.steps), shard);
         self.calls.bind(session, key, leg_id);
+        // Its caller counts from here on: who calls is not free to be called.
+        self.show(now, key);
         self.call_event(now, key, CallEvent::Start);
     }
 
@@ -209,6 +213,11 @@ impl Switchboard {
         for action in actions {
             self.perform(now, key, action);
         }
+        self.show(now, key);
+    }
+
+    /// Brings the books up to date after a call changed, and shows it.
+    fn show(&mut self, now: Instant, key: CallKey) {
         if let Some(view) = self.calls.settle(key, &self.clock) {
             self.outputs.push_back(Output::CallChanged(view));
         }
@@ -223,6 +232,7 @@ impl Switchboard {
     fn perform(&mut self, now: Instant, key: CallKey, action: Action) {
         match action {
             Action::Invite { leg, flow, envelope, offer } => {
+                let asserted = envelope.asserted.map(|address| ("P-Asserted-Identity".to_owned(), address.to_string()));
                 let session = self.endpoint.invite(
                     now,
                     Invitation {
@@ -232,7 +242,7 @@ impl Switchboard {
                         to: envelope.to,
                         contact: envelope.contact,
                         max_forwards: Some(envelope.max_forwards),
-                        headers: Vec::new(),
+                        headers: asserted.into_iter().collect(),
                         body: Some((SDP.to_owned(), offer)),
                     },
                 );
@@ -298,19 +308,10 @@ fn direction(caller: &Party, steps: &[Step]) -> Direction {
     }
 }
 
-fn refusal(failure: &Failure) -> Box<ResponseDraft> {
+fn refusal(failure: &Failure) -> ResponseDraft {
     let mut draft = ResponseDraft::new(failure.status_code()).with_reason(failure.explanation.trim_end_matches('.'));
     for reason in &failure.reasons {
         draft = draft.with_header("Reason", reason.as_str());
     }
-    draft.into()
-}
-
-/// What a Request-URI or From dials: the user part, without the parameters some carriers hang onto it.
-fn dialled(uri: &Uri) -> Option<String> {
-    let text = match uri {
-        Uri::Tel(tel) => tel.digits().into_owned(),
-        Uri::Sip(_) | Uri::Other { .. } => uri.user()?.split(';').next()?.to_owned(),
-    };
-    (!text.is_empty()).then_some(text)
+    draft
 }

@@ -29,7 +29,8 @@ pub(crate) fn register(
     let (Some(call_id), Ok(Some(cseq))) = (request.headers.call_id(), request.headers.cseq()) else {
         return (ResponseDraft::new(StatusCode::BAD_REQUEST), false);
     };
-    let outbound = matches!(&asked, Asked::Contacts(contacts) if contacts.iter().any(|(c, _)| c.reg_id().is_some() && c.instance().is_some()));
+    let named = matches!(&asked, Asked::Contacts(contacts) if contacts.iter().any(|(c, _)| c.reg_id().is_some() && c.instance().is_some()));
+    let outbound = named && request.headers.supported().iter().any(|tag| tag.eq_ignore_ascii_case("outbound"));
     let registration = Registration {
         extension: &extension.number,
         max_contacts: extension.max_contacts,

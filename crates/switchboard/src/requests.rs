@@ -1,19 +1,13 @@
 //! What the endpoint tells, and the answers to requests outside calls: authentication, REGISTER, OPTIONS, and what is refused.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sip::{Event, Flow, Method, Request, RequestId, ResponseDraft, SessionEvent, SessionId, StatusCode, Verdict};
 
-use crate::call::{CallEvent, LegId};
-use crate::calls::CallKey;
+use crate::call::CallEvent;
 use crate::directory::Extension;
 use crate::registration;
 use crate::switchboard::Switchboard;
-
-/// The longest digit taken from an INFO; also what one without a Duration gets is far below.
-const MAX_DIGIT: Duration = Duration::from_secs(5);
-/// What a digit without a Duration lasts.
-const USUAL_DIGIT: Duration = Duration::from_millis(160);
 
 impl Switchboard {
     /// Deals with everything the endpoint has to tell.
@@ -48,9 +42,8 @@ impl Switchboard {
             Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Prack | Method::Cancel => {
                 ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)
             }
-            Method::Message | Method::Invite | Method::Ack | Method::Other(_) => {
-                ResponseDraft::new(StatusCode::NOT_IMPLEMENTED)
-            }
+            Method::Message => ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED),
+            Method::Invite | Method::Ack | Method::Other(_) => ResponseDraft::new(StatusCode::NOT_IMPLEMENTED),
         }
     }
 
@@ -138,38 +131,6 @@ impl Switchboard {
         };
         self.call_event(now, key, event);
     }
-
-    /// A request inside a dialog. What is not supported gets its status, and the call goes on.
-    fn inside_request(&mut self, now: Instant, known: Option<(CallKey, LegId)>, request: &Request) -> ResponseDraft {
-        let Some((key, leg)) = known else { return ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST) };
-        match &request.method {
-            Method::Info => match request.headers.content_type().as_deref() {
-                None if request.body.is_empty() => ResponseDraft::new(StatusCode::OK),
-                Some("application/dtmf-relay") => match digit(&request.body) {
-                    Some((digit, duration)) => {
-                        self.call_event(now, key, CallEvent::Digit { leg, digit, duration });
-                        ResponseDraft::new(StatusCode::OK)
-                    }
-                    None => ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason("No digit in Signal"),
-                },
-                Some(_) | None => ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-                    .with_header("Accept", "application/dtmf-relay"),
-            },
-            Method::Options => ResponseDraft::new(StatusCode::OK).with_header("Accept", "application/sdp"),
-            Method::Invite => ResponseDraft::new(StatusCode::NOT_ACCEPTABLE_HERE)
-                .with_header("Warning", "399 patchcord \"The session's media cannot be changed\""),
-            Method::Notify | Method::Subscribe | Method::Publish => ResponseDraft::new(StatusCode::BAD_EVENT),
-            Method::Update
-            | Method::Refer
-            | Method::Message
-            | Method::Prack
-            | Method::Register
-            | Method::Ack
-            | Method::Bye
-            | Method::Cancel
-            | Method::Other(_) => ResponseDraft::new(StatusCode::NOT_IMPLEMENTED),
-        }
-    }
 }
 
 /// Who asks for credentials.
@@ -224,23 +185,7 @@ fn trunk_request(request: &Request) -> ResponseDraft {
         | Method::Prack
         | Method::Cancel
         | Method::Notify => StatusCode::CALL_DOES_NOT_EXIST,
-        Method::Message | Method::Invite | Method::Ack | Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
+        Method::Message => StatusCode::METHOD_NOT_ALLOWED,
+        Method::Invite | Method::Ack | Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
     })
-}
-
-/// `Signal=5` and `Duration=160` (milliseconds), as SIP.js and JsSIP send them.
-fn digit(body: &[u8]) -> Option<(char, Duration)> {
-    let text = std::str::from_utf8(body).ok()?;
-    let field = |name: &str| {
-        text.lines()
-            .filter_map(|line| line.split_once('='))
-            .find(|(known, _)| known.trim().eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
-    };
-    let digit = field("Signal")?.chars().next()?.to_ascii_uppercase();
-    if !matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
-        return None;
-    }
-    let duration = field("Duration").and_then(|ms| ms.parse().ok()).map_or(USUAL_DIGIT, Duration::from_millis);
-    Some((digit, duration.clamp(Duration::from_millis(40), MAX_DIGIT)))
 }

@@ -8,8 +8,11 @@
     reason = "a simulation that cannot be set up fails its test, and it has to take its first instant somewhere"
 )]
 
+mod acts;
+mod directory;
+mod observed;
 mod peer;
 mod simulation;
 
 pub use peer::{Heard, Peer};
-pub use simulation::{MediaScript, REALM, Simulation};
+pub use simulation::{Loss, MediaScript, REALM, Simulation};

@@ -30,6 +30,8 @@ pub struct Peer {
     pub from_switchboard: Flow,
     /// What it was told.
     pub heard: Vec<Heard>,
+    /// Headers it adds to every INVITE and REGISTER.
+    pub headers: Vec<(String, String)>,
     nonce_count: u32,
 }
 
@@ -38,7 +40,7 @@ impl Peer {
     #[must_use]
     pub fn new(to_switchboard: Flow, from_switchboard: Flow, seed: [u8; 32]) -> Self {
         let endpoint = Endpoint::new(EndpointConfig::new(Host::Ip(from_switchboard.peer.ip())), seed);
-        Self { endpoint, to_switchboard, from_switchboard, heard: Vec::new(), nonce_count: 0 }
+        Self { endpoint, to_switchboard, from_switchboard, heard: Vec::new(), headers: Vec::new(), nonce_count: 0 }
     }
 
     /// Moves what the endpoint tells into `heard`.
@@ -53,7 +55,7 @@ impl Peer {
         }
     }
 
-    /// Sends a REGISTER of `user`; `answering` is the 401 whose challenge it answers with `secret`.
+    /// Sends a REGISTER of `user`, which only asks when `contact` is empty; `answering` is the 401 whose challenge it answers with `secret`.
     pub fn register(
         &mut self,
         now: Instant,
@@ -64,7 +66,11 @@ impl Peer {
     ) -> OutgoingId {
         let uri = Uri::parse(&format!("sip:{REALM}")).expect("a uri");
         let address = NameAddr::new(Uri::parse(&format!("sip:{user}@{REALM}")).expect("a uri"));
-        let mut headers = vec![("Contact".to_owned(), contact.to_owned()), ("Expires".to_owned(), expires.to_string())];
+        let mut headers = self.headers.clone();
+        if !contact.is_empty() {
+            headers.push(("Contact".to_owned(), contact.to_owned()));
+        }
+        headers.push(("Expires".to_owned(), expires.to_string()));
         if let Some((response, secret)) = answering {
             let value = self.credentials(user, secret, &Method::Register, &uri, response, "WWW-Authenticate");
             headers.push(("Authorization".to_owned(), value));
@@ -93,7 +99,7 @@ impl Peer {
     ) -> SessionId {
         let uri = Uri::parse(to).expect("a uri");
         let from = Uri::parse(from).expect("a uri");
-        let mut headers = Vec::new();
+        let mut headers = self.headers.clone();
         if let Some((response, secret)) = answering {
             let user = from.user().unwrap_or_default().into_owned();
             let value = self.credentials(&user, secret, &Method::Invite, &uri, response, "Proxy-Authenticate");

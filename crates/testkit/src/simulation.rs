@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use media::{Codec, Command, MediaSessionId, Statistics};
-use sip::{ConnectionId, Flow, Ha1, Response, SessionEvent, SessionId, StatusCode, Transport};
+use sip::{ConnectionId, Flow, Message, Transport};
 use switchboard::{
-    Agent, BindingView, CallRecord, CallView, CallerId, Clock, Credential, Dialplan, Directory, Extension, Gateway,
-    Number, OnLimit, Output, ShardIndex, Switchboard, SwitchboardConfig, Trunk,
+    BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard, SwitchboardConfig,
 };
 
-use crate::peer::{Heard, Peer};
+use crate::directory::directory;
+use crate::peer::Peer;
 
 /// The agents' domain.
 pub const REALM: &str = "phone.example.com";
@@ -51,21 +51,36 @@ pub struct Simulation {
     pub bindings: BTreeMap<String, Vec<BindingView>>,
     /// Connections the switchboard wants closed.
     pub closed: Vec<ConnectionId>,
+    /// Every message the switchboard sent, with its time and addressee, whether it arrived or not.
+    pub sent: Vec<(Instant, SocketAddr, Message)>,
+    /// Decides which messages are lost, by peer and text, in either direction.
+    pub loses: Loss,
+    directory: Directory,
 }
+
+/// Whether a message between a peer and the switchboard is lost.
+pub type Loss = Box<dyn FnMut(SocketAddr, &str) -> bool>;
 
 /// The switchboard's own address.
 const OURS: &str = "203.0.113.1:5060";
 
 impl Simulation {
     /// Extensions 100 to 103 with the secret `secret-<number>`, trunks `main` (198.51.100.1) and `spare` (198.51.100.2), the number
-    /// +4930111 00 at `main` ringing 100, and this dialplan.
+    /// +493011100 at `main` ringing 100, and this dialplan.
     #[must_use]
     pub fn new(dialplan: &str) -> Self {
+        Self::with(dialplan, |_, _| {})
+    }
+
+    /// As [`Self::new`], with changes to the settings and the directory.
+    #[must_use]
+    pub fn with(dialplan: &str, change: impl FnOnce(&mut SwitchboardConfig, &mut Directory)) -> Self {
         let now = Instant::now();
         let clock = Clock { instant: now, system: SystemTime::UNIX_EPOCH };
         let plan = Dialplan::parse(&[("stories.toml".to_owned(), dialplan.to_owned())]).expect("a valid dialplan");
-        let config = SwitchboardConfig::default();
-        let switchboard = Switchboard::new(config, clock, [7; 32], Arc::new(directory()), Arc::new(plan));
+        let (mut config, mut directory) = (SwitchboardConfig::default(), directory());
+        change(&mut config, &mut directory);
+        let switchboard = Switchboard::new(config, clock, [7; 32], Arc::new(directory.clone()), Arc::new(plan));
         Self {
             now,
             switchboard,
@@ -76,7 +91,24 @@ impl Simulation {
             records: Vec::new(),
             bindings: BTreeMap::new(),
             closed: Vec::new(),
+            sent: Vec::new(),
+            loses: Box::new(|_, _| false),
+            directory,
         }
+    }
+
+    /// An administrator changes the directory; the switchboard gets a new snapshot.
+    pub fn change(&mut self, change: impl FnOnce(&mut Directory)) {
+        change(&mut self.directory);
+        self.switchboard.handle_directory(self.now, Arc::new(self.directory.clone()));
+        self.settle();
+    }
+
+    /// A browser's connection closes.
+    pub fn disconnect(&mut self, browser: SocketAddr) {
+        let connection = self.peer(browser).from_switchboard.connection.expect("a browser has a connection");
+        self.switchboard.handle_flow_closed(self.now, connection);
+        self.settle();
     }
 
     /// A browser connects; `number` also numbers its connection.
@@ -122,6 +154,9 @@ impl Simulation {
             }
             for (flow, bytes) in messages {
                 busy = true;
+                if (self.loses)(flow.peer, &String::from_utf8_lossy(&bytes)) {
+                    continue;
+                }
                 self.switchboard.handle_message(now, flow, &bytes);
                 while let Some(output) = self.switchboard.poll_output() {
                     self.carry_out(output);
@@ -155,8 +190,11 @@ impl Simulation {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Transmit(transmit) => {
-                let now = self.now;
-                if let Some(peer) = self.peers.get_mut(&transmit.flow.peer) {
+                let (now, to) = (self.now, transmit.flow.peer);
+                self.sent.push((now, to, Message::parse(&transmit.bytes).expect("we write SIP")));
+                if !(self.loses)(to, &String::from_utf8_lossy(&transmit.bytes))
+                    && let Some(peer) = self.peers.get_mut(&to)
+                {
                     peer.endpoint.handle_message(now, peer.to_switchboard, &transmit.bytes);
                 }
             }
@@ -199,165 +237,4 @@ impl Simulation {
         };
         self.switchboard.handle_media(self.now, shard, event);
     }
-
-    /// Registers a browser as `user` with the right secret; gives the final response.
-    pub fn register(&mut self, browser: SocketAddr, user: &str, expires: u32) -> Response {
-        let contact = format!("<sip:{user}@b{}.invalid;transport=ws>", browser.ip().to_string().replace('.', "-"));
-        let now = self.now;
-        self.peer(browser).register(now, user, &contact, expires, None);
-        self.settle();
-        let challenge = self.last_response(browser);
-        assert_eq!(challenge.status, StatusCode::UNAUTHORIZED);
-        self.peer(browser).register(now, user, &contact, expires, Some((&challenge, &format!("secret-{user}"))));
-        self.settle();
-        self.last_response(browser)
-    }
-
-    /// Sends an agent's INVITE through its challenge; gives the second session.
-    pub fn call(&mut self, browser: SocketAddr, user: &str, to: &str) -> SessionId {
-        let now = self.now;
-        let (from, to) = (format!("sip:{user}@{REALM}"), format!("sip:{to}@{REALM}"));
-        let first = self.peer(browser).invite(now, &from, &to, Some("v=0 browser"), None);
-        self.settle();
-        let challenge = self.refusal(browser, first).expect("a challenge");
-        assert_eq!(challenge.status, StatusCode::PROXY_AUTHENTICATION_REQUIRED);
-        let secret = format!("secret-{user}");
-        let session = self.peer(browser).invite(now, &from, &to, Some("v=0 browser"), Some((&challenge, &secret)));
-        self.settle();
-        session
-    }
-
-    /// The latest response outside dialogs that a peer heard.
-    pub fn last_response(&mut self, peer: SocketAddr) -> Response {
-        let heard = &self.peer(peer).heard;
-        let response = heard.iter().rev().find_map(|heard| match heard {
-            Heard::Response(_, response) => Some(response.clone()),
-            Heard::Invite(..) | Heard::Session(..) => None,
-        });
-        response.expect("a response")
-    }
-
-    /// The sessions and INVITEs a peer got.
-    pub fn invites(&mut self, peer: SocketAddr) -> Vec<(SessionId, sip::Request)> {
-        let heard = &self.peer(peer).heard;
-        heard
-            .iter()
-            .filter_map(|heard| match heard {
-                Heard::Invite(session, request) => Some((*session, request.clone())),
-                Heard::Response(..) | Heard::Session(..) => None,
-            })
-            .collect()
-    }
-
-    /// What happened to one session of a peer.
-    pub fn events(&mut self, peer: SocketAddr, session: SessionId) -> Vec<SessionEvent> {
-        let heard = &self.peer(peer).heard;
-        heard
-            .iter()
-            .filter_map(|heard| match heard {
-                Heard::Session(id, event) if *id == session => Some(event.clone()),
-                Heard::Session(..) | Heard::Invite(..) | Heard::Response(..) => None,
-            })
-            .collect()
-    }
-
-    /// The refusal of a peer's INVITE.
-    pub fn refusal(&mut self, peer: SocketAddr, session: SessionId) -> Option<Response> {
-        self.events(peer, session).into_iter().find_map(|event| match event {
-            SessionEvent::Refused { response, .. } => Some(response),
-            SessionEvent::Progress { .. }
-            | SessionEvent::Answered { .. }
-            | SessionEvent::Cancelled { .. }
-            | SessionEvent::Confirmed { .. }
-            | SessionEvent::NoAck
-            | SessionEvent::Bye { .. }
-            | SessionEvent::Request { .. }
-            | SessionEvent::FlowLost
-            | SessionEvent::Ended => None,
-        })
-    }
-
-    /// Whether every Open had one Close, and nothing is left.
-    ///
-    /// # Panics
-    /// When something is left.
-    pub fn assert_all_over(&mut self) {
-        self.pass(Duration::from_secs(120));
-        let opened = self.commands.iter().filter(|command| matches!(command, Command::Open { .. })).count();
-        let closed = self.commands.iter().filter(|command| matches!(command, Command::Close { .. })).count();
-        assert_eq!(opened, closed, "each media session is closed once");
-        assert_eq!(self.switchboard.call_count(), 0, "no call is left");
-        assert_eq!(self.switchboard.session_count(), 0, "no session is left");
-        assert_eq!(self.switchboard.endpoint_counters().sessions, 0, "the endpoint holds no session");
-    }
-}
-
-fn directory() -> Directory {
-    let mut directory = Directory { realm: REALM.to_owned(), ..Directory::default() };
-    for number in ["100", "101", "102", "103"] {
-        let agent = format!("agt_{number}");
-        directory.agents.insert(
-            agent.clone(),
-            Agent {
-                id: agent.clone(),
-                display_name: format!("Agent {number}"),
-                enabled: true,
-                caller_id_number: None,
-                max_concurrent_calls: 1,
-            },
-        );
-        directory.extensions.insert(
-            number.to_owned(),
-            Extension {
-                id: format!("ext_{number}"),
-                number: number.to_owned(),
-                agent_id: Some(agent),
-                ring_timeout: Duration::from_secs(30),
-                max_contacts: 2,
-                on_limit: OnLimit::ReplaceOldest,
-                codecs: vec![Codec::Opus],
-            },
-        );
-        directory.credentials.insert(
-            number.to_owned(),
-            Credential {
-                id: format!("crd_{number}"),
-                username: number.to_owned(),
-                extension: number.to_owned(),
-                ha1: Ha1::new(number, REALM, &format!("secret-{number}")),
-            },
-        );
-    }
-    for (name, last) in [("main", 1u8), ("spare", 2)] {
-        let address = SocketAddr::from(([198, 51, 100, last], 5060));
-        let gateway = Gateway {
-            host: format!("{name}.carrier.example"),
-            transport: Transport::Udp,
-            addresses: vec![address],
-            priority: 1,
-            weight: 1,
-        };
-        let trunk = Trunk {
-            id: format!("trk_{name}"),
-            name: name.to_owned(),
-            enabled: true,
-            gateways: vec![gateway],
-            inbound_networks: Vec::new(),
-            media_networks: Vec::new(),
-            codecs: vec![Codec::Pcmu],
-            caller_id: CallerId { fallback: Some("+493011100".to_owned()), ..CallerId::default() },
-            max_channels: 0,
-        };
-        directory.trunks.insert(trunk.id.clone(), trunk);
-    }
-    directory.numbers.insert(
-        "+493011100".to_owned(),
-        Number {
-            id: "num_1".to_owned(),
-            e164: "+493011100".to_owned(),
-            trunk_id: "trk_main".to_owned(),
-            extension: Some("100".to_owned()),
-        },
-    );
-    directory
 }

@@ -211,10 +211,11 @@ impl Endpoint {
         if let Some(contact) = draft.contact {
             response.headers.push("Contact", format!("<{contact}>"));
         }
-        let lists_methods = draft.status.is_success() || draft.status == StatusCode::METHOD_NOT_ALLOWED;
-        if lists_methods && matches!(transaction.request.method, Method::Invite | Method::Options)
-            || draft.status == StatusCode::METHOD_NOT_ALLOWED
-        {
+        // Who asks for too much is told what there is (§21.4.6); who begins to talk to us may want to know (§13.3.1.4).
+        let refuses = matches!(draft.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
+        let introduces =
+            draft.status.is_success() && matches!(transaction.request.method, Method::Invite | Method::Options);
+        if refuses || introduces {
             response.headers.push("Allow", self.allow());
         }
         response.headers.push("Server", self.config.user_agent.clone());

@@ -77,6 +77,8 @@ pub(crate) struct Envelope {
     pub(crate) from: NameAddr,
     pub(crate) to: NameAddr,
     pub(crate) contact: Uri,
+    /// P-Asserted-Identity, for trusted peers only (RFC 3325 §5).
+    pub(crate) asserted: Option<NameAddr>,
     pub(crate) max_forwards: u8,
 }
 

@@ -12,6 +12,7 @@ use super::leg::{Envelope, Leg, LegId, Party, Signal};
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Target;
 use crate::directory::{Extension, Gateway, NumberFormat, Trunk};
+use crate::identity::asserted;
 use crate::number::e164;
 
 /// Trunk addresses one step may try: bounds the time a caller waits and what a directory can make us send.
@@ -123,6 +124,7 @@ fn to_phone(number: &str, contact: Uri, flow: Flow, realm: &str, facts: &Facts, 
         from,
         to: NameAddr::new(Uri::sip(Some(number), realm, None)),
         contact: own_contact(Some(&facts.from), flow.transport, ctx.config),
+        asserted: None,
         max_forwards: 0,
     }
 }
@@ -202,10 +204,12 @@ impl Candidate {
         let from_host = trunk.caller_id.domain.as_deref().map_or_else(|| ctx.config.advertised_host.clone(), host);
         let from_user = written(&presented(facts, trunk, ctx), trunk.caller_id.format);
         let contact = own_contact(Some(&from_user), self.transport, ctx.config);
+        let from = NameAddr::new(Uri::sip(Some(&from_user), from_host, None));
         leg.envelope = Some(Envelope {
             to: NameAddr::new(uri.clone()),
             uri,
-            from: NameAddr::new(Uri::sip(Some(&from_user), from_host, None)),
+            asserted: asserted(&from),
+            from,
             contact,
             max_forwards: 0,
         });

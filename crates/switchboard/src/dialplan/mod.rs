@@ -189,6 +189,12 @@ impl Dialplan {
         self.contexts.contains_key(name)
     }
 
+    /// The E.164 form (`+` and digits) of a number as it is dialled or written here, when it has one.
+    #[must_use]
+    pub fn e164(&self, number: &str) -> Option<String> {
+        self.numbering.e164(&without_separators(number))
+    }
+
     /// The first rule that matches, with its places filled in; `None` when no rule does.
     #[must_use]
     pub fn route(&self, lookup: &Lookup<'_>) -> Option<Decision> {

@@ -1,0 +1,115 @@
+//! What peers do in the simulation.
+
+use std::net::SocketAddr;
+
+use sip::{Message, Response, SessionEvent, SessionId, StatusCode};
+
+use crate::simulation::{REALM, Simulation};
+
+impl Simulation {
+    /// Registers a browser as `user` with the right secret; gives the final response.
+    pub fn register(&mut self, browser: SocketAddr, user: &str, expires: u32) -> Response {
+        let contact = format!("<sip:{user}@b{}.invalid;transport=ws>", browser.ip().to_string().replace('.', "-"));
+        self.register_as(browser, user, &contact, expires)
+    }
+
+    /// As [`Self::register`], with this Contact.
+    pub fn register_as(&mut self, browser: SocketAddr, user: &str, contact: &str, expires: u32) -> Response {
+        let now = self.now;
+        self.peer(browser).register(now, user, contact, expires, None);
+        self.settle();
+        let challenge = self.last_response(browser);
+        assert_eq!(challenge.status, StatusCode::UNAUTHORIZED);
+        self.peer(browser).register(now, user, contact, expires, Some((&challenge, &format!("secret-{user}"))));
+        self.settle();
+        self.last_response(browser)
+    }
+
+    /// Sends an agent's INVITE through its challenge; gives the second session.
+    pub fn call(&mut self, browser: SocketAddr, user: &str, to: &str) -> SessionId {
+        self.call_with(browser, user, to, Some("v=0 browser"))
+    }
+
+    /// As [`Self::call`], with this offer.
+    pub fn call_with(&mut self, browser: SocketAddr, user: &str, to: &str, offer: Option<&str>) -> SessionId {
+        let now = self.now;
+        let (from, to) = (format!("sip:{user}@{REALM}"), format!("sip:{to}@{REALM}"));
+        let first = self.peer(browser).invite(now, &from, &to, offer, None);
+        self.settle();
+        let challenge = self.refusal(browser, first).expect("a challenge");
+        assert_eq!(challenge.status, StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+        let secret = format!("secret-{user}");
+        let session = self.peer(browser).invite(now, &from, &to, offer, Some((&challenge, &secret)));
+        self.settle();
+        session
+    }
+
+    /// A peer answers the INVITE it got with a final or provisional response.
+    pub fn answer(&mut self, peer: SocketAddr, session: SessionId, status: StatusCode, sdp: Option<&str>) {
+        let now = self.now;
+        let peer = self.peer(peer);
+        let draft = peer.draft(status, sdp);
+        match status.class() {
+            1 => peer.endpoint.progress(now, session, draft),
+            2 => peer.endpoint.accept(now, session, draft),
+            _ => peer.endpoint.reject(now, session, draft),
+        }
+        self.settle();
+    }
+
+    /// The last INVITE a peer got.
+    pub fn incoming(&mut self, peer: SocketAddr) -> SessionId {
+        self.invites(peer).last().expect("an INVITE").0
+    }
+
+    /// A peer hangs up.
+    pub fn hang_up(&mut self, peer: SocketAddr, session: SessionId) {
+        let now = self.now;
+        self.peer(peer).endpoint.bye(now, session, None);
+        self.settle();
+    }
+
+    /// A caller sends a request inside its answered dialog: `headers` are whole lines. Gives the last response that was sent to it.
+    pub fn request_inside(
+        &mut self,
+        peer: SocketAddr,
+        session: SessionId,
+        method: &str,
+        sequence: u32,
+        headers: &str,
+        body: &str,
+    ) -> Option<Response> {
+        let answered = self.events(peer, session).into_iter().find_map(|event| match event {
+            SessionEvent::Answered { response } => Some(response.headers),
+            SessionEvent::Progress { .. }
+            | SessionEvent::Refused { .. }
+            | SessionEvent::Cancelled { .. }
+            | SessionEvent::Confirmed { .. }
+            | SessionEvent::NoAck
+            | SessionEvent::Bye { .. }
+            | SessionEvent::Request { .. }
+            | SessionEvent::FlowLost
+            | SessionEvent::Ended => None,
+        });
+        let answered = answered.expect("an answered session");
+        let get = |name: &str| answered.get(name).unwrap_or_default().to_owned();
+        let contact = get("Contact");
+        let uri = contact.trim_matches(['<', '>']);
+        let text = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WSS peer.invalid;branch=z9hG4bKinside{method}{sequence}\r\n\
+             Max-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {sequence} {method}\r\n{headers}\
+             Content-Length: {}\r\n\r\n{body}",
+            get("From"),
+            get("To"),
+            get("Call-ID"),
+            body.len()
+        );
+        let (now, flow, before) = (self.now, self.peer(peer).from_switchboard, self.sent.len());
+        self.switchboard.handle_message(now, flow, text.as_bytes());
+        self.settle();
+        self.sent.iter().skip(before).rev().find_map(|(_, to, message)| match message {
+            Message::Response(response) if *to == peer => Some(response.clone()),
+            Message::Response(_) | Message::Request(_) => None,
+        })
+    }
+}
