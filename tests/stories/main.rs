@@ -7,14 +7,22 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod authenticating;
 mod caller_identity;
 mod calling_in;
 mod calling_out;
+mod cancelling;
+mod changing_the_directory;
 mod every_call_ends;
+mod failing_over;
 mod inside_a_call;
 mod limits;
+mod losing_messages;
+mod offerless;
 mod pressing_digits;
 mod registering;
+mod ringing;
+mod stopping;
 
 use std::net::SocketAddr;
 
