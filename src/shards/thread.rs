@@ -1,5 +1,5 @@
 //! The loop of one media thread: packets, commands and timers into the shard, its packets and events out. Per packet it takes no
-//! lock, wakes nobody, and allocates nothing but what the shard takes from its pool.
+//! lock, wakes nobody, and allocates nothing itself.
 
 use std::collections::VecDeque;
 use std::io;

@@ -199,7 +199,10 @@ impl Side {
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(duration);
         if let Some(transport) = &mut self.transport {
-            packet = transport.protect_rtp(&packet).unwrap().1.to_vec();
+            let sealed = transport.protect_rtp(&packet).unwrap().1.to_vec();
+            // Sixteen bytes of tag: AES-128-GCM was agreed on, which the floor is measured with.
+            assert_eq!(sealed.len(), packet.len() + 16);
+            packet = sealed;
         }
         (self.socket, self.address, packet)
     }

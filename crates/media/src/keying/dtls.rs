@@ -165,7 +165,8 @@ impl Dtls {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.endpoint.poll_timeout(&PEER).filter(|_| !self.keyed)
+        // Asked after every packet of media; once there are keys there is nothing to look up.
+        if self.keyed { None } else { self.endpoint.poll_timeout(&PEER) }
     }
 
     /// Retransmits a flight. The error is in words: the handshake has been tried often enough.
