@@ -59,13 +59,22 @@ pub(crate) struct Reporter {
     /// The peer's last: its SSRC, the middle of its NTP time, and when it came.
     last_sender_report: Option<(u32, u32, Instant)>,
     round_trip: Option<Duration>,
+    /// The fraction of 256 the peer last said it lost of our stream, until it is taken.
+    loss: Option<u8>,
 }
 
 impl Reporter {
     /// `random` shifts this leg's reports against those of others.
     pub(crate) fn new(clock: NtpClock, cname: String, now: Instant, random: u32) -> Self {
-        let mut reporter =
-            Self { clock, cname, next: now, random: random | 1, last_sender_report: None, round_trip: None };
+        let mut reporter = Self {
+            clock,
+            cname,
+            next: now,
+            random: random | 1,
+            last_sender_report: None,
+            round_trip: None,
+            loss: None,
+        };
         // The first one early, so that the peer soon has a round trip (§6.2).
         reporter.next = now + reporter.interval() / 2;
         reporter
@@ -85,6 +94,11 @@ impl Reporter {
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
+    }
+
+    /// What the peer lost of our stream since its report before, as a fraction of 256; told once.
+    pub(crate) fn take_loss(&mut self) -> Option<u8> {
+        self.loss.take()
     }
 
     /// The report due at `now`; `None` while it is not due.
@@ -181,7 +195,11 @@ impl Reporter {
 
     /// The round trip from our report to the peer's (§6.4.1): arrival - LSR - DLSR.
     fn learn(&mut self, now: Instant, our_ssrc: u32, reports: &[ReceptionReport]) {
-        for report in reports.iter().filter(|report| report.ssrc == our_ssrc && report.last_sender_report != 0) {
+        for report in reports.iter().filter(|report| report.ssrc == our_ssrc) {
+            self.loss = Some(report.fraction_lost);
+            if report.last_sender_report == 0 {
+                continue;
+            }
             let arrival = middle(self.clock.at(now));
             let trip = arrival.wrapping_sub(report.last_sender_report).wrapping_sub(report.delay);
             // A peer that counts wrongly would give hours.

@@ -101,6 +101,11 @@ impl Transcoder {
         Ok(())
     }
 
+    /// What of the encoded packets is lost on the way to the peer, in percent.
+    pub(crate) fn expect_loss(&mut self, percent: u8) {
+        self.encoder.expect_loss(percent);
+    }
+
     /// The next whole frame, encoded, with its timestamp on the source's clock.
     pub(crate) fn next_frame(&mut self) -> Option<(u32, &[u8])> {
         loop {

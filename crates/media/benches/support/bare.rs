@@ -92,11 +92,11 @@ impl Line {
         let mut encoder = opus::Encoder::new(8000, opus::Channels::Mono, opus::Application::Voip).unwrap();
         encoder.set_signal(opus::Signal::Voice).unwrap();
         encoder.set_max_bandwidth(opus::Bandwidth::Narrowband).unwrap();
-        encoder.set_bitrate(opus::Bitrate::Bits(20_000)).unwrap();
+        encoder.set_bitrate(opus::Bitrate::Bits(24_000)).unwrap();
         encoder.set_complexity(1).unwrap();
         encoder.set_inband_fec(true).unwrap();
         encoder.set_dtx(false).unwrap();
-        encoder.set_packet_loss_perc(5).unwrap();
+        encoder.set_packet_loss_perc(10).unwrap();
         Self {
             sealing: context(),
             opening: context(),

@@ -4,7 +4,7 @@ mod g711;
 mod opus;
 
 pub(crate) use g711::{Law, Plc};
-pub(crate) use opus::{OpusDecoder, OpusEncoder};
+pub(crate) use opus::{LOSS_AT_FIRST, OpusDecoder, OpusEncoder};
 
 use crate::command::Codec;
 use crate::sdp::OpusParameters;
@@ -87,6 +87,15 @@ impl Encoder {
             Codec::Pcmu => Self::G711(Law::Mu),
             Codec::Pcma => Self::G711(Law::A),
         })
+    }
+
+    /// What of its packets is lost on the way to the peer, in percent.
+    pub(crate) fn expect_loss(&mut self, percent: u8) {
+        match self {
+            Self::Opus(encoder) => encoder.expect_loss(percent),
+            // Has nothing to protect itself with.
+            Self::G711(_) => {}
+        }
     }
 
     /// Encodes one frame, appending to `payload`.

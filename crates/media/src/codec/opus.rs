@@ -6,14 +6,19 @@ use crate::sdp::OpusParameters;
 
 use super::{CodecError, LONGEST, RATE};
 
-/// Speech of telephone bandwidth is transparent at this rate, FEC included (RFC 7587 §3.1.1 recommends 8-12 kbit/s for NB).
-const BITRATE: i32 = 20_000;
+/// Speech of telephone bandwidth is transparent at this rate (RFC 7587 §3.1.1 recommends 8-12 kbit/s for NB), and it is what libopus
+/// wants at this complexity before it spends anything on FEC.
+const BITRATE: i32 = 24_000;
 /// The least Opus takes (RFC 7587 §6.1).
 const LOWEST_BITRATE: i32 = 6000;
 /// Above 1 the extra search is not heard at 8 kHz but costs twice the time.
 const COMPLEXITY: i32 = 1;
-/// What the encoder prepares for with FEC: a usual loss on a bad network.
-const EXPECTED_LOSS_PERCENT: i32 = 5;
+/// At a smaller expected loss libopus writes no FEC at this rate, asked for or not.
+const LEAST_LOSS_FOR_FEC: u8 = 10;
+/// libopus tells no difference above.
+const MOST_LOSS: u8 = 25;
+/// What is expected before the peer has reported: better protected than sorry.
+pub(crate) const LOSS_AT_FIRST: u8 = 10;
 /// Opus's longest frame at any rate (RFC 6716 §3.2.1: 1275 bytes); packets here hold one frame.
 const MAX_PAYLOAD: usize = 1275;
 
@@ -61,6 +66,8 @@ impl OpusDecoder {
 /// Encodes 8 kHz mono speech.
 pub(crate) struct OpusEncoder {
     encoder: Encoder,
+    /// In percent, as libopus was told.
+    expected_loss: u8,
 }
 
 impl std::fmt::Debug for OpusEncoder {
@@ -81,10 +88,19 @@ impl OpusEncoder {
             encoder.set_complexity(COMPLEXITY)?;
             encoder.set_inband_fec(wanted.fec)?;
             encoder.set_dtx(wanted.dtx)?;
-            encoder.set_packet_loss_perc(EXPECTED_LOSS_PERCENT)?;
+            encoder.set_packet_loss_perc(i32::from(LOSS_AT_FIRST))?;
             Ok(encoder)
         };
-        Ok(Self { encoder: configure().map_err(|error| failed(&error))? })
+        Ok(Self { encoder: configure().map_err(|error| failed(&error))?, expected_loss: LOSS_AT_FIRST })
+    }
+
+    /// What of its packets is lost on the way, in percent: FEC costs bits and time, and is written only where it may be needed.
+    pub(crate) fn expect_loss(&mut self, percent: u8) {
+        let percent = if percent == 0 { 0 } else { percent.clamp(LEAST_LOSS_FOR_FEC, MOST_LOSS) };
+        // libopus refuses only what is no percentage.
+        if self.expected_loss != percent && self.encoder.set_packet_loss_perc(i32::from(percent)).is_ok() {
+            self.expected_loss = percent;
+        }
     }
 
     /// Appends one encoded frame; nothing in a silence that needs no packet.
@@ -138,6 +154,8 @@ mod tests {
         for frame in &frames[..20] {
             assert_eq!(decoder.decode(frame, &mut samples), Ok(160));
         }
+        // The second flag of a SILK frame says that FEC is in it (RFC 6716 §4.2.3); without, this would test extrapolation.
+        assert_eq!(frames[21][1] & 0x40, 0x40);
         assert_eq!(decoder.conceal(Some(&frames[21]), 160, &mut samples), Ok(160));
         let recovered = energy(&samples[..160]);
         let spoken = energy(&tone(300.0, 20));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Sink, Wire};
-use crate::codec::{Encoder, RATE};
+use crate::codec::{Encoder, LOSS_AT_FIRST, RATE};
 use crate::dtmf::DigitSender;
 use crate::rtp::{Egress, Pace};
 use crate::sdp::{Negotiated, TelephoneEvent};
@@ -40,6 +40,8 @@ pub(crate) struct Outgoing {
     pub(crate) digits: DigitSender,
     /// The timestamp the sounding digit began with.
     digit_timestamp: u32,
+    /// What the peer loses of the stream by its reports, in percent; falls slowly.
+    expected_loss: u8,
     /// The next audio packet begins a talk spurt (RFC 3551 §4.1).
     marker_due: bool,
     /// Ringback is to be played, now or as soon as a codec is agreed on.
@@ -63,6 +65,7 @@ impl Outgoing {
             agreed: None,
             digits: DigitSender::default(),
             digit_timestamp: 0,
+            expected_loss: LOSS_AT_FIRST,
             marker_due: true,
             ringback: false,
             playing: None,
@@ -82,6 +85,19 @@ impl Outgoing {
         if self.ringback {
             self.play_ringback(now);
         }
+    }
+
+    /// Takes the fraction of 256 that the peer says it lost since its last report (RFC 3550 §6.4.1). Loss comes in bursts, so that one
+    /// report without any says little.
+    pub(crate) fn note_loss(&mut self, fraction: u8) {
+        #[allow(clippy::cast_possible_truncation)] // below 100
+        let percent = (u16::from(fraction) * 100).div_ceil(256) as u8;
+        self.expected_loss = percent.max(self.expected_loss / 2);
+    }
+
+    /// What of the stream is lost on the way, in percent.
+    pub(crate) fn expected_loss(&self) -> u8 {
+        self.expected_loss
     }
 
     /// What to encode to, once that and sending at all is agreed.

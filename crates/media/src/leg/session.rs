@@ -93,6 +93,9 @@ impl MediaSession {
             Arrival::Rtcp(clear) => {
                 if self.reporter.handle(now, self.outgoing.egress.ssrc, &clear) {
                     self.wire.latch_rtcp(socket, from);
+                    if let Some(fraction) = self.reporter.take_loss() {
+                        self.outgoing.note_loss(fraction);
+                    }
                 } else {
                     self.watch.discarded += 1;
                 }
