@@ -1,4 +1,5 @@
-//! Whatever happens, in whatever order: each call has one record, each opened media session one Close, and nothing is left.
+//! Whatever happens, in whatever order: each call has one record, each opened media session one Close, each INVITE one answer, and
+//! nothing is left that would stand in the way of the next call.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,128 +7,262 @@ use std::time::Duration;
 use media::{Command, MediaSessionId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use sip::{ConnectionId, SessionId, StatusCode};
-use switchboard::{Operator, ShardIndex};
+use sip::{ConnectionId, Flow, SessionId, StatusCode, Transport};
+use switchboard::{Directory, Operator, ShardIndex};
 use testkit::{MediaScript, Simulation};
 
-const SCRIPTS: [MediaScript; 5] = [
+const SCRIPTS: [MediaScript; 8] = [
     MediaScript::Works,
     MediaScript::Works,
+    MediaScript::Slow,
+    MediaScript::Slow,
     MediaScript::RejectsOffers,
     MediaScript::RejectsAnswers,
     MediaScript::Mute,
+    MediaScript::Dead,
 ];
-const ANSWERS: [u16; 9] = [180, 183, 200, 404, 480, 486, 500, 503, 603];
+const ANSWERS: [u16; 10] = [180, 183, 200, 200, 404, 480, 486, 500, 503, 603];
+const INSIDE: [&str; 6] = ["INFO", "UPDATE", "INVITE", "REFER", "BYE", "OPTIONS"];
+const USERS: [&str; 4] = ["100", "100", "101", "102"];
 
-/// What a random peer does to a random session of its own.
-fn disturb(simulation: &mut Simulation, random: &mut StdRng, peer: SocketAddr, session: SessionId) {
-    let now = simulation.now;
-    let status = StatusCode::new(ANSWERS[random.random_range(0..ANSWERS.len())]).unwrap();
-    let sdp = random.random_bool(0.7).then_some("v=0 random");
-    let peer = simulation.peer(peer);
-    let draft = peer.draft(status, sdp);
-    match random.random_range(0..6) {
-        0 => peer.endpoint.cancel(now, session, None),
-        1 => peer.endpoint.bye(now, session, None),
-        2..=5 if status.is_provisional() => peer.endpoint.progress(now, session, draft),
-        _ if status.is_success() => peer.endpoint.accept(now, session, draft),
-        _ => peer.endpoint.reject(now, session, draft),
-    }
+/// One run.
+struct Chaos {
+    random: StdRng,
+    simulation: Simulation,
+    browsers: Vec<SocketAddr>,
+    trunks: [SocketAddr; 2],
+    sessions: Vec<(SocketAddr, SessionId)>,
+    connections: u64,
 }
 
-fn media_event(random: &mut StdRng, simulation: &Simulation) -> Option<media::Event> {
-    let opened: Vec<MediaSessionId> = simulation
-        .commands
-        .iter()
-        .filter_map(|command| match command {
-            Command::Open { session, .. } => Some(*session),
-            _ => None,
-        })
-        .collect();
-    let session = *opened.get(random.random_range(0..opened.len().max(1)))?;
-    Some(if random.random_bool(0.5) {
-        media::Event::Silent { session }
-    } else {
-        media::Event::Failed { session, reason: "chance".to_owned() }
-    })
-}
-
-fn run(seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut simulation = Simulation::new(crate::PLAN);
-    let browsers: Vec<SocketAddr> = (1..=4).map(|number| simulation.browser(number)).collect();
-    let trunks = [simulation.gateway(1), simulation.gateway(2)];
-    let mut sessions: Vec<(SocketAddr, SessionId)> = Vec::new();
-    for (browser, user) in browsers.iter().zip(["100", "100", "101", "102"]) {
-        simulation.register(*browser, user, 600);
+impl Chaos {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut simulation = Simulation::with(crate::PLAN, restore);
+        let browsers: Vec<SocketAddr> = (1..=4).map(|number| simulation.browser(number)).collect();
+        let trunks = [simulation.gateway(1), simulation.gateway(2)];
+        for (browser, user) in browsers.iter().zip(USERS) {
+            simulation.register(*browser, user, 600);
+        }
+        // A third of the runs lose nothing, a third some of it, a third nearly everything.
+        let loss = [0.0, 0.15, 0.6][usize::try_from(seed % 3).unwrap()];
+        let mut luck = StdRng::seed_from_u64(random.random());
+        simulation.loses = Box::new(move |_, _| loss > 0.0 && luck.random_bool(loss));
+        Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100 }
     }
-    for _ in 0..40 {
-        match random.random_range(0..12) {
-            0 => simulation.script = SCRIPTS[random.random_range(0..SCRIPTS.len())],
-            1 => {
-                let (browser, user) = [(browsers[2], "101"), (browsers[3], "102")][random.random_range(0..2)];
-                let to = ["9196", "100", "+15551234567"][random.random_range(0..3)];
-                let now = simulation.now;
-                let (from, to) = (format!("sip:{user}@{}", testkit::REALM), format!("sip:{to}@{}", testkit::REALM));
-                let first = simulation.peer(browser).invite(now, &from, &to, Some("v=0"), None);
-                simulation.settle();
-                if let Some(challenge) = simulation.refusal(browser, first) {
-                    let secret = format!("secret-{user}");
-                    let sdp = random.random_bool(0.8).then_some("v=0");
-                    let session = simulation.peer(browser).invite(now, &from, &to, sdp, Some((&challenge, &secret)));
-                    sessions.push((browser, session));
-                }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.random.random_range(0..from.len())]
+    }
+
+    fn step(&mut self) {
+        match self.random.random_range(0..20) {
+            0 => self.simulation.script = self.pick(&SCRIPTS),
+            1 | 2 => self.call_out(),
+            3 | 4 => self.call_in(),
+            5 => self.simulation.pass(Duration::from_millis(self.random.random_range(0..40_000))),
+            6 | 13 => self.simulation.shards_catch_up(),
+            7 => self.lose_flow(),
+            8 => self.tell_media(),
+            9 => {
+                let change = CHANGES[self.random.random_range(0..CHANGES.len())];
+                self.simulation.change(|directory| change(directory));
             }
-            2 => {
-                let now = simulation.now;
-                let sdp = random.random_bool(0.8).then_some("v=0");
-                let to = "sip:+493011100@203.0.113.1";
-                let session = simulation.peer(trunks[0]).invite(now, "sip:+1555000111@x.example", to, sdp, None);
-                sessions.push((trunks[0], session));
+            14 => self.simulation.change(|directory| *directory = fresh()),
+            10 => self.ask_inside(),
+            11 if self.random.random_bool(0.3) => {
+                let call = self.simulation.views.last().map(|view| view.id.clone());
+                let now = self.simulation.now;
+                // An ended call's id is unknown by now, which is an answer too.
+                call.map(|call| self.simulation.switchboard.handle_operator(now, Operator::Hangup { call }).ok());
             }
-            3 => simulation.pass(Duration::from_millis(random.random_range(0..40_000))),
-            4 if random.random_bool(0.3) => {
-                let now = simulation.now;
-                let connection = ConnectionId(random.random_range(1..=4));
-                simulation.switchboard.handle_flow_closed(now, connection);
+            12 if self.random.random_bool(0.05) => {
+                self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Drain).unwrap();
             }
-            5 => {
-                let now = simulation.now;
-                if let Some(event) = media_event(&mut random, &simulation) {
-                    simulation.switchboard.handle_media(now, ShardIndex(0), event);
-                }
-            }
-            _ if !sessions.is_empty() => {
-                let (peer, session) = sessions[random.random_range(0..sessions.len())];
-                disturb(&mut simulation, &mut random, peer, session);
-            }
+            _ if !self.sessions.is_empty() => self.disturb(),
             _ => {}
         }
-        simulation.settle();
-        for peer in browsers.iter().chain(&trunks) {
-            for (session, _) in simulation.invites(*peer) {
-                if !sessions.contains(&(*peer, session)) {
-                    sessions.push((*peer, session));
+        self.simulation.settle();
+        for peer in self.browsers.iter().chain(&self.trunks) {
+            for (session, _) in self.simulation.invites(*peer) {
+                if !self.sessions.contains(&(*peer, session)) {
+                    self.sessions.push((*peer, session));
                 }
             }
         }
     }
-    let now = simulation.now;
-    simulation.switchboard.handle_operator(now, Operator::HangupAll).unwrap();
-    simulation.assert_all_over();
-    let mut begun: Vec<_> = simulation.views.iter().map(|view| view.id.clone()).collect();
-    begun.sort();
-    begun.dedup();
-    let mut ended: Vec<_> = simulation.records.iter().map(|record| record.call.id.clone()).collect();
-    ended.sort();
-    assert_eq!(begun, ended, "each call has one record");
-    assert!(simulation.records.iter().all(|record| !record.explanation.is_empty()));
+
+    fn call_out(&mut self) {
+        let at = self.random.random_range(0..self.browsers.len());
+        let (browser, user) = (self.browsers[at], USERS[at]);
+        let to = self.pick(&["9196", "100", "101", "+15551234567", "+15551234567"]);
+        let (from, to) = (format!("sip:{user}@{}", testkit::REALM), format!("sip:{to}@{}", testkit::REALM));
+        let sdp = self.random.random_bool(0.8).then_some("v=0");
+        let now = self.simulation.now;
+        let first = self.simulation.peer(browser).invite(now, &from, &to, sdp, None);
+        self.simulation.settle();
+        if let Some(challenge) = self.simulation.refusal(browser, first) {
+            let secret = format!("secret-{user}");
+            let answering = Some((&challenge, secret.as_str()));
+            let session = self.simulation.peer(browser).invite(now, &from, &to, sdp, answering);
+            self.sessions.push((browser, session));
+        }
+    }
+
+    fn call_in(&mut self) {
+        let (now, trunk) = (self.simulation.now, self.pick(&self.trunks.clone()));
+        let sdp = self.random.random_bool(0.8).then_some("v=0");
+        let to = "sip:+493011100@203.0.113.1";
+        let session = self.simulation.peer(trunk).invite(now, "sip:+1555000111@x.example", to, sdp, None);
+        self.sessions.push((trunk, session));
+    }
+
+    fn lose_flow(&mut self) {
+        if self.random.random_bool(0.5) {
+            let peer = self.pick(&self.trunks.clone());
+            let flow = Flow { transport: Transport::Udp, peer, connection: None };
+            self.simulation.switchboard.handle_flow_failed(self.simulation.now, flow);
+            return;
+        }
+        let at = self.random.random_range(0..self.browsers.len());
+        let browser = self.browsers[at];
+        self.connections += 1;
+        self.simulation.reconnect(browser, ConnectionId(self.connections));
+        if self.random.random_bool(0.5) {
+            let now = self.simulation.now;
+            // Its answer may get lost, or the agent may be disabled: as it comes.
+            let contact = format!("<sip:{at}@b.invalid>");
+            self.simulation.peer(browser).register(now, USERS[at], &contact, 600, None);
+        }
+    }
+
+    fn tell_media(&mut self) {
+        let opened: Vec<MediaSessionId> = self
+            .simulation
+            .commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::Open { session, .. } => Some(*session),
+                _ => None,
+            })
+            .collect();
+        if opened.is_empty() {
+            return;
+        }
+        let session = self.pick(&opened);
+        let event = match self.random.random_range(0..3) {
+            0 => media::Event::Silent { session },
+            1 => media::Event::Rejected { session, reason: "chance".to_owned() },
+            _ => media::Event::Failed { session, reason: "chance".to_owned() },
+        };
+        self.simulation.switchboard.handle_media(self.simulation.now, ShardIndex(0), event);
+    }
+
+    fn ask_inside(&mut self) {
+        let sessions = self.sessions.clone();
+        let answered = sessions.into_iter().find(|(peer, session)| self.simulation.is_answered(*peer, *session));
+        if let Some((peer, session)) = answered {
+            let (method, sequence) = (self.pick(&INSIDE), self.random.random_range(2..1000));
+            let digit = "Content-Type: application/dtmf-relay\r\n";
+            self.simulation.request_inside(peer, session, method, sequence, digit, "Signal=1\r\n");
+        }
+    }
+
+    /// What a random peer does to a random session of its own.
+    fn disturb(&mut self) {
+        let (peer, session) = self.pick(&self.sessions.clone());
+        let status = StatusCode::new(self.pick(&ANSWERS)).unwrap();
+        let sdp = self.random.random_bool(0.7).then_some("v=0 random");
+        let now = self.simulation.now;
+        match self.random.random_range(0..6) {
+            0 => self.simulation.peer(peer).endpoint.cancel(now, session, None),
+            1 => self.simulation.peer(peer).endpoint.bye(now, session, None),
+            _ => self.simulation.answer(peer, session, status, sdp),
+        }
+    }
+
+    /// Takes everything down, in the one way or the other.
+    fn end(&mut self) {
+        let now = self.simulation.now;
+        if self.random.random_bool(0.5) {
+            self.simulation.switchboard.handle_operator(now, Operator::HangupAll).unwrap();
+        } else {
+            let ids: Vec<_> = self.simulation.views.iter().map(|view| view.id.clone()).collect();
+            for call in ids {
+                self.simulation.switchboard.handle_operator(now, Operator::Hangup { call }).ok();
+            }
+        }
+        self.simulation.assert_all_over();
+        for browser in self.browsers.clone() {
+            self.simulation.disconnect(browser);
+        }
+        assert_eq!(self.simulation.switchboard.poll_timeout(), None, "no timer is left");
+        let mut begun: Vec<_> = self.simulation.views.iter().map(|view| view.id.clone()).collect();
+        begun.sort();
+        begun.dedup();
+        let mut ended: Vec<_> = self.simulation.records.iter().map(|record| record.call.id.clone()).collect();
+        ended.sort();
+        assert_eq!(begun, ended, "each call has one record");
+        assert!(self.simulation.records.iter().all(|record| !record.explanation.is_empty()));
+    }
+
+    /// Nothing is taken up any more: every agent's only call and every trunk's only channel are free.
+    fn phone_again(&mut self) {
+        self.simulation.loses = Box::new(|_, _| false);
+        self.simulation.script = MediaScript::Works;
+        self.simulation.change(|directory| *directory = fresh());
+        for (browser, user) in self.browsers.clone().into_iter().zip(USERS).skip(1) {
+            let session = self.simulation.call(browser, user, "9196");
+            assert!(self.simulation.is_answered(browser, session), "{user} is free");
+            self.simulation.hang_up(browser, session);
+        }
+        for trunk in self.trunks {
+            let before = self.simulation.invites(trunk).len();
+            let (browser, user) =
+                if trunk == self.trunks[0] { (self.browsers[1], "100") } else { (self.browsers[2], "101") };
+            self.simulation.call(browser, user, "+15551234567");
+            assert_eq!(self.simulation.invites(trunk).len(), before + 1, "the trunk's channel is free");
+        }
+        self.simulation.assert_all_over();
+    }
+}
+
+const CHANGES: [fn(&mut Directory); 6] = [
+    |directory| directory.agents.values_mut().for_each(|agent| agent.enabled = !agent.enabled),
+    |directory| directory.trunks.values_mut().for_each(|trunk| trunk.enabled = !trunk.enabled),
+    |directory| {
+        directory.trunks.remove("trk_main");
+    },
+    |directory| {
+        directory.extensions.remove("100");
+    },
+    |directory| directory.credentials.clear(),
+    |directory| directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0),
+];
+
+/// Each trunk has one channel, so that one not given back would be missed.
+fn restore(_: &mut switchboard::SwitchboardConfig, directory: &mut Directory) {
+    directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 1);
+}
+
+/// The directory each run starts from.
+fn fresh() -> Directory {
+    let mut directory = testkit::directory();
+    restore(&mut switchboard::SwitchboardConfig::default(), &mut directory);
+    directory
 }
 
 #[test]
 fn every_call_ends_whatever_happens() {
-    for seed in 0..150 {
+    for seed in 0..300 {
         println!("seed {seed}");
-        run(seed);
+        let mut chaos = Chaos::new(seed);
+        for _ in 0..60 {
+            chaos.step();
+        }
+        chaos.end();
+        if !chaos.simulation.switchboard.is_draining() {
+            chaos.phone_again();
+        }
     }
 }

@@ -138,9 +138,10 @@ fn dead_media_ends_the_call_on_both_sides_after_the_configured_time() {
 fn a_browser_that_lost_its_connection_may_come_back_and_hang_up() {
     let mut talk = talk();
     talk.simulation.disconnect(talk.browser);
+    talk.simulation.disconnect(talk.browser);
     talk.simulation.pass(Duration::from_secs(20));
     assert!(!talk.simulation.is_hung_up(talk.trunk, talk.incoming), "media may still flow");
-    talk.simulation.peer(talk.browser).from_switchboard.connection = Some(sip::ConnectionId(77));
+    talk.simulation.reconnect(talk.browser, sip::ConnectionId(77));
     talk.simulation.hang_up(talk.browser, talk.outgoing);
     assert!(talk.simulation.is_hung_up(talk.trunk, talk.incoming));
     talk.simulation.assert_all_over();

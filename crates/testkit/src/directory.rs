@@ -11,7 +11,8 @@ use crate::simulation::REALM;
 
 /// Extensions 100 to 103 with the secret `secret-<number>`, trunks `main` (198.51.100.1) and `spare` (198.51.100.2), the number
 /// +493011100 at `main` ringing 100.
-pub(crate) fn directory() -> Directory {
+#[must_use]
+pub fn directory() -> Directory {
     let mut directory = Directory { realm: REALM.to_owned(), ..Directory::default() };
     for number in ["100", "101", "102", "103"] {
         let agent = format!("agt_{number}");

@@ -1,10 +1,11 @@
 //! What was seen of the switchboard from outside.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::Command;
-use sip::{Message, Response, SessionEvent, SessionId};
+use sip::{Message, Method, Response, SessionEvent, SessionId};
 
 use crate::peer::Heard;
 use crate::simulation::Simulation;
@@ -85,19 +86,67 @@ impl Simulation {
         })
     }
 
-    /// Whether every Open had one Close, and nothing is left.
+    /// Whether each media session was opened before anything else was asked of it, closed once, and then left alone.
+    ///
+    /// # Panics
+    /// When one was not.
+    pub fn assert_media_closed(&self) {
+        let mut open = BTreeSet::new();
+        let mut closed = BTreeSet::new();
+        for command in &self.commands {
+            match command {
+                Command::Open { session, .. } => {
+                    assert!(open.insert(*session) && !closed.contains(session), "{session:?} is opened twice");
+                }
+                Command::Close { session } => {
+                    assert!(open.remove(session) && closed.insert(*session), "{session:?} is closed and not open");
+                }
+                Command::CreateOffer { session, .. }
+                | Command::HandleOffer { session, .. }
+                | Command::HandleAnswer { session, .. }
+                | Command::Echo { session }
+                | Command::Ringback { session }
+                | Command::SendDigits { session, .. } => assert!(open.contains(session), "{command:?} and not open"),
+                Command::Bridge { a, b } => {
+                    assert!(open.contains(a) && open.contains(b) && a != b, "{command:?} and not open");
+                }
+            }
+        }
+        assert!(open.is_empty(), "{open:?} are never closed");
+    }
+
+    /// Whether no INVITE got two different final responses.
+    ///
+    /// # Panics
+    /// When one did.
+    pub fn assert_one_final_response_each(&self) {
+        let mut finals = BTreeMap::new();
+        for (_, to, message) in &self.sent {
+            let Message::Response(response) = message else { continue };
+            let (Ok(Some(cseq)), Ok(Some(via))) = (response.headers.cseq(), response.headers.top_via()) else {
+                continue;
+            };
+            if cseq.method == Method::Invite && response.status.is_final() {
+                let branch = via.branch().map(std::borrow::Cow::into_owned);
+                let first = *finals.entry((*to, branch)).or_insert(response.status);
+                assert_eq!(first, response.status, "an INVITE of {to} was answered twice");
+            }
+        }
+    }
+
+    /// Whether every media session was closed, every INVITE answered once, and nothing is left.
     ///
     /// # Panics
     /// When something is left.
     pub fn assert_all_over(&mut self) {
         self.pass(Duration::from_secs(120));
-        let opened = self.commands.iter().filter(|command| matches!(command, Command::Open { .. })).count();
-        let closed = self.commands.iter().filter(|command| matches!(command, Command::Close { .. })).count();
-        assert_eq!(opened, closed, "each media session is closed once");
+        self.shards_catch_up();
+        self.assert_media_closed();
         assert_eq!(self.switchboard.call_count(), 0, "no call is left");
         assert_eq!(self.switchboard.session_count(), 0, "no session is left");
         let held = self.switchboard.endpoint_counters();
         assert_eq!(held.sessions, 0, "the endpoint holds no session");
         assert_eq!((held.client_transactions, held.server_transactions), (0, 0), "no transaction is left");
+        self.assert_one_final_response_each();
     }
 }

@@ -1,12 +1,12 @@
 //! The network, the clock and the shards around one switchboard, all in memory and in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use media::{Codec, Command, MediaSessionId, Statistics};
-use sip::{ConnectionId, Flow, Message, Transport};
+use sip::{ConnectionId, Flow, Message, Transmit, Transport};
 use switchboard::{
     BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard, SwitchboardConfig,
 };
@@ -29,6 +29,10 @@ pub enum MediaScript {
     RejectsAnswers,
     /// Nothing is answered but Close.
     Mute,
+    /// Nothing is answered at all.
+    Dead,
+    /// Everything works, but answers wait for [`Simulation::shards_catch_up`].
+    Slow,
 }
 
 /// One switchboard among simulated peers.
@@ -56,6 +60,10 @@ pub struct Simulation {
     /// Decides which messages are lost, by peer and text, in either direction.
     pub loses: Loss,
     directory: Directory,
+    /// What shards will tell once they catch up, in order.
+    late: VecDeque<(ShardIndex, media::Event)>,
+    /// Flows found gone while messages were sent.
+    unreachable: Vec<Flow>,
 }
 
 /// Whether a message between a peer and the switchboard is lost.
@@ -94,6 +102,8 @@ impl Simulation {
             sent: Vec::new(),
             loses: Box::new(|_, _| false),
             directory,
+            late: VecDeque::new(),
+            unreachable: Vec::new(),
         }
     }
 
@@ -109,6 +119,12 @@ impl Simulation {
         let connection = self.peer(browser).from_switchboard.connection.expect("a browser has a connection");
         self.switchboard.handle_flow_closed(self.now, connection);
         self.settle();
+    }
+
+    /// A browser whose connection closed is back on a new one.
+    pub fn reconnect(&mut self, browser: SocketAddr, connection: ConnectionId) {
+        self.disconnect(browser);
+        self.peer(browser).from_switchboard.connection = Some(connection);
     }
 
     /// A browser connects; `number` also numbers its connection.
@@ -140,10 +156,7 @@ impl Simulation {
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
             let mut busy = false;
-            while let Some(output) = self.switchboard.poll_output() {
-                busy = true;
-                self.carry_out(output);
-            }
+            busy |= self.drain();
             let now = self.now;
             let mut messages = Vec::new();
             for peer in self.peers.values_mut() {
@@ -158,9 +171,7 @@ impl Simulation {
                     continue;
                 }
                 self.switchboard.handle_message(now, flow, &bytes);
-                while let Some(output) = self.switchboard.poll_output() {
-                    self.carry_out(output);
-                }
+                self.drain();
             }
             if !busy {
                 return;
@@ -187,17 +198,22 @@ impl Simulation {
         self.now = end;
     }
 
+    /// Carries out everything the switchboard wants; whether that was anything.
+    fn drain(&mut self) -> bool {
+        let mut busy = false;
+        loop {
+            while let Some(output) = self.switchboard.poll_output() {
+                busy = true;
+                self.carry_out(output);
+            }
+            let Some(flow) = self.unreachable.pop() else { return busy };
+            self.switchboard.handle_flow_failed(self.now, flow);
+        }
+    }
+
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Transmit(transmit) => {
-                let (now, to) = (self.now, transmit.flow.peer);
-                self.sent.push((now, to, Message::parse(&transmit.bytes).expect("we write SIP")));
-                if !(self.loses)(to, &String::from_utf8_lossy(&transmit.bytes))
-                    && let Some(peer) = self.peers.get_mut(&to)
-                {
-                    peer.endpoint.handle_message(now, peer.to_switchboard, &transmit.bytes);
-                }
-            }
+            Output::Transmit(transmit) => self.deliver(&transmit),
             Output::Media { shard, command } => self.play_shard(shard, command),
             Output::CallChanged(view) => self.views.push(view),
             Output::CallEnded(record) => self.records.push(record),
@@ -208,9 +224,28 @@ impl Simulation {
         }
     }
 
+    fn deliver(&mut self, transmit: &Transmit) {
+        let (now, to) = (self.now, transmit.flow.peer);
+        self.sent.push((now, to, Message::parse(&transmit.bytes).expect("we write SIP")));
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        if peer.from_switchboard.connection != transmit.flow.connection {
+            self.unreachable.push(transmit.flow);
+        } else if !(self.loses)(to, &String::from_utf8_lossy(&transmit.bytes)) {
+            peer.endpoint.handle_message(now, peer.to_switchboard, &transmit.bytes);
+        }
+    }
+
+    /// Slow shards tell everything they owe.
+    pub fn shards_catch_up(&mut self) {
+        while let Some((shard, event)) = self.late.pop_front() {
+            self.switchboard.handle_media(self.now, shard, event);
+            self.settle();
+        }
+    }
+
     fn play_shard(&mut self, shard: ShardIndex, command: Command) {
         self.commands.push(command.clone());
-        let mute = self.script == MediaScript::Mute;
+        let mute = matches!(self.script, MediaScript::Mute | MediaScript::Dead);
         let sdp = |session: MediaSessionId| format!("v=0 session {}", session.0).into_bytes();
         let event = match command {
             Command::CreateOffer { session, .. } if !mute => {
@@ -225,8 +260,11 @@ impl Simulation {
             Command::HandleOffer { session, .. } | Command::HandleAnswer { session, .. } if !mute => {
                 media::Event::Rejected { session, reason: "no common codec".to_owned() }
             }
-            Command::Close { session } => media::Event::Closed { session, statistics: Statistics::default() },
+            Command::Close { session } if self.script != MediaScript::Dead => {
+                media::Event::Closed { session, statistics: Statistics::default() }
+            }
             Command::Open { .. }
+            | Command::Close { .. }
             | Command::CreateOffer { .. }
             | Command::HandleOffer { .. }
             | Command::HandleAnswer { .. }
@@ -235,6 +273,11 @@ impl Simulation {
             | Command::Ringback { .. }
             | Command::SendDigits { .. } => return,
         };
-        self.switchboard.handle_media(self.now, shard, event);
+        // A shard tells in order: what comes after something late is late too.
+        if self.script == MediaScript::Slow || !self.late.is_empty() {
+            self.late.push_back((shard, event));
+        } else {
+            self.switchboard.handle_media(self.now, shard, event);
+        }
     }
 }
