@@ -66,7 +66,7 @@ impl Chaos {
             8 => self.tell_media(),
             9 => {
                 let change = CHANGES[self.random.random_range(0..CHANGES.len())];
-                self.simulation.change(|directory| change(directory));
+                self.simulation.change(change);
             }
             14 => self.simulation.change(|directory| *directory = fresh()),
             10 => self.ask_inside(),
