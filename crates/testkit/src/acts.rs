@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use sip::{Message, Response, SessionEvent, SessionId, StatusCode};
 
-use crate::simulation::{REALM, Simulation};
+use crate::directory::REALM;
+use crate::simulation::Simulation;
 
 impl Simulation {
     /// Registers a browser as `user` with the right secret; gives the final response.

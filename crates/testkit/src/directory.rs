@@ -7,7 +7,8 @@ use media::Codec;
 use sip::{Ha1, Transport};
 use switchboard::{Agent, CallerId, Credential, Directory, Extension, Gateway, Number, OnLimit, Trunk};
 
-use crate::simulation::REALM;
+/// The agents' domain.
+pub const REALM: &str = "phone.example.com";
 
 /// Extensions 100 to 103 with the secret `secret-<number>`, trunks `main` (198.51.100.1) and `spare` (198.51.100.2), the number
 /// +493011100 at `main` ringing 100.

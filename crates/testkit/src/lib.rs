@@ -14,6 +14,6 @@ mod observed;
 mod peer;
 mod simulation;
 
-pub use directory::directory;
+pub use directory::{REALM, directory};
 pub use peer::{Heard, Peer};
-pub use simulation::{Loss, MediaScript, REALM, Simulation};
+pub use simulation::{Loss, MediaScript, Simulation};

@@ -7,7 +7,7 @@ use sip::{
     OutgoingRequest, Request, Response, ResponseDraft, SessionEvent, SessionId, StatusCode, Uri,
 };
 
-use crate::simulation::REALM;
+use crate::directory::REALM;
 
 /// What a peer was told, in order.
 #[derive(Debug, Clone)]

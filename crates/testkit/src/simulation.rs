@@ -14,9 +14,6 @@ use switchboard::{
 use crate::directory::directory;
 use crate::peer::Peer;
 
-/// The agents' domain.
-pub const REALM: &str = "phone.example.com";
-
 /// How the simulated shards behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MediaScript {

@@ -13,8 +13,8 @@ use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 use super::certificate::Certificate;
+use super::peer::Fingerprint;
 use super::srtp::Srtp;
-use super::transport::Fingerprint;
 
 /// The library keys its associations by address; a leg has one, wherever its peer moves.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);

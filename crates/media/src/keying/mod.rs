@@ -4,9 +4,11 @@
 mod certificate;
 mod dtls;
 mod ice;
+mod peer;
 mod srtp;
 mod transport;
 
 pub use certificate::{Certificate, CertificateError};
 pub use ice::stun_username;
-pub use transport::{Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup};
+pub use peer::{Fingerprint, FingerprintHash, Peer, Setup};
+pub use transport::{Received, SecureTransport};

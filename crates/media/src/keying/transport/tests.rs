@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::keying::peer::{Fingerprint, FingerprintHash};
 use crate::keying::stun_username;
 
 const GATEWAY: &str = "192.0.2.1:3478";
