@@ -50,30 +50,29 @@ const fn a_table() -> [i16; 256] {
 }
 
 /// Where a positive number's highest bit is, counted from bit 7 on, and the four bits below it: what both laws send. Read off the
-/// float of the same value, so that the compiler can do many samples at once.
-fn segment_and_mantissa(magnitude: i32) -> i32 {
-    #[allow(clippy::cast_precision_loss)] // exact below 2^24
-    let bits = (magnitude as f32).to_bits().cast_signed();
-    (bits >> 19) - ((127 + 7) << 4)
+/// float of the same value and kept to 16 bits around it, so that the compiler does many samples at once.
+fn segment_and_mantissa(magnitude: i16) -> i16 {
+    let bits = f32::from(magnitude).to_bits() >> 19;
+    #[allow(clippy::cast_possible_truncation)] // 13 bits are left
+    let bits = (bits as u16).cast_signed();
+    bits - ((127 + 7) << 4)
 }
 
 fn linear_to_mu(sample: i16) -> u8 {
-    const BIAS: i32 = 0x84;
-    const CLIP: i32 = 32_635;
-    let sample = i32::from(sample);
-    let sign = (sample >> 24) & 0x80;
+    const BIAS: i16 = 0x84;
+    const CLIP: i16 = 32_635;
+    let sign = (sample >> 8) & 0x80;
     // The bias puts the top bit at 7..=14.
-    let magnitude = sample.abs().min(CLIP) + BIAS;
+    let magnitude = sample.clamp(-CLIP, CLIP).abs() + BIAS;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a sign, 3 bits and 4 bits
     let code = (sign | segment_and_mantissa(magnitude)) as u8;
     !code
 }
 
 fn linear_to_a(sample: i16) -> u8 {
-    let sample = i32::from(sample);
-    let sign = !(sample >> 24) & 0x80;
+    let sign = !(sample >> 8) & 0x80;
     // One's complement: minus one and zero are as loud.
-    let magnitude = sample ^ (sample >> 31);
+    let magnitude = sample ^ (sample >> 15);
     // The first two segments have steps of the same height.
     let code = if magnitude < 256 { magnitude >> 4 } else { segment_and_mantissa(magnitude) };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a sign, 3 bits and 4 bits
