@@ -8,8 +8,8 @@ import { build } from 'esbuild'
 const RESULTS = resolve(import.meta.dirname, '../results')
 
 export class AgentPage {
-  // `microphone: false` leaves the page without one.
-  static async open(browser, origin, { microphone = true } = {}) {
+  // `microphone` is 'tone', 'missing', or 'asked for': then the page gets it when the test calls `window.grant()`.
+  static async open(browser, origin, { microphone = 'tone' } = {}) {
     const page = await browser.context.newPage()
     const errors = []
     page.on('pageerror', (error) => errors.push(error.message))
@@ -17,8 +17,7 @@ export class AgentPage {
       if (message.type() === 'error') errors.push(message.text())
     })
     await page.setViewportSize({ width: 480, height: 720 })
-    if (microphone) await page.addInitScript({ content: await eavesdropper() })
-    else await page.addInitScript({ content: noMicrophone })
+    await page.addInitScript({ content: microphone === 'tone' ? await eavesdropper() : MICROPHONES[microphone] })
     await page.goto(origin)
     return new AgentPage(page, errors)
   }
@@ -78,9 +77,15 @@ export class AgentPage {
   }
 }
 
-const noMicrophone = `navigator.mediaDevices.getUserMedia = async () => {
-  throw new DOMException('Requested device not found', 'NotFoundError')
-}`
+const MICROPHONES = {
+  missing: `navigator.mediaDevices.getUserMedia = async () => {
+    throw new DOMException('Requested device not found', 'NotFoundError')
+  }`,
+  'asked for': `navigator.mediaDevices.getUserMedia = () => new Promise((done) => {
+    window.microphone = new AudioContext().createMediaStreamDestination().stream
+    window.grant = () => done(window.microphone)
+  })`
+}
 
 async function eavesdropper() {
   const entry = resolve(import.meta.dirname, '../page/eavesdrop.ts')

@@ -122,7 +122,7 @@ test('a number nobody has is told in words', async () => {
 })
 
 test('a missing microphone is told before a call is made, and an incoming call goes on ringing', async () => {
-  const mute = await AgentPage.open(browser, gateway.origin, { microphone: false })
+  const mute = await AgentPage.open(browser, gateway.origin, { microphone: 'missing' })
   const other = await gateway.agent('1002')
   await mute.signIn(`1002@${gateway.realm}`, other.password)
   await mute.registration('Ready')
@@ -138,6 +138,21 @@ test('a missing microphone is told before a call is made, and an incoming call g
   await page.press('Hang up')
   await mute.notice('The caller hung up.')
   await mute.close()
+})
+
+test('a call given up while the browser asks for the microphone leaves no microphone open', async () => {
+  const asked = await AgentPage.open(browser, gateway.origin, { microphone: 'asked for' })
+  const other = await gateway.agent('1003')
+  await asked.signIn(`1003@${gateway.realm}`, other.password)
+  await asked.registration('Ready')
+  await asked.dial('9196')
+  await asked.call('calling')
+  await asked.press('Hang up')
+  await asked.noCall()
+  await asked.page.evaluate(() => window.grant())
+  await asked.page.waitForFunction(() => window.microphone.getTracks().every((track) => track.readyState === 'ended'))
+  assert.deepEqual((await gateway.api('GET', '/calls')).data, [])
+  await asked.close()
 })
 
 test('a lost connection is told, and the phone comes back by itself', async () => {

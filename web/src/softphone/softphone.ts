@@ -66,10 +66,10 @@ export class Softphone {
     if (this.state.call || !this.line || number === '') return
     const target = UserAgent.makeURI(callUri(number, this.line.domain))
     if (!target) return this.warn('This number cannot be called.')
+    const { agent } = this.line
     const view = this.show({ direction: 'outgoing', party: number, name: '', state: 'calling' })
-    // Given up while the browser asked for the microphone.
-    if (!(await this.openMicrophone()) || this.state.call !== view) return this.forget(view)
-    this.call = this.follow(new Inviter(this.line.agent, target, { earlyMedia: true }), view)
+    if (!(await this.openMicrophone(view))) return this.forget(view)
+    this.call = this.follow(new Inviter(agent, target, { earlyMedia: true }), view)
     this.call.invite()
   }
 
@@ -77,12 +77,10 @@ export class Softphone {
     const view = this.state.call
     if (view?.state !== 'incoming') return
     view.state = 'answering'
-    if (!(await this.openMicrophone())) {
+    if (!(await this.openMicrophone(view))) {
       view.state = 'incoming'
       return
     }
-    // It may have ended while the browser asked for the microphone.
-    if (this.state.call !== view) return this.closeMicrophone()
     this.tones.stop()
     this.call?.accept()
   }
@@ -176,19 +174,23 @@ export class Softphone {
     })
   }
 
-  private async openMicrophone(): Promise<boolean> {
+  // False when there is none, or when the call ended while the browser asked the agent for it.
+  private async openMicrophone(view: CallView): Promise<boolean> {
     try {
       const stream = await openMicrophone()
+      if (this.state.call !== view) {
+        stop(stream)
+        return false
+      }
       stream.getAudioTracks().forEach((track) => {
         track.addEventListener('ended', () => {
           if (this.microphone === stream) this.warn('The microphone was unplugged. The other side cannot hear you.')
         })
       })
-      this.closeMicrophone()
       this.stream.value = stream
       return true
     } catch (error) {
-      this.warn(error instanceof MicrophoneError ? error.message : String(error))
+      if (this.state.call === view) this.warn(error instanceof MicrophoneError ? error.message : String(error))
       return false
     }
   }
