@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { Bell } from './bell.mjs'
 import { freeTcpPort, freeUdpPort } from './ports.mjs'
 import { tone } from './sound.mjs'
 
@@ -50,7 +51,7 @@ call_max_calls 8
   }
 
   constructor(folder, child, sipPort, number) {
-    Object.assign(this, { folder, child, sipPort, number, log: '', told: [], waiting: [] })
+    Object.assign(this, { folder, child, sipPort, number, log: '', told: [], bell: new Bell() })
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { this.log += chunk })
     this.ended = new Promise((done) => child.once('exit', done))
   }
@@ -82,7 +83,7 @@ call_max_calls 8
       const end = start + Number(match[1])
       if (buffer.length < end + 1) return buffer
       this.told.push(JSON.parse(buffer.slice(start, end)))
-      this.waiting.splice(0).forEach((wake) => wake())
+      this.bell.ring()
       buffer = buffer.slice(end + 1)
     }
   }
@@ -93,21 +94,11 @@ call_max_calls 8
   }
 
   // Waits for a call event such as CALL_ESTABLISHED; earlier ones are used up.
-  async event(type, timeout = 20_000) {
-    const deadline = Date.now() + timeout
-    for (;;) {
+  event(type, timeout = 20_000) {
+    return this.bell.until(() => {
       const index = this.told.findIndex((message) => message.event && message.type === type)
-      if (index >= 0) return this.told.splice(0, index + 1).at(-1)
-      const left = deadline - Date.now()
-      if (left <= 0) throw new Error(`baresip told no ${type}: ${JSON.stringify(this.told)}\n${this.log}`)
-      await new Promise((wake) => {
-        const alarm = setTimeout(wake, left)
-        this.waiting.push(() => {
-          clearTimeout(alarm)
-          wake()
-        })
-      })
-    }
+      return index < 0 ? undefined : this.told.splice(0, index + 1).at(-1)
+    }, timeout, () => `baresip told no ${type}: ${JSON.stringify(this.told)}\n${this.log}`)
   }
 
   dial(uri) { this.command('dial', uri) }

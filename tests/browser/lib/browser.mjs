@@ -8,6 +8,8 @@ import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
 
+import { Bell } from './bell.mjs'
+
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--use-fake-ui-for-media-stream',
@@ -37,14 +39,19 @@ export class Browser {
     this.origin = `http://localhost:${server.address().port}`
   }
 
-  // A page signed in as an agent; `library` is 'sipjs' or 'jssip', `tone` the frequency of its microphone in Hz.
-  async phone(library, gateway, agent, tone = 440) {
+  // A page signed in as an agent; `library` is 'sipjs' or 'jssip', `tone` the frequency of its microphone in Hz, `expires` the seconds
+  // it asks to be registered for.
+  async phone(library, gateway, agent, tone = 440, expires = 300) {
     const page = await this.context.newPage()
     page.on('pageerror', (error) => console.error('page error:', error.message))
-    await page.goto(this.origin)
     const phone = new Phone(page, library)
+    page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => phone.told('sent', payload))
+      socket.on('framereceived', ({ payload }) => phone.told('received', payload))
+    })
+    await page.goto(this.origin)
     await phone.run('start', {
-      library, socket: gateway.socket, realm: gateway.realm, number: agent.number, password: agent.password, tone
+      library, socket: gateway.socket, realm: gateway.realm, number: agent.number, password: agent.password, tone, expires
     })
     return phone
   }
@@ -58,7 +65,20 @@ export class Browser {
 
 export class Phone {
   constructor(page, library) {
-    Object.assign(this, { page, library })
+    Object.assign(this, { page, library, wire: [], bell: new Bell() })
+  }
+
+  told(direction, payload) {
+    this.wire.push({ direction, text: payload.toString() })
+    this.bell.ring()
+  }
+
+  // Waits until so many of the frames of a direction ('sent' or 'received') match; gives their texts.
+  frames(direction, pattern, count = 1, timeout = 20_000) {
+    return this.bell.until(() => {
+      const found = this.wire.filter((frame) => frame.direction === direction && pattern.test(frame.text))
+      return found.length < count ? undefined : found.map((frame) => frame.text)
+    }, timeout, () => `no ${count} frames ${direction} match ${pattern}: ${JSON.stringify(this.wire)}`)
   }
 
   // Calls a function of the page's phone.
@@ -73,5 +93,12 @@ export class Phone {
 
   close() {
     return this.page.close()
+  }
+
+  // Dies without a word: closing would run what the page does at its end.
+  async crash() {
+    const session = await this.page.context().newCDPSession(this.page)
+    session.send('Page.crash').catch(() => undefined)
+    await new Promise((done) => this.page.once('crash', done))
   }
 }

@@ -16,7 +16,8 @@ export class RtpPeer {
 
   constructor(socket) {
     Object.assign(this, { socket, port: socket.address().port, received: [], frequency: null, sample: 0, pressing: null })
-    Object.assign(this, { sequence: 1000, timestamp: 4_000_000_000, marker: true })
+    // Both wrap within the first second.
+    Object.assign(this, { sequence: 65_510, timestamp: 4_294_963_000, marker: true })
     // Like a gateway behind NAT: it sends to where it is sent from.
     socket.on('message', (packet, { address, port }) => {
       this.remote = { address, port }
@@ -42,7 +43,9 @@ export class RtpPeer {
   // Presses keys, each for so many milliseconds, in the place of the tone; done when the last is up.
   async press(keys, milliseconds) {
     for (const key of keys) {
-      await new Promise((done) => { this.pressing = { event: EVENTS.indexOf(key), start: this.timestamp, frames: milliseconds / FRAME_MS, ends: 3, done } })
+      await new Promise((done) => {
+        this.pressing = { event: EVENTS.indexOf(key), start: this.timestamp, frames: milliseconds / FRAME_MS, ends: 3, done }
+      })
       await new Promise((wake) => setTimeout(wake, 100))
     }
   }
@@ -62,7 +65,7 @@ export class RtpPeer {
   }
 
   eventFrame(press) {
-    const played = (this.timestamp - press.start) / FRAME + 1
+    const played = ((this.timestamp - press.start) >>> 0) / FRAME + 1
     const over = played >= press.frames
     const payload = Buffer.from([press.event, over ? 0x8a : 0x0a, 0, 0])
     payload.writeUInt16BE(Math.min(played, press.frames) * FRAME, 2)

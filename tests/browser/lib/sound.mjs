@@ -31,3 +31,30 @@ export function tone(samples, rate, frequency) {
   }
   return { level: overall, longestGap: longest, seconds: samples.length / rate }
 }
+
+const ROWS = [697, 770, 852, 941]
+const COLUMNS = [1209, 1336, 1477]
+const KEYS = ['123', '456', '789', '*0#']
+
+// The keys whose two tones are heard (ITU-T Q.23), each with its length in ms. As with any detector (ITU-T Q.24), what is shorter
+// than 40 ms is no digit, and a pause shorter than 40 ms does not end one. Windows of 30 ms, one every 5 ms.
+export function digits(samples, rate) {
+  const [window, hop] = [Math.round(rate * 0.03), Math.round(rate * 0.005)]
+  const heard = []
+  for (let start = 0; start + window <= samples.length; start += hop) {
+    const part = samples.subarray(start, start + window)
+    const [row, column] = [ROWS, COLUMNS].map((tones) => strongest(part, rate, tones))
+    if (row.level < -26 || column.level < -26) continue
+    const [digit, ms] = [KEYS[row.index][column.index], (start / rate) * 1000]
+    const last = heard.at(-1)
+    if (last?.digit === digit && ms - last.end < 40) last.end = ms
+    else heard.push({ digit, start: ms, end: ms })
+  }
+  return heard.map(({ digit, start, end }) => ({ digit, ms: Math.round(end - start) })).filter(({ ms }) => ms >= 40)
+}
+
+function strongest(samples, rate, frequencies) {
+  const levels = frequencies.map((frequency) => level(samples, rate, frequency))
+  const best = Math.max(...levels)
+  return { level: best, index: levels.indexOf(best) }
+}

@@ -3,6 +3,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:https'
 
+import { Bell } from './bell.mjs'
+
 export class SipSocket {
   // Resolves to the open socket, or to the HTTP status with which the handshake was refused.
   static open(url, { origin, protocol = 'sip' } = {}) {
@@ -24,7 +26,7 @@ export class SipSocket {
   }
 
   constructor(socket) {
-    Object.assign(this, { socket, received: [], waiting: [] })
+    Object.assign(this, { socket, received: [], bell: new Bell() })
     let buffer = Buffer.alloc(0)
     socket.on('data', (chunk) => { buffer = this.take(Buffer.concat([buffer, chunk])) })
     socket.on('error', () => undefined)
@@ -41,7 +43,7 @@ export class SipSocket {
       if (buffer.length < start + length) return buffer
       if ((buffer[0] & 0x0f) <= 2) {
         this.received.push(buffer.subarray(start, start + length).toString())
-        this.waiting.splice(0).forEach((wake) => wake())
+        this.bell.ring()
       }
       buffer = buffer.subarray(start + length)
     }
@@ -55,17 +57,8 @@ export class SipSocket {
   }
 
   // The next text that came; earlier ones are used up.
-  async next(timeout = 10_000) {
-    if (this.received.length === 0) {
-      await new Promise((done, failed) => {
-        const alarm = setTimeout(() => failed(new Error('nothing came over the WebSocket')), timeout)
-        this.waiting.push(() => {
-          clearTimeout(alarm)
-          done()
-        })
-      })
-    }
-    return this.received.shift()
+  next(timeout = 10_000) {
+    return this.bell.until(() => this.received.shift(), timeout, () => 'nothing came over the WebSocket')
   }
 
   // Drops the connection without a word.
@@ -88,6 +81,12 @@ export function register({ number, realm, instance, cseq, expires, authorization
     ...(authorization ? [`Authorization: ${authorization}`] : []),
     'Content-Length: 0', '', ''
   ].join('\r\n')
+}
+
+// What the first challenge of a 401 asks with.
+export function challengeOf(response) {
+  const parameter = (name) => new RegExp(`${name}="([^"]*)"`).exec(response)?.[1]
+  return { realm: parameter('realm'), nonce: parameter('nonce'), opaque: parameter('opaque') }
 }
 
 // Digest credentials (RFC 7616) for a challenge's nonce, used for the `count`th time.

@@ -5,7 +5,16 @@ import * as JsSIP from 'jssip'
 
 import { Sound } from './sound'
 
-type Settings = { library: string; socket: string; realm: string; number: string; password: string; tone: number }
+type Settings = {
+  library: string
+  socket: string
+  realm: string
+  number: string
+  password: string
+  tone: number
+  // Seconds a registration is asked for.
+  expires: number
+}
 
 interface Line {
   register(): void
@@ -39,14 +48,14 @@ function reasonOf(text: string | undefined) {
 }
 
 function sipjs(): Line {
-  const { socket, realm, number, password } = settings
+  const { socket, realm, number, password, expires } = settings
   let session: Session | undefined
   const factory = Web.defaultSessionDescriptionHandlerFactory()
   const agent = new UserAgent({
     uri: UserAgent.makeURI(`sip:${number}@${realm}`)!,
     authorizationUsername: number,
     authorizationPassword: password,
-    transportOptions: { server: socket },
+    transportOptions: { server: socket, keepAliveInterval: 2 },
     logLevel: 'error',
     sessionDescriptionHandlerFactory: (owner, options) => {
       const handler = factory(owner, options)
@@ -69,7 +78,7 @@ function sipjs(): Line {
       }
     }
   })
-  const registerer = new Registerer(agent, { expires: 300 })
+  const registerer = new Registerer(agent, { expires, refreshFrequency: 50 })
   function follow(session: Session) {
     session.delegate = {
       onBye: (bye) => tell('bye' + reasonOf(bye.request.getHeader('Reason')))
@@ -113,7 +122,7 @@ function sipjs(): Line {
 }
 
 function jssip(): Line {
-  const { socket, realm, number, password } = settings
+  const { socket, realm, number, password, expires } = settings
   JsSIP.debug.disable()
   let session: any
   const agent = new JsSIP.UA({
@@ -121,7 +130,7 @@ function jssip(): Line {
     uri: `sip:${number}@${realm}`,
     authorization_user: number,
     password,
-    register_expires: 300
+    register_expires: expires
   })
   agent.on('registered', () => tell('registered'))
   agent.on('unregistered', () => tell('unregistered'))
@@ -196,6 +205,16 @@ const phone = {
       }
       sender.insertDTMF(keys, duration, 100)
     })
+  },
+  // Keys heard within so many seconds: Chromium sounds the telephone-events it receives.
+  listenForDigits: (seconds: number) => sound.listenForDigits(seconds),
+  // What came in over RTP so far: packets, and the bytes in them without headers.
+  async received() {
+    let count = { packets: 0, bytes: 0 }
+    ;(await line.connection()!.getStats()).forEach((report: any) => {
+      if (report.type === 'inbound-rtp') count = { packets: report.packetsReceived, bytes: report.bytesReceived }
+    })
+    return count
   },
   log: () => log
 }

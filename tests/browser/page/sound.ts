@@ -1,7 +1,7 @@
 // Mouth and ear of a page under test: an oscillator in the place of the microphone, so that levels are known, and a recorder that
 // keeps every sample of what comes in, so that gaps show.
 
-import { tone } from '../lib/sound.mjs'
+import { digits, tone } from '../lib/sound.mjs'
 
 const RATE = 48_000
 const CHUNK = 1024
@@ -50,6 +50,15 @@ export class Sound {
 
   // Listens for so many seconds and tells how a tone was heard.
   async listen(frequency: number, seconds: number) {
+    return tone(await this.record(seconds), RATE, frequency)
+  }
+
+  // Listens for so many seconds and tells which keys were heard, and for how many milliseconds.
+  async listenForDigits(seconds: number) {
+    return digits(await this.record(seconds), RATE)
+  }
+
+  private async record(seconds: number) {
     this.recorded = []
     this.listening = true
     const wanted = seconds * RATE
@@ -57,6 +66,6 @@ export class Sound {
     this.listening = false
     const samples = new Float32Array(this.recorded.length * CHUNK)
     this.recorded.forEach((chunk, index) => samples.set(chunk, index * CHUNK))
-    return tone(samples, RATE, frequency)
+    return samples
   }
 }
