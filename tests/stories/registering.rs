@@ -98,6 +98,27 @@ fn the_same_device_on_a_new_connection_replaces_its_binding_and_is_called_there(
 }
 
 #[test]
+fn a_device_with_several_flows_rings_over_the_latest_only() {
+    let mut simulation = Simulation::new(crate::PLAN);
+    let (first, second) = (simulation.browser(1), simulation.browser(2));
+    let flow = |id: u8| format!("<sip:a@b{id}.invalid;transport=ws>;+sip.instance=\"<urn:uuid:1>\";reg-id={id}");
+    simulation.register_as(first, "100", &flow(1), 600);
+    simulation.register_as(second, "100", &flow(2), 600);
+    assert_eq!(contacts(&simulation).len(), 2);
+    let caller = simulation.browser(3);
+    let session = simulation.call(caller, "101", "100");
+    assert_eq!((simulation.invites(first).len(), simulation.invites(second).len()), (0, 1));
+    let now = simulation.now;
+    simulation.peer(caller).endpoint.cancel(now, session, None);
+    simulation.register_as(first, "100", &flow(1), 600);
+    let session = simulation.call(caller, "101", "100");
+    assert_eq!((simulation.invites(first).len(), simulation.invites(second).len()), (1, 1), "refreshed is latest");
+    let now = simulation.now;
+    simulation.peer(caller).endpoint.cancel(now, session, None);
+    simulation.assert_all_over();
+}
+
+#[test]
 fn outbound_is_required_of_clients_that_support_it_and_asked_for_it() {
     for (contact, supported, required) in [
         (FIRST, "path, outbound", Some("outbound")),

@@ -21,7 +21,6 @@ pub(crate) struct Binding {
     call_id: String,
     cseq: u32,
     pub(crate) registered: Instant,
-    refreshed: Instant,
     pub(crate) expires: Instant,
 }
 
@@ -89,7 +88,7 @@ pub(crate) struct Registrar {
 }
 
 impl Registrar {
-    /// The bindings of an extension, oldest first.
+    /// The bindings of an extension, the one refreshed longest ago first.
     pub(crate) fn bindings(&self, extension: &str) -> &[Binding] {
         self.extensions.get(extension).map_or(&[], Vec::as_slice)
     }
@@ -147,7 +146,6 @@ impl Registrar {
                         call_id: registration.call_id.to_owned(),
                         cseq: registration.cseq,
                         registered,
-                        refreshed: now,
                         expires: now + *expires,
                     });
                 }
@@ -158,7 +156,6 @@ impl Registrar {
             match registration.on_limit {
                 OnLimit::Reject => return Err(RegisterError::TooMany),
                 OnLimit::ReplaceOldest => {
-                    after.sort_by_key(|binding| binding.refreshed);
                     after.drain(..after.len() - limit);
                 }
             }

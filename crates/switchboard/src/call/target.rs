@@ -14,6 +14,7 @@ use crate::dialplan::Target;
 use crate::directory::{Extension, Gateway, NumberFormat, Trunk};
 use crate::identity::asserted;
 use crate::number::e164;
+use crate::registrar::Binding;
 
 /// Trunk addresses one step may try: bounds the time a caller waits and what a directory can make us send.
 const MAX_CANDIDATES: usize = 16;
@@ -78,7 +79,7 @@ fn phones(numbers: &[String], facts: &Facts, ctx: &mut Context<'_>) -> Resolved 
         let party = Party::Extension { number: number.clone(), agent: extension.agent_id.clone() };
         let registrar = ctx.registrar;
         let room = ctx.config.max_branches.saturating_sub(legs.len());
-        for binding in registrar.bindings(number).iter().take(room) {
+        for binding in one_flow_each(registrar.bindings(number)).take(room) {
             let mut leg = new_leg(party.clone(), binding.flow, ctx);
             leg.envelope = Some(to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, facts, ctx));
             legs.push(leg);
@@ -94,6 +95,15 @@ fn phones(numbers: &[String], facts: &Facts, ctx: &mut Context<'_>) -> Resolved 
         patience = ctx.config.ring_timeout;
     }
     Resolved::Phones { legs, patience }
+}
+
+/// A device that registered several flows is called over the latest one only (RFC 5626 §5.3).
+fn one_flow_each(bindings: &[Binding]) -> impl Iterator<Item = &Binding> {
+    bindings.iter().enumerate().filter_map(|(at, binding)| {
+        let device = binding.instance();
+        let again = device.is_some() && bindings.iter().skip(at + 1).any(|later| later.instance() == device);
+        (!again).then_some(binding)
+    })
 }
 
 /// The extension, when its agent may be called now.
