@@ -70,6 +70,8 @@ fn nobody_registered_is_480_and_an_unknown_number_404() {
         assert_eq!(refused.status.code(), status);
         assert!(!refused.headers.reasons().is_empty());
         simulation.assert_all_over();
+        let [record] = &simulation.records[..] else { panic!("one call on record") };
+        assert_eq!(record.call.to, number, "people can see who was not reached");
     }
 }
 

@@ -58,6 +58,7 @@ fn a_full_trunks_own_calls_are_503_too() {
     assert_eq!(told(talk.simulation.refusal(trunk, session)), (503, Some(42)));
     talk.simulation.hang_up(talk.browser, talk.outgoing);
     talk.simulation.assert_all_over();
+    assert_eq!(talk.simulation.records.len(), 2, "a carrier's call that found no room is on record");
 }
 
 #[test]

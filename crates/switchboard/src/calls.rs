@@ -164,7 +164,6 @@ impl Calls {
             self.legs.remove(&leg.id);
         }
         self.ids.remove(&entry.call.facts.id);
-        self.usage.exchange(&entry.occupied, &[]);
         Some(record(&entry.call, now, clock))
     }
 }

@@ -23,7 +23,7 @@ use crate::switchboard::Switchboard;
 /// SDP's media type.
 const SDP: &str = "application/sdp";
 
-/// A caller, admitted.
+/// A caller whom we know.
 struct Caller {
     party: Party,
     from: String,
@@ -31,6 +31,8 @@ struct Caller {
     to: String,
     assigned: Option<String>,
     steps: Vec<Step>,
+    /// Why its call is refused all the same: it is a call on record, so that people can see what went wrong.
+    refused: Option<Failure>,
 }
 
 impl Switchboard {
@@ -72,31 +74,29 @@ impl Switchboard {
         agent: Option<String>,
     ) -> Result<Caller, Box<ResponseDraft>> {
         let known = agent.as_ref().and_then(|id| self.directory.agents.get(id));
-        if let Some(agent) = known {
+        let busy = known.is_some_and(|agent| {
             let calls = self.calls.usage.of(&Occupation::Agent(agent.id.clone()));
-            if agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls {
-                return Err(refusal(&Failure::new(486, "The agent has no further call free.")).into());
-            }
-        }
+            agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls
+        });
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
         let to = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         let is_extension = self.directory.extensions.contains_key(&to);
         let lookup = Lookup { context: "agents", dialled: &to, caller: extension, trunk: None, is_extension };
-        let Some(decision) = self.dialplan.route(&lookup) else {
-            return Err(refusal(&Failure::new(404, format!("No rule of the dialplan matches {to}."))).into());
+        let decision = self.dialplan.route(&lookup);
+        let refused = match &decision {
+            None => Some(Failure::new(404, format!("No rule of the dialplan matches {to}."))),
+            Some(_) => busy.then(|| Failure::new(486, "The agent has no further call free.")),
         };
+        let number = self.dialplan.e164(&to).or_else(|| e164(&to));
+        let number = number.and_then(|number| self.directory.numbers.get(&number));
         Ok(Caller {
             party: Party::Extension { number: extension.to_owned(), agent },
             from: extension.to_owned(),
             display,
-            assigned: decision
-                .e164
-                .clone()
-                .or_else(|| e164(&to))
-                .and_then(|number| self.directory.numbers.get(&number))
-                .and_then(|number| number.extension.clone()),
+            assigned: number.and_then(|number| number.extension.clone()),
             to,
-            steps: decision.steps,
+            steps: decision.map(|decision| decision.steps).unwrap_or_default(),
+            refused,
         })
     }
 
@@ -105,9 +105,7 @@ impl Switchboard {
             self.admission.trunk(flow.peer.ip()).and_then(|id| self.directory.trunks.get(id)).filter(|t| t.enabled);
         let Some(trunk) = trunk else { return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()) };
         let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
-        if trunk.max_channels > 0 && taken >= trunk.max_channels {
-            return Err(refusal(&Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name))).into());
-        }
+        let full = trunk.max_channels > 0 && taken >= trunk.max_channels;
         let raw = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         // As people here dial it, else as carriers write it.
         let e164 = |number: &str| self.dialplan.e164(number).or_else(|| e164(number));
@@ -125,9 +123,12 @@ impl Switchboard {
         let steps = match (self.dialplan.route(&lookup), number) {
             (Some(decision), _) => decision.steps,
             (None, Some(_)) => vec![Step { target: Target::NumberAssignment, timeout: None }],
-            (None, None) => {
-                return Err(refusal(&Failure::new(404, format!("The number {to} is not in service here."))).into());
-            }
+            (None, None) => Vec::new(),
+        };
+        let refused = if full {
+            Some(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)))
+        } else {
+            steps.is_empty().then(|| Failure::new(404, format!("The number {to} is not in service here.")))
         };
         Ok(Caller {
             party: Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: from.clone() },
@@ -136,6 +137,7 @@ impl Switchboard {
             assigned: number.and_then(|number| number.extension.clone()),
             to,
             steps,
+            refused,
         })
     }
 
@@ -166,10 +168,14 @@ impl Switchboard {
         };
         let shard = self.choose_shard(&party, &caller.from, caller.assigned.as_deref(), &caller.steps);
         self.counters.calls += 1;
-        self.calls.insert(key, Call::new(facts, caller.steps), shard);
+        let steps = caller.refused.map_or(Ok(caller.steps), Err);
+        let refused = steps.is_err();
+        self.calls.insert(key, Call::new(facts, steps), shard);
         self.calls.bind(session, key, leg_id);
-        // Its caller counts from here on: who calls is not free to be called.
-        self.show(now, key);
+        if !refused {
+            // Its caller counts from here on: who calls is not free to be called.
+            self.show(now, key);
+        }
         self.call_event(now, key, CallEvent::Start);
     }
 

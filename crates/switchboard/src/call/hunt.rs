@@ -49,6 +49,11 @@ impl Hunt {
         }
     }
 
+    /// A hunt that is in vain from the start.
+    pub(crate) fn in_vain(failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::new(Vec::new()) }
+    }
+
     pub(crate) fn on(
         &mut self,
         event: CallEvent,

@@ -54,9 +54,10 @@ pub(crate) enum State {
 }
 
 impl Call {
-    /// A call that will try these steps once it gets [`CallEvent::Start`].
-    pub(crate) fn new(facts: Facts, steps: Vec<Step>) -> Self {
-        Self { facts, state: State::Routing(Routing { hunt: Hunt::new(steps) }) }
+    /// A call that will try these steps once it gets [`CallEvent::Start`], or be refused.
+    pub(crate) fn new(facts: Facts, steps: Result<Vec<Step>, Failure>) -> Self {
+        let hunt = steps.map_or_else(Hunt::in_vain, Hunt::new);
+        Self { facts, state: State::Routing(Routing { hunt }) }
     }
 
     /// Takes an event.

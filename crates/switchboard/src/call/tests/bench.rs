@@ -64,7 +64,7 @@ impl Bench {
         };
         let step = |target: &Target| Step { target: target.clone(), timeout: Some(Duration::from_secs(20)) };
         Self {
-            call: Call::new(facts, targets.iter().map(step).collect()),
+            call: Call::new(facts, Ok(targets.iter().map(step).collect())),
             config: SwitchboardConfig::default(),
             directory: Arc::new(directory()),
             registrar: registrar(now),
