@@ -10,7 +10,9 @@ pub(crate) use bare::Bare;
 pub(crate) use crowd::Crowd;
 pub(crate) use voice::Voice;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// What packets cost.
 #[derive(Debug, Clone, Copy)]
@@ -23,15 +25,21 @@ pub(crate) struct Cost {
 impl Cost {
     /// Of `packets` packets given to `work`.
     pub(crate) fn of(packets: usize, work: impl FnOnce()) -> Self {
-        let (before, started) = (Counting::allocations(), Instant::now());
+        let (before, started) = (Counting::allocations(), processor_time());
         work();
-        let elapsed = started.elapsed();
+        let elapsed = processor_time() - started;
         Self { elapsed, allocations: Counting::allocations() - before, packets: packets as u64 }
     }
 
     pub(crate) fn nanoseconds(&self) -> u64 {
         u64::try_from(self.elapsed.as_nanos()).unwrap() / self.packets
     }
+}
+
+/// What this thread has had of a processor: others on the machine take their time from somebody else.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
 }
 
 /// Where a call's voice comes from and goes to.
