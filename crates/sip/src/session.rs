@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::dialog::Dialog;
 use crate::flow::Flow;
-use crate::message::{Reason, Response};
+use crate::message::{Method, Reason, Response, Uri};
 use crate::transaction::TimerTable;
 
 /// Names a transaction of the endpoint, client or server.
@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) dialog: Dialog,
     pub(crate) state: State,
     pub(crate) timers: TimerTable,
+    /// Whether the INVITE was ours, and so the Call-ID: it decides who waits longer after glare (§14.1).
+    pub(crate) owns_call_id: bool,
 }
 
 /// How far a session has come.
@@ -30,10 +32,52 @@ pub(crate) enum State {
     Calling { transaction: TransactionId, heard: bool, cancel: Cancel },
     /// We got the INVITE and owe its final response; `provisional` is the last one sent, repeated each minute.
     Incoming { transaction: TransactionId, provisional: Option<Response> },
-    /// Both sides agreed; a 2xx of ours may still wait for its ACK, and a re-INVITE for our answer.
-    Established { unacknowledged: Option<Unacknowledged>, reinvite: Option<TransactionId> },
+    /// Both sides agreed.
+    Established(Established),
     /// We sent BYE.
     Leaving,
+}
+
+/// What is under way in an established session. At most one offer is open at a time (§14).
+#[derive(Debug, Default)]
+pub(crate) struct Established {
+    /// A 2xx of ours that waits for its ACK.
+    pub(crate) unacknowledged: Option<Unacknowledged>,
+    /// The peer's re-INVITE, or UPDATE with an offer, that waits for our answer.
+    pub(crate) offered: Option<TransactionId>,
+    /// A change that we want.
+    pub(crate) ours: Option<Modifying>,
+}
+
+/// A change of the session that its user wants, sent as a re-INVITE (§14.1) or an UPDATE (RFC 3311).
+#[derive(Debug, Clone)]
+pub struct Modification {
+    /// `Invite` or `Update`; a peer need not know UPDATE (see its Allow).
+    pub method: Method,
+    /// Our Contact.
+    pub contact: Uri,
+    /// Content-Type and body: the offer.
+    pub body: Option<(String, Bytes)>,
+}
+
+/// How far a change of ours has come.
+#[derive(Debug)]
+pub(crate) struct Modifying {
+    pub(crate) change: Box<Modification>,
+    pub(crate) stage: Stage,
+    /// How often the peer answered 491.
+    pub(crate) collisions: u8,
+}
+
+/// See [`Modifying`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// To be sent as soon as no other offer is open.
+    Due,
+    /// To be sent when the time after a 491 is over.
+    BackingOff,
+    /// Waits for its final response; `heard` once there was a provisional one.
+    Sent { transaction: TransactionId, heard: bool, cancelled: bool },
 }
 
 /// What became of the wish to cancel our INVITE.
@@ -55,6 +99,6 @@ pub(crate) struct Unacknowledged {
     pub(crate) flow: Flow,
     pub(crate) bytes: Bytes,
     pub(crate) interval: Duration,
-    /// Whether the user has been told `Confirmed` for this INVITE usage before (a re-INVITE's 2xx is not).
+    /// Whether it answers the INVITE that began the session, and not a re-INVITE.
     pub(crate) first: bool,
 }

@@ -30,10 +30,12 @@ impl Switchboard {
         match &request.method {
             Method::Info => self.info(now, key, leg, request),
             Method::Options => ResponseDraft::new(StatusCode::OK).with_header("Accept", "application/sdp"),
-            Method::Invite => ResponseDraft::new(StatusCode::NOT_ACCEPTABLE_HERE)
+            // A refresh without an offer, or a new Contact (RFC 3311 §5.2).
+            Method::Update if request.body.is_empty() => ResponseDraft::new(StatusCode::OK),
+            Method::Invite | Method::Update => ResponseDraft::new(StatusCode::NOT_ACCEPTABLE_HERE)
                 .with_header("Warning", "399 patchcord \"The session's media cannot be changed\""),
             Method::Notify | Method::Subscribe | Method::Publish => ResponseDraft::new(StatusCode::BAD_EVENT),
-            Method::Update | Method::Refer | Method::Message | Method::Prack | Method::Register => {
+            Method::Refer | Method::Message | Method::Prack | Method::Register => {
                 ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED)
             }
             Method::Ack | Method::Bye | Method::Cancel | Method::Other(_) => {

@@ -123,6 +123,11 @@ impl Switchboard {
                 CallEvent::Cancelled { reasons: crate::call::reasons(&request.headers) }
             }
             SessionEvent::Confirmed { body } => CallEvent::Confirmed { body },
+            // What is lost also ends, by the BYE the endpoint has sent; no change is asked for here that could end otherwise.
+            SessionEvent::Acknowledged { .. }
+            | SessionEvent::Modified { .. }
+            | SessionEvent::ModifyRefused { .. }
+            | SessionEvent::Lost { .. } => return,
             SessionEvent::NoAck => CallEvent::NoAck,
             SessionEvent::Bye { request } => CallEvent::Bye { leg, reasons: crate::call::reasons(&request.headers) },
             SessionEvent::FlowLost => CallEvent::FlowLost { leg },

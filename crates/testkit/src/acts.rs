@@ -86,6 +86,10 @@ impl Simulation {
             | SessionEvent::Refused { .. }
             | SessionEvent::Cancelled { .. }
             | SessionEvent::Confirmed { .. }
+            | SessionEvent::Acknowledged { .. }
+            | SessionEvent::Modified { .. }
+            | SessionEvent::ModifyRefused { .. }
+            | SessionEvent::Lost { .. }
             | SessionEvent::NoAck
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }

@@ -78,6 +78,10 @@ impl Simulation {
             | SessionEvent::Answered { .. }
             | SessionEvent::Cancelled { .. }
             | SessionEvent::Confirmed { .. }
+            | SessionEvent::Acknowledged { .. }
+            | SessionEvent::Modified { .. }
+            | SessionEvent::ModifyRefused { .. }
+            | SessionEvent::Lost { .. }
             | SessionEvent::NoAck
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }

@@ -6,7 +6,7 @@ use super::transactions::ClientUser;
 use super::{Endpoint, Invitation, OutgoingId, OutgoingRequest, RequestId, ResponseDraft, SessionId};
 use crate::dialog::Dialog;
 use crate::message::{CSeq, Method, Reason, Request, Response, StatusCode};
-use crate::session::{Cancel, Session, State, TransactionId, Unacknowledged};
+use crate::session::{Cancel, Established, Session, State, TransactionId, Unacknowledged};
 use crate::transaction::{Timer, TimerTable};
 
 impl Endpoint {
@@ -18,26 +18,31 @@ impl Endpoint {
         let sequence = transaction.request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
         let contact = transaction.request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
         let status = draft.status;
+        let method = transaction.request.method.clone();
         let Some(response) = self.response(id, draft) else { return };
         let usage = session.and_then(|session| self.usages.sessions.get_mut(&session).map(|usage| (session, usage)));
         let mut awaited = None;
         if let Some((session, usage)) = usage
-            && let State::Established { unacknowledged, reinvite } = &mut usage.state
-            && *reinvite == Some(id)
+            && let State::Established(established) = &mut usage.state
             && status.is_final()
         {
-            *reinvite = None;
-            if status.is_success() {
+            let is_offer = established.offered.take_if(|offered| *offered == id).is_some();
+            if status.is_success() && matches!(method, Method::Invite | Method::Update) {
+                usage.dialog.refresh_target(contact);
+            }
+            if status.is_success() && is_offer && method == Method::Invite {
                 let interval = self.config.timers.t1;
                 let bytes = response.to_bytes();
-                *unacknowledged = Some(Unacknowledged { sequence, flow, bytes, interval, first: false });
-                usage.dialog.refresh_target(contact);
+                established.unacknowledged = Some(Unacknowledged { sequence, flow, bytes, interval, first: false });
                 awaited = Some(session);
             }
         }
         self.answer(now, id, &response);
         if let Some(session) = awaited {
             self.await_ack(now, session);
+        }
+        if let Some(session) = session {
+            self.send_due_modification(now, session);
         }
     }
 
@@ -64,7 +69,8 @@ impl Endpoint {
         let id = self.start_client(now, invitation.flow, request, ClientUser::Invite(session));
         self.usages.dialogs.insert((dialog.call_id.clone(), dialog.local_tag()), session);
         let state = State::Calling { transaction: id, heard: false, cancel: Cancel::Unwanted };
-        let usage = Session { flow: invitation.flow, dialog, state, timers: TimerTable::default() };
+        let timers = TimerTable::default();
+        let usage = Session { flow: invitation.flow, dialog, state, timers, owns_call_id: true };
         self.usages.sessions.insert(session, usage);
         session
     }
@@ -93,7 +99,7 @@ impl Endpoint {
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
             usage.timers.stop(Timer::Provisional);
             let unacknowledged = Some(Unacknowledged { sequence, flow, bytes, interval, first: true });
-            usage.state = State::Established { unacknowledged, reinvite: None };
+            usage.state = State::Established(Established { unacknowledged, ..Established::default() });
         }
         self.answer(now, id, &response);
         self.await_ack(now, session);
@@ -131,13 +137,13 @@ impl Endpoint {
     pub fn was_heard(&self, session: SessionId) -> bool {
         self.usages.sessions.get(&session).is_some_and(|usage| match &usage.state {
             State::Calling { heard, .. } => *heard,
-            State::Incoming { .. } | State::Established { .. } | State::Leaving => true,
+            State::Incoming { .. } | State::Established(_) | State::Leaving => true,
         })
     }
 
     /// Hangs up an established session. `Ended` follows when the BYE is answered or timer F fires.
     pub fn bye(&mut self, now: Instant, session: SessionId, reason: Option<&Reason>) {
-        let established = |usage: &Session| matches!(usage.state, State::Established { .. });
+        let established = |usage: &Session| matches!(usage.state, State::Established(_));
         if self.usages.sessions.get(&session).is_some_and(established) {
             self.leave(now, session, reason);
         }
@@ -155,7 +161,7 @@ impl Endpoint {
                 }
                 self.reject(now, session, draft);
             }
-            State::Established { .. } => self.bye(now, session, reason.as_ref()),
+            State::Established(_) => self.bye(now, session, reason.as_ref()),
             State::Leaving => {}
         }
     }
@@ -189,12 +195,12 @@ impl Endpoint {
     fn incoming(&self, session: SessionId) -> Option<TransactionId> {
         match self.usages.sessions.get(&session)?.state {
             State::Incoming { transaction, .. } => Some(transaction),
-            State::Calling { .. } | State::Established { .. } | State::Leaving => None,
+            State::Calling { .. } | State::Established(_) | State::Leaving => None,
         }
     }
 
     /// The Allow header's value.
-    fn allow(&self) -> String {
+    pub(super) fn allow(&self) -> String {
         self.config.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
     }
 

@@ -40,7 +40,15 @@ impl EndpointConfig {
             udp_port: None,
             tcp_port: None,
             supported: vec!["path".to_owned(), "outbound".to_owned()],
-            allow: vec![Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Info],
+            allow: vec![
+                Method::Invite,
+                Method::Ack,
+                Method::Cancel,
+                Method::Bye,
+                Method::Options,
+                Method::Info,
+                Method::Update,
+            ],
             // A call has about six transactions in its 32 s of memory: enough for 1,000 calls a second.
             max_transactions: 200_000,
             max_sessions: 50_000,

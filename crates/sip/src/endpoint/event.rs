@@ -98,7 +98,31 @@ pub enum SessionEvent {
         /// Its body, usually empty.
         body: Vec<u8>,
     },
-    /// Incoming: no ACK within 64*T1 of our 2xx; the endpoint has sent BYE (RFC 3261 §13.3.1.4). `Ended` follows.
+    /// The ACK for our 2xx to a re-INVITE arrived (its body: the answer when our 2xx made the offer).
+    Acknowledged {
+        /// Its body, usually empty.
+        body: Vec<u8>,
+    },
+    /// Our re-INVITE or UPDATE was accepted; the endpoint has sent the ACK.
+    Modified {
+        /// The response.
+        response: Response,
+    },
+    /// Our re-INVITE or UPDATE was refused, or could not be sent (`local`). The session is as it was before (§14.1).
+    ModifyRefused {
+        /// The response.
+        response: Response,
+        /// Whether this side made the response because none came.
+        local: bool,
+    },
+    /// The peer does not know the session any more (481) or answers nothing in it (408): the endpoint has sent BYE (RFC 3261
+    /// §12.2.1.2). `Ended` follows.
+    Lost {
+        /// The response.
+        response: Response,
+    },
+    /// No ACK within 64*T1 of our 2xx to the INVITE or a re-INVITE; the endpoint has sent BYE (RFC 3261 §13.3.1.4, §14.2). `Ended`
+    /// follows.
     NoAck,
     /// The peer hung up; the endpoint has answered 200. `Ended` follows.
     Bye {
@@ -106,7 +130,7 @@ pub enum SessionEvent {
         request: Request,
     },
     /// A request inside the dialog which the user must answer with `Endpoint::respond` (INFO, REFER, UPDATE, re-INVITE,
-    /// MESSAGE, NOTIFY ...). The endpoint has already checked CSeq order and glare.
+    /// MESSAGE, NOTIFY ...). The endpoint has already checked CSeq order and glare: no other offer is open.
     Request {
         /// Names it for `Endpoint::respond`.
         id: RequestId,

@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod event;
+mod modify;
 mod requests;
 mod responses;
 mod sessions;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+pub use crate::session::Modification;
 pub use config::{Counters, EndpointConfig, Invitation, OutgoingRequest, ResponseDraft};
 pub use event::*;
 

@@ -26,7 +26,7 @@ impl Endpoint {
             }
         }
         if request.method == Method::Ack {
-            self.handle_success_ack(&request);
+            self.handle_success_ack(now, &request);
             return;
         }
         if self.servers.len() >= self.config.max_transactions {
@@ -98,7 +98,7 @@ impl Endpoint {
             return Some(draft.with_header("Accept-Encoding", "identity"));
         }
         let no_sdp = request.headers.content_type().is_none_or(|kind| !kind.eq_ignore_ascii_case("application/sdp"));
-        if request.method == Method::Invite && !request.body.is_empty() && no_sdp {
+        if matches!(request.method, Method::Invite | Method::Update) && !request.body.is_empty() && no_sdp {
             let draft = ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             return Some(draft.with_header("Accept", "application/sdp"));
         }
@@ -122,7 +122,9 @@ impl Endpoint {
         let session = SessionId(self.next_id());
         self.usages.dialogs.insert((dialog.call_id.clone(), tag), session);
         let state = State::Incoming { transaction: id, provisional: None };
-        self.usages.sessions.insert(session, Session { flow, dialog, state, timers: TimerTable::default() });
+        self.usages
+            .sessions
+            .insert(session, Session { flow, dialog, state, timers: TimerTable::default(), owns_call_id: false });
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);
         }
@@ -160,7 +162,8 @@ impl Endpoint {
         }
         match request.method {
             Method::Bye => self.handle_bye(now, session, id, request),
-            Method::Invite => self.handle_reinvite(now, session, id, request),
+            Method::Invite => self.handle_offer(now, session, id, request),
+            Method::Update if !request.body.is_empty() => self.handle_offer(now, session, id, request),
             Method::Ack
             | Method::Cancel
             | Method::Register
@@ -189,34 +192,15 @@ impl Endpoint {
                 self.tell(session, SessionEvent::Bye { request });
                 self.end_session(now, session);
             }
-            State::Calling { .. } | State::Established { .. } => {
+            State::Calling { .. } | State::Established(_) => {
                 self.tell(session, SessionEvent::Bye { request });
                 self.end_session(now, session);
             }
         }
     }
 
-    fn handle_reinvite(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
-        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
-        match &mut usage.state {
-            State::Established { unacknowledged, reinvite } if unacknowledged.is_none() && reinvite.is_none() => {
-                *reinvite = Some(id);
-                let trying = Response::for_request(&request, StatusCode::TRYING);
-                self.answer(now, id, &trying);
-                self.tell(session, SessionEvent::Request { id: RequestId(id.0), request });
-            }
-            // An earlier INVITE of the peer still waits for our answer, or ours for its ACK (§14.2).
-            State::Established { .. } | State::Incoming { .. } => {
-                let draft = ResponseDraft::new(StatusCode::SERVER_INTERNAL_ERROR);
-                self.refuse(now, id, draft.with_header("Retry-After", "2"));
-            }
-            State::Calling { .. } => self.refuse(now, id, ResponseDraft::new(StatusCode::REQUEST_PENDING)),
-            State::Leaving => self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)),
-        }
-    }
-
     /// An ACK that is not for a failure: for our 2xx, or for nothing.
-    fn handle_success_ack(&mut self, request: &Request) {
+    fn handle_success_ack(&mut self, now: Instant, request: &Request) {
         let tag = request.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
         let number = request.headers.cseq().ok().flatten().map(|cseq| cseq.number);
         let session = tag.and_then(|tag| self.session_of(request, tag));
@@ -225,13 +209,15 @@ impl Endpoint {
             self.counters.stray += 1;
             return;
         };
-        let State::Established { unacknowledged, .. } = &mut usage.state else { return };
-        let Some(success) = unacknowledged.take_if(|success| Some(success.sequence) == number) else { return };
+        let State::Established(established) = &mut usage.state else { return };
+        let success = established.unacknowledged.take_if(|success| Some(success.sequence) == number);
+        let Some(success) = success else { return };
         usage.timers.stop(Timer::Success);
         usage.timers.stop(Timer::NoAck);
-        if success.first {
-            self.tell(session, SessionEvent::Confirmed { body: request.body.to_vec() });
-        }
+        let body = request.body.to_vec();
+        let event = if success.first { SessionEvent::Confirmed { body } } else { SessionEvent::Acknowledged { body } };
+        self.tell(session, event);
+        self.send_due_modification(now, session);
     }
 
     fn handle_cancel(&mut self, now: Instant, id: TransactionId, request: &Request, invite: Option<TransactionId>) {
@@ -255,12 +241,12 @@ impl Endpoint {
                 self.tell(session, SessionEvent::Cancelled { request: request.clone() });
                 self.end_session(now, session);
             }
-            State::Established { reinvite, .. } if *reinvite == Some(invite) => {
-                *reinvite = None;
+            State::Established(established) if established.offered == Some(invite) => {
+                established.offered = None;
                 self.refuse(now, invite, ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
             }
             // Too late: the final response is on its way (§9.2).
-            State::Incoming { .. } | State::Established { .. } | State::Calling { .. } | State::Leaving => {}
+            State::Incoming { .. } | State::Established(_) | State::Calling { .. } | State::Leaving => {}
         }
     }
 

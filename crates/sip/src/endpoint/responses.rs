@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::transactions::ClientUser;
 use super::{Endpoint, Event, SessionEvent, SessionId};
 use crate::message::{Method, Reason, Response, StatusCode};
-use crate::session::{Cancel, State, TransactionId};
+use crate::session::{Cancel, Established, State, TransactionId};
 use crate::transaction::Timer;
 
 impl Endpoint {
@@ -19,6 +19,7 @@ impl Endpoint {
     pub(super) fn client_delivers(&mut self, now: Instant, id: TransactionId, user: ClientUser, response: &Response) {
         match user {
             ClientUser::Invite(session) => self.invite_response(now, id, session, response),
+            ClientUser::Modify(session) => self.modification_response(now, id, session, response),
             ClientUser::Bye(session) => {
                 // 401, 408, 481 and the rest end the session as 200 does: there is nothing left to hang up (§15.1.1).
                 if response.status.is_final() {
@@ -40,6 +41,7 @@ impl Endpoint {
         let response = Response::for_request(request, status);
         match user {
             ClientUser::Invite(session) => self.refused(now, session, response, true),
+            ClientUser::Modify(session) => self.modification_refused(now, id, session, response, true),
             ClientUser::Bye(session) => self.end_session(now, session),
             ClientUser::Outgoing(id) => self.output.events.push_back(Event::Response { id, response }),
             ClientUser::Nobody => {}
@@ -95,7 +97,7 @@ impl Endpoint {
         usage.dialog.establish(response);
         let flow = usage.dialog.next_hop(invite_flow);
         let ack = usage.dialog.request(Method::Ack, Some(sequence));
-        usage.state = State::Established { unacknowledged: None, reinvite: None };
+        usage.state = State::Established(Established::default());
         self.acknowledge(id, to_tag, flow, ack);
         if abandoned {
             // The 2xx overtook our CANCEL (§9.1): the call is hung up before anyone hears of it.
@@ -126,7 +128,7 @@ impl Endpoint {
     }
 
     /// Sends the ACK for a 2xx, in no transaction, and keeps it for the 2xx's repetitions.
-    fn acknowledge(
+    pub(super) fn acknowledge(
         &mut self,
         id: TransactionId,
         to_tag: String,

@@ -6,7 +6,7 @@ use super::transactions::ClientUser;
 use super::{Endpoint, SessionEvent, SessionId, TimerOwner};
 use crate::flow::Flow;
 use crate::message::{Method, Reason, Request, Response, StatusCode, Via};
-use crate::session::{Cancel, State};
+use crate::session::{Cancel, Established, State};
 use crate::transaction::Timer;
 
 /// How often a provisional response is repeated, so that proxies do not give up (RFC 3261 §13.3.1.1).
@@ -46,8 +46,8 @@ impl Endpoint {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         usage.timers.stop(Timer::Success);
         usage.timers.stop(Timer::NoAck);
-        let pending = match &mut usage.state {
-            State::Established { reinvite, .. } => reinvite.take(),
+        let offered = match &mut usage.state {
+            State::Established(established) => established.offered.take(),
             State::Calling { .. } | State::Incoming { .. } | State::Leaving => None,
         };
         usage.state = State::Leaving;
@@ -56,8 +56,8 @@ impl Endpoint {
         if let Some(reason) = reason {
             bye.headers.push("Reason", reason.to_string());
         }
-        if let Some(invite) = pending {
-            self.refuse(now, invite, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        if let Some(offered) = offered {
+            self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
         }
         self.start_client(now, flow, bye, ClientUser::Bye(session));
     }
@@ -69,7 +69,7 @@ impl Endpoint {
         }
         match timer {
             Timer::Success => {
-                if let State::Established { unacknowledged: Some(success), .. } = &mut usage.state {
+                if let State::Established(Established { unacknowledged: Some(success), .. }) = &mut usage.state {
                     success.interval = (success.interval * 2).min(self.config.timers.t2);
                     let (flow, bytes, next) = (success.flow, success.bytes.clone(), now + success.interval);
                     self.transmit(flow, bytes);
@@ -88,6 +88,8 @@ impl Endpoint {
                 }
             }
             Timer::Cancelled => self.give_up_cancelled(now, session),
+            Timer::Glare => self.collision_is_over(now, session),
+            Timer::Overdue => self.modification_is_overdue(now, session),
             Timer::A
             | Timer::B
             | Timer::D
@@ -128,7 +130,7 @@ impl Endpoint {
                 self.tell(session, SessionEvent::FlowLost);
                 self.end_session(now, session);
             }
-            State::Established { .. } => self.tell(session, SessionEvent::FlowLost),
+            State::Established(_) => self.tell(session, SessionEvent::FlowLost),
             State::Leaving => self.end_session(now, session),
         }
     }
@@ -137,8 +139,8 @@ impl Endpoint {
     pub(super) fn end_session(&mut self, now: Instant, session: SessionId) {
         let Some(usage) = self.usages.sessions.remove(&session) else { return };
         self.usages.dialogs.remove(&(usage.dialog.call_id.clone(), usage.dialog.local_tag()));
-        if let State::Established { reinvite: Some(invite), .. } = usage.state {
-            self.refuse(now, invite, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        if let State::Established(Established { offered: Some(offered), .. }) = usage.state {
+            self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
         }
         self.tell(session, SessionEvent::Ended);
     }
@@ -151,7 +153,7 @@ impl Endpoint {
     }
 }
 
-fn cancel_of(invite: &Request, reason: Option<Reason>) -> Request {
+pub(super) fn cancel_of(invite: &Request, reason: Option<Reason>) -> Request {
     let mut cancel = Request::new(Method::Cancel, invite.uri.clone());
     for route in invite.headers.get_all("Route") {
         cancel.headers.push("Route", route);

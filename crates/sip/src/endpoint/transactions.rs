@@ -41,6 +41,8 @@ pub(super) struct MergeKey {
 pub(super) enum ClientUser {
     /// The INVITE of a session.
     Invite(SessionId),
+    /// A re-INVITE or UPDATE of a session.
+    Modify(SessionId),
     /// The BYE of a session.
     Bye(SessionId),
     /// A request outside dialogs.

@@ -65,10 +65,14 @@ pub(crate) enum Timer {
     Provisional,
     /// A CANCEL that brought no final response (§9.1).
     Cancelled,
+    /// Time to repeat a re-INVITE or UPDATE that met a 491 (§14.1).
+    Glare,
+    /// A re-INVITE that rings instead of being answered.
+    Overdue,
 }
 
 impl Timer {
-    const COUNT: usize = 16;
+    const COUNT: usize = 18;
 }
 
 /// The running timers of one owner.

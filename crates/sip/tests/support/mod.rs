@@ -71,6 +71,19 @@ impl Side {
         sent
     }
 
+    /// Goes on to the next message of ours; `None` when there is none in 10 s.
+    pub(crate) fn next_sent(&mut self) -> Option<Message> {
+        let end = self.now + Duration::from_secs(10);
+        while let Some(at) = self.endpoint.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.endpoint.handle_timeout(self.now);
+            if let Some(message) = self.sent().into_iter().next() {
+                return Some(message);
+            }
+        }
+        None
+    }
+
     pub(crate) fn invite(&mut self, flow: Flow) -> (SessionId, Request) {
         let address = |text: &str| NameAddr::new(Uri::parse(text).unwrap());
         let invitation = Invitation {
@@ -154,6 +167,12 @@ pub(crate) fn event_word(event: &Event) -> String {
             }
             SessionEvent::Cancelled { .. } => "cancelled".to_owned(),
             SessionEvent::Confirmed { .. } => "confirmed".to_owned(),
+            SessionEvent::Acknowledged { .. } => "acknowledged".to_owned(),
+            SessionEvent::Modified { .. } => "modified".to_owned(),
+            SessionEvent::ModifyRefused { response, local } => {
+                format!("modify refused {}{}", response.status.code(), if *local { " local" } else { "" })
+            }
+            SessionEvent::Lost { response } => format!("lost {}", response.status.code()),
             SessionEvent::NoAck => "no ack".to_owned(),
             SessionEvent::Bye { .. } => "bye".to_owned(),
             SessionEvent::Request { request, .. } => format!("request {}", request.method),

@@ -1,0 +1,255 @@
+//! Changes of an established session by re-INVITE (RFC 3261 §14) and UPDATE (RFC 3311): one offer at a time, whoever makes it. Knows
+//! nothing of SDP but that a body is one.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::sessions::cancel_of;
+use super::transactions::ClientUser;
+use super::{Endpoint, RequestId, ResponseDraft, SessionEvent, SessionId};
+use crate::message::{CSeq, Method, Request, Response, StatusCode};
+use crate::session::{Established, Modification, Modifying, Session, Stage, State, TransactionId};
+use crate::transaction::Timer;
+
+/// How often a change is tried again after 491 before it counts as refused: with these waits, about half a minute.
+const MAX_COLLISIONS: u8 = 10;
+
+/// What stands in the way of an offer of the peer.
+enum Obstacle {
+    /// An offer of ours has no answer yet: 491.
+    Ours,
+    /// An offer of theirs has no answer yet, or ours no ACK: 500 and a while to wait.
+    Theirs,
+    /// There is no session any more.
+    Over,
+}
+
+impl Session {
+    fn obstacle(&self, method: &Method) -> Option<Obstacle> {
+        match &self.state {
+            State::Calling { .. } => Some(Obstacle::Ours),
+            State::Incoming { .. } => Some(Obstacle::Theirs),
+            State::Leaving => Some(Obstacle::Over),
+            State::Established(Established { offered: Some(_), .. }) => Some(Obstacle::Theirs),
+            State::Established(Established { ours: Some(Modifying { stage: Stage::Sent { .. }, .. }), .. }) => {
+                Some(Obstacle::Ours)
+            }
+            State::Established(Established { unacknowledged: Some(_), .. }) => {
+                // The 2xx may have made an offer, whose answer is in the ACK (RFC 3311 §5.2).
+                Some(if *method == Method::Update { Obstacle::Ours } else { Obstacle::Theirs })
+            }
+            State::Established(Established { unacknowledged: None, offered: None, .. }) => None,
+        }
+    }
+
+    fn ours(&mut self) -> Option<&mut Modifying> {
+        match &mut self.state {
+            State::Established(established) => established.ours.as_mut(),
+            State::Calling { .. } | State::Incoming { .. } | State::Leaving => None,
+        }
+    }
+
+    /// Takes out the change that a client transaction carries.
+    fn take_sent(&mut self, id: TransactionId) -> Option<Modifying> {
+        let State::Established(established) = &mut self.state else { return None };
+        let sent = established
+            .ours
+            .take_if(|ours| matches!(ours.stage, Stage::Sent { transaction, .. } if transaction == id))?;
+        self.timers.stop(Timer::Overdue);
+        Some(sent)
+    }
+}
+
+impl Endpoint {
+    /// Changes an established session by a re-INVITE or UPDATE, as soon as no other offer is open; after a 491 it is tried again.
+    /// [`SessionEvent::Modified`], [`SessionEvent::ModifyRefused`] or [`SessionEvent::Lost`] follows, or the session ends. A change not
+    /// sent yet is replaced by a later one; while one waits for its answer, or without a session, nothing happens and `false` is given.
+    pub fn modify(&mut self, now: Instant, session: SessionId, change: Modification) -> bool {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return false };
+        let State::Established(established) = &mut usage.state else { return false };
+        match &mut established.ours {
+            Some(Modifying { stage: Stage::Sent { .. }, .. }) => return false,
+            Some(waiting) => *waiting.change = change,
+            None => established.ours = Some(Modifying { change: Box::new(change), stage: Stage::Due, collisions: 0 }),
+        }
+        self.send_due_modification(now, session);
+        true
+    }
+
+    /// Sends a change that waited, when nothing stands in its way any more.
+    pub(super) fn send_due_modification(&mut self, now: Instant, session: SessionId) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        let is_due = usage.ours().is_some_and(|ours| ours.stage == Stage::Due);
+        if !is_due || usage.obstacle(&Method::Invite).is_some() {
+            return;
+        }
+        let Some(change) = usage.ours().map(|ours| ours.change.clone()) else { return };
+        let flow = usage.dialog.next_hop(usage.flow);
+        let method = change.method;
+        let mut request = usage.dialog.request(method.clone(), None);
+        request.headers.push("Contact", format!("<{}>", change.contact));
+        request.headers.push("Allow", self.allow());
+        if let Some((content_type, body)) = change.body {
+            request = request.with_body(&content_type, body);
+        }
+        let transaction = self.start_client(now, flow, request, ClientUser::Modify(session));
+        if let Some(ours) = self.usages.sessions.get_mut(&session).and_then(Session::ours) {
+            ours.stage = Stage::Sent { transaction, heard: false, cancelled: false };
+        }
+        if method == Method::Invite {
+            // Timer B ends with the first provisional response: from then on this one watches.
+            self.start_session_timer(session, Timer::Overdue, now + self.config.timers.transaction_timeout());
+        }
+    }
+
+    /// The time after a 491 is over.
+    pub(super) fn collision_is_over(&mut self, now: Instant, session: SessionId) {
+        let ours = self.usages.sessions.get_mut(&session).and_then(Session::ours);
+        if let Some(ours) = ours.filter(|ours| ours.stage == Stage::BackingOff) {
+            ours.stage = Stage::Due;
+            self.send_due_modification(now, session);
+        }
+    }
+
+    /// A re-INVITE got provisional responses only: it is cancelled, and if even that brings no final one, the peer is gone.
+    pub(super) fn modification_is_overdue(&mut self, now: Instant, session: SessionId) {
+        let Some(ours) = self.usages.sessions.get_mut(&session).and_then(Session::ours) else { return };
+        let Stage::Sent { transaction, heard, cancelled } = ours.stage else { return };
+        let Some(client) = self.clients.get(&transaction) else { return };
+        if cancelled || !heard {
+            let response = Response::for_request(&client.request, StatusCode::REQUEST_TIMEOUT);
+            self.remove_client(transaction);
+            self.modification_refused(now, transaction, session, response, true);
+            return;
+        }
+        ours.stage = Stage::Sent { transaction, heard, cancelled: true };
+        let (flow, cancel) = (client.flow, cancel_of(&client.request, None));
+        if let Ok(Some(via)) = client.request.headers.top_via() {
+            let branch = via.branch().map(std::borrow::Cow::into_owned).unwrap_or_default();
+            self.start_client_with_via(now, flow, cancel, ClientUser::Nobody, branch, &via);
+        }
+        self.start_session_timer(session, Timer::Overdue, now + self.config.timers.transaction_timeout());
+    }
+
+    pub(super) fn modification_response(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        session: SessionId,
+        response: &Response,
+    ) {
+        if response.status.is_provisional() {
+            let ours = self.usages.sessions.get_mut(&session).and_then(Session::ours);
+            if let Some(Modifying { stage: Stage::Sent { transaction, heard, .. }, .. }) = ours {
+                *heard |= *transaction == id;
+            }
+        } else if response.status.is_success() {
+            self.modification_success(id, session, response);
+            self.send_due_modification(now, session);
+        } else {
+            self.modification_refused(now, id, session, response.clone(), false);
+        }
+    }
+
+    fn modification_success(&mut self, id: TransactionId, session: SessionId, response: &Response) {
+        let Some(transaction) = self.clients.get(&id) else { return };
+        if let Some((_, flow, ack)) = transaction.acknowledged.first() {
+            let (flow, ack) = (*flow, ack.clone());
+            self.transmit(flow, ack);
+            return;
+        }
+        let is_invite = transaction.request.method == Method::Invite;
+        let number = transaction.request.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
+        let mut ack = (transaction.flow, late_ack(&transaction.request, response, number));
+        let mut taken = false;
+        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            taken = usage.take_sent(id).is_some();
+            if taken {
+                usage.dialog.refresh_target(contact_of(response));
+            }
+            ack = (usage.dialog.next_hop(usage.flow), usage.dialog.request(Method::Ack, Some(number)));
+        }
+        if is_invite {
+            // Also when the session is being hung up: a 2xx is repeated until its ACK.
+            let (flow, ack) = ack;
+            self.acknowledge(id, String::new(), flow, ack);
+        }
+        if taken {
+            self.tell(session, SessionEvent::Modified { response: response.clone() });
+        }
+    }
+
+    /// A change of ours failed: tried again after 491, the end of the session after 408 and 481, and else nothing but told.
+    pub(super) fn modification_refused(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        session: SessionId,
+        response: Response,
+        local: bool,
+    ) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        let Some(sent) = usage.take_sent(id) else { return };
+        let collisions = sent.collisions + 1;
+        if response.status == StatusCode::REQUEST_PENDING && collisions <= MAX_COLLISIONS {
+            let State::Established(established) = &mut usage.state else { return };
+            established.ours = Some(Modifying { stage: Stage::BackingOff, collisions, ..sent });
+            let wait = self.wait_after_glare(session);
+            self.start_session_timer(session, Timer::Glare, now + wait);
+        } else if matches!(response.status, StatusCode::REQUEST_TIMEOUT | StatusCode::CALL_DOES_NOT_EXIST) {
+            self.tell(session, SessionEvent::Lost { response });
+            self.leave(now, session, None);
+        } else {
+            self.tell(session, SessionEvent::ModifyRefused { response, local });
+        }
+    }
+
+    /// In units of 10 ms: 2.1 to 4 s for the owner of the Call-ID, up to 2 s for the other side (§14.1).
+    fn wait_after_glare(&mut self, session: SessionId) -> Duration {
+        let owns = self.usages.sessions.get(&session).is_some_and(|usage| usage.owns_call_id);
+        let units = if owns { self.rng.random_range(210..=400) } else { self.rng.random_range(0..=200) };
+        Duration::from_millis(units * 10)
+    }
+
+    /// The peer's re-INVITE, or its UPDATE with an offer.
+    pub(super) fn handle_offer(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        match usage.obstacle(&request.method) {
+            Some(Obstacle::Ours) => self.refuse(now, id, ResponseDraft::new(StatusCode::REQUEST_PENDING)),
+            Some(Obstacle::Theirs) => {
+                let wait = self.rng.random_range(0..=10).to_string();
+                let draft = ResponseDraft::new(StatusCode::SERVER_INTERNAL_ERROR).with_header("Retry-After", wait);
+                self.refuse(now, id, draft);
+            }
+            Some(Obstacle::Over) => self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)),
+            None => {
+                if let State::Established(established) = &mut usage.state {
+                    established.offered = Some(id);
+                }
+                if request.method == Method::Invite {
+                    self.answer(now, id, &Response::for_request(&request, StatusCode::TRYING));
+                }
+                self.tell(session, SessionEvent::Request { id: RequestId(id.0), request });
+            }
+        }
+    }
+}
+
+fn contact_of(response: &Response) -> Option<crate::message::Uri> {
+    response.headers.contacts().ok().and_then(|contacts| contacts.first().map(|contact| contact.uri().clone()))
+}
+
+/// The ACK for a 2xx that came when the dialog was gone (§13.2.2.4).
+fn late_ack(invite: &Request, response: &Response, number: u32) -> Request {
+    let mut ack = Request::new(Method::Ack, contact_of(response).unwrap_or_else(|| invite.uri.clone()));
+    for route in invite.headers.get_all("Route") {
+        ack.headers.push("Route", route);
+    }
+    ack.headers.push("Max-Forwards", "70");
+    for name in ["From", "To", "Call-ID"] {
+        ack.headers.push(name, invite.headers.get(name).unwrap_or_default());
+    }
+    ack.headers.push("CSeq", CSeq { number, method: Method::Ack }.to_string());
+    ack
+}
