@@ -1,5 +1,5 @@
 //! The hunt for somebody who answers: targets step by step, phones at once, gateways one after another. Shared by the states
-//! before an answer; what is heard on the way is in `early`.
+//! before an answer; what is heard on the way is in `progress`.
 
 use std::collections::VecDeque;
 use std::time::Duration;

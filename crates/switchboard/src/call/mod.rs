@@ -12,6 +12,7 @@ mod ending;
 mod facts;
 mod hunt;
 mod leg;
+mod progress;
 mod ringing;
 mod routing;
 mod target;
