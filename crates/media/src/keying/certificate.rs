@@ -9,6 +9,9 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+/// It costs less than half of the CM profile with its separate MAC.
+const GCM: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm;
+
 /// The cryptographic library refused; this process cannot have browser legs.
 #[derive(Debug, Error)]
 #[error("DTLS certificate: {0}")]
@@ -18,6 +21,9 @@ pub struct CertificateError(String);
 pub struct Certificate {
     fingerprint: [u8; 32],
     pub(super) crypto: Arc<dyn RTCCryptoProvider>,
+    /// For browsers that know GCM, wherever they list it.
+    pub(super) gcm_server: Arc<HandshakeConfig>,
+    /// For those that do not.
     pub(super) server: Arc<HandshakeConfig>,
     pub(super) client: Arc<HandshakeConfig>,
 }
@@ -34,30 +40,35 @@ impl Certificate {
     /// # Errors
     /// When the cryptographic library refuses.
     pub fn generate() -> Result<Self, CertificateError> {
+        Self::offering(&[GCM, SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80])
+    }
+
+    /// As [`Self::generate`]; as a DTLS client it offers these profiles, and as a server it takes any of them, GCM rather than others.
+    pub(super) fn offering(profiles: &[SrtpProtectionProfile]) -> Result<Self, CertificateError> {
         let crypto = rtc_dtls::crypto_provider::default_provider().map_err(failed)?;
         let names = vec!["patchcord".to_owned()];
         let certificate =
             rtc_dtls::crypto::Certificate::generate_self_signed(names, crypto.crypto()).map_err(failed)?;
         let der = certificate.certificate.first().ok_or_else(|| CertificateError("none was made".to_owned()))?;
         let fingerprint = Sha256::digest(der.as_ref()).into();
-        let settings = || {
+        let settings = |profiles: &[SrtpProtectionProfile]| {
             ConfigBuilder::default()
                 .with_crypto_provider(crypto.clone())
                 .with_certificates(vec![certificate.clone()])
-                // GCM first: it costs less than half of the CM profile with its separate MAC.
-                .with_srtp_protection_profiles(vec![
-                    SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
-                    SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-                ])
+                .with_srtp_protection_profiles(profiles.to_vec())
                 .with_extended_master_secret(ExtendedMasterSecretType::Require)
                 // The peer is known by its fingerprint, which is compared after the handshake.
                 .with_insecure_skip_verify(true)
         };
-        let server = settings().with_client_auth(ClientAuthType::RequireAnyClientCert);
+        let server = |profiles: &[SrtpProtectionProfile]| {
+            let settings = settings(profiles).with_client_auth(ClientAuthType::RequireAnyClientCert);
+            settings.build(false, None).map(Arc::new).map_err(failed)
+        };
         Ok(Self {
             fingerprint,
-            server: Arc::new(server.build(false, None).map_err(failed)?),
-            client: Arc::new(settings().build(true, None).map_err(failed)?),
+            gcm_server: server(&[GCM])?,
+            server: server(profiles)?,
+            client: Arc::new(settings(profiles).build(true, None).map_err(failed)?),
             crypto,
         })
     }

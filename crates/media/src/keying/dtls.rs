@@ -13,6 +13,7 @@ use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 use super::certificate::Certificate;
+use super::hello::{ClientHello, Reading};
 use super::peer::Fingerprint;
 use super::srtp::Srtp;
 
@@ -49,6 +50,8 @@ pub(super) struct Dtls {
     endpoint: Endpoint,
     certificate: Arc<Certificate>,
     is_client: bool,
+    /// The peer's first message, until it is known which SRTP profile to agree on.
+    hello: Option<ClientHello>,
     keyed: bool,
     closed: bool,
     early_records: usize,
@@ -64,14 +67,15 @@ impl Dtls {
     /// The side that waits for the peer's ClientHello.
     pub(super) fn passive(certificate: Arc<Certificate>) -> Self {
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(certificate.server.clone()));
-        Self { endpoint, certificate, is_client: false, keyed: false, closed: false, early_records: 0 }
+        let hello = Some(ClientHello::default());
+        Self { endpoint, certificate, is_client: false, hello, keyed: false, closed: false, early_records: 0 }
     }
 
     /// The side that speaks first.
     pub(super) fn active(certificate: Arc<Certificate>, now: Instant) -> Result<Self, String> {
         let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
         endpoint.connect(now, PEER, certificate.client.clone(), None).map_err(|error| error.to_string())?;
-        Ok(Self { endpoint, certificate, is_client: true, keyed: false, closed: false, early_records: 0 })
+        Ok(Self { endpoint, certificate, is_client: true, hello: None, keyed: false, closed: false, early_records: 0 })
     }
 
     pub(super) fn handle(&mut self, now: Instant, record: &[u8], fingerprint: &Fingerprint) -> Progress {
@@ -79,7 +83,21 @@ impl Dtls {
         if self.closed || !self.is_believable(record) {
             return Progress::Ignored;
         }
-        let Ok(events) = self.endpoint.read(now, PEER, None, BytesMut::from(record)) else { return Progress::Ignored };
+        let Some(hello) = &mut self.hello else { return self.read(now, BytesMut::from(record), fingerprint) };
+        let Reading::Complete { knows_gcm, datagrams } = hello.read(record) else { return Progress::Nothing };
+        self.hello = None;
+        if knows_gcm {
+            self.endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(self.certificate.gcm_server.clone()));
+        }
+        // None of them ends a handshake that has only begun.
+        for datagram in datagrams {
+            self.read(now, datagram, fingerprint);
+        }
+        Progress::Nothing
+    }
+
+    fn read(&mut self, now: Instant, datagram: BytesMut, fingerprint: &Fingerprint) -> Progress {
+        let Ok(events) = self.endpoint.read(now, PEER, None, datagram) else { return Progress::Ignored };
         let mut progress = Progress::Nothing;
         for event in events {
             match event {

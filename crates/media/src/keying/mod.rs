@@ -3,6 +3,7 @@
 
 mod certificate;
 mod dtls;
+mod hello;
 mod ice;
 mod peer;
 mod srtp;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+
 use super::*;
 use crate::keying::peer::{Fingerprint, FingerprintHash};
 use crate::keying::stun_username;
@@ -26,8 +28,11 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let (ours, theirs) =
-            (Arc::new(Certificate::generate().expect("key")), Arc::new(Certificate::generate().expect("key")));
+        Self::with_browser(Certificate::generate().expect("key"))
+    }
+
+    fn with_browser(theirs: Certificate) -> Self {
+        let (ours, theirs) = (Arc::new(Certificate::generate().expect("key")), Arc::new(theirs));
         let (our_print, their_print) = (fingerprint(&ours), fingerprint(&theirs));
         let mut gateway = SecureTransport::new(ours, "gwufrag".into(), "gateway-password-of-24-ch".into());
         let mut browser = SecureTransport::controlling(theirs, "brufrag".into());
@@ -95,6 +100,17 @@ fn media_flows_both_ways_once_ice_and_dtls_are_done() {
     assert_eq!(to, address(BROWSER));
     let received = pair.browser.handle_packet(pair.now, address(GATEWAY), &packet);
     assert!(matches!(received, Received::Rtp(clear) if clear == rtp(9)));
+}
+
+#[test]
+fn gcm_is_agreed_on_wherever_the_browser_lists_it_and_cm_only_without_it() {
+    let (cm, gcm) = (SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80, SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm);
+    for (offered, tag) in [(&[cm, gcm][..], 16), (&[gcm, cm], 16), (&[cm], 10)] {
+        let mut pair = Pair::with_browser(Certificate::offering(offered).expect("key"));
+        pair.exchange();
+        let sealed = pair.gateway.protect_rtp(&rtp(1)).expect("keyed").1;
+        assert_eq!(sealed.len(), rtp(1).len() + tag, "{offered:?}");
+    }
 }
 
 #[test]
