@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { Baresip } from '../lib/baresip.mjs'
 import { Browser } from '../lib/browser.mjs'
 import { Gateway } from '../lib/gateway.mjs'
+import { assertHeard } from '../lib/hearing.mjs'
 
 const CUSTOMER = '+4930123456'
 
@@ -35,14 +36,11 @@ for (const library of ['sipjs', 'jssip']) {
       await carrier.event('CALL_ESTABLISHED')
       await phone.run('listen', 1000, 1.5)
       const heard = await phone.run('listen', 1000, 10)
-      // A quarter of full scale is -12 dB.
-      assert.ok(Math.abs(heard.level + 12) < 3, `the trunk's tone in the browser: ${JSON.stringify(heard)}`)
-      assert.ok(heard.longestGap <= 60, `gap in the browser: ${JSON.stringify(heard)}`)
+      assertHeard(heard, 'in the browser')
       await phone.run('hangup')
       await carrier.event('CALL_CLOSED')
       const atTrunk = carrier.heard(440)
-      assert.ok(Math.abs(atTrunk.level + 12) < 3, `the browser's tone at the trunk: ${JSON.stringify(atTrunk)}`)
-      assert.ok(atTrunk.longestGap <= 60, `gap at the trunk: ${JSON.stringify(atTrunk)}`)
+      assertHeard(atTrunk, 'at the trunk')
       assert.ok(atTrunk.seconds > 9, JSON.stringify(atTrunk))
       assert.deepEqual((await gateway.api('GET', '/calls')).data, [])
     })
