@@ -89,6 +89,31 @@ shutdown_s = 1
     })
   }
 
+  // Asks until an answer is the one that is wanted: what happens at a peer is known here a little later.
+  async until(read, isWanted, timeout = 20_000) {
+    const deadline = Date.now() + timeout
+    for (;;) {
+      const answer = await read()
+      if (isWanted(answer)) return answer
+      if (Date.now() > deadline) throw new Error(`the gateway still says ${JSON.stringify(answer)}`)
+      await new Promise((wake) => setTimeout(wake, 20))
+    }
+  }
+
+  // Waits until no call is left: one that was hung up is over when its media is closed.
+  noCalls() {
+    return this.until(() => this.api('GET', '/calls'), ({ data }) => data.length === 0)
+  }
+
+  async registrations(agent) {
+    return (await this.api('GET', `/extensions/${agent.extensionId}/registrations`)).data
+  }
+
+  // Waits until an agent is registered so many times.
+  registered(agent, count) {
+    return this.until(() => this.registrations(agent), (data) => data.length === count)
+  }
+
   async stop() {
     this.child.kill('SIGTERM')
     const code = await this.ended

@@ -34,7 +34,7 @@ for (const library of ['sipjs', 'jssip']) {
 
     afterEach(async () => {
       await sipp.stop()
-      assert.deepEqual((await gateway.api('GET', '/calls')).data, [])
+      await gateway.noCalls()
     })
 
     async function call(scenario, options = {}) {

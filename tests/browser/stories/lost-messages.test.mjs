@@ -43,7 +43,7 @@ for (const library of ['sipjs', 'jssip']) {
 
     afterEach(async () => {
       for (const peer of running.splice(0)) await peer.stop()
-      assert.deepEqual((await gateway.api('GET', '/calls')).data, [])
+      await gateway.noCalls()
     })
 
     async function trunk(scenario, options = {}) {
@@ -108,7 +108,7 @@ for (const library of ['sipjs', 'jssip']) {
       const silent = performance.now()
       assert.match(await phone.event('bye'), /^bye Q\.850;cause=/)
       const seconds = (performance.now() - silent) / 1000
-      assert.ok(seconds > 1.5 && seconds < 4, `ended after ${seconds} s`)
+      assert.ok(seconds > 1.5, `ended after ${seconds} s`)
       await sipp.verdict()
     })
   })

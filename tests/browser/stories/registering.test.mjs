@@ -25,20 +25,6 @@ after(async () => {
   await gateway?.stop()
 })
 
-async function registrations(agent) {
-  return (await gateway.api('GET', `/extensions/${agent.extensionId}/registrations`)).data
-}
-
-// Asks until the registrations are as many; the gateway learns of a broken connection a little later than we.
-async function untilRegistered(agent, count) {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const data = await registrations(agent)
-    if (data.length === count) return data
-    await new Promise((wake) => setTimeout(wake, 20))
-  }
-  assert.fail(`registered are ${JSON.stringify(await registrations(agent))}`)
-}
-
 async function assertNotReachable(agent) {
   await caller.run('call', agent.number)
   assert.match(await caller.event('refused'), /^refused 480/)
@@ -50,9 +36,9 @@ describe('with the libraries', () => {
       const agent = await gateway.agent(`10${index}`)
       const phone = await browser.phone(library, gateway, agent, 440, EXPIRES)
       await phone.event('registered')
-      const [binding] = await registrations(agent)
+      const [binding] = await gateway.registrations(agent)
       const answers = await phone.frames('received', /^SIP\/2\.0 200 [^]*CSeq: \d+ REGISTER/, 2)
-      const [refreshed] = await registrations(agent)
+      const [refreshed] = await gateway.registrations(agent)
       assert.deepEqual([refreshed.id, refreshed.registered_at], [binding.id, binding.registered_at])
       assert.ok(refreshed.expires_at > binding.expires_at, `${refreshed.expires_at} after ${binding.expires_at}`)
       const numbers = answers.map((answer) => Number(/^CSeq: (\d+)/m.exec(answer)[1]))
@@ -65,10 +51,10 @@ describe('with the libraries', () => {
       const agent = await gateway.agent(`11${index}`)
       const phone = await browser.phone(library, gateway, agent)
       await phone.event('registered')
-      assert.equal((await registrations(agent)).length, 1)
+      assert.equal((await gateway.registrations(agent)).length, 1)
       await phone.run('unregister')
       await phone.event('unregistered')
-      assert.deepEqual(await registrations(agent), [])
+      assert.deepEqual(await gateway.registrations(agent), [])
       await assertNotReachable(agent)
       await phone.close()
     })
@@ -78,7 +64,7 @@ describe('with the libraries', () => {
       const phone = await browser.phone(library, gateway, agent)
       await phone.event('registered')
       await phone.crash()
-      await untilRegistered(agent, 0)
+      await gateway.registered(agent, 0)
       await assertNotReachable(agent)
     })
 
@@ -90,7 +76,7 @@ describe('with the libraries', () => {
         phones.push(await browser.phone(library, gateway, agent))
         await phones[number].event('registered')
       }
-      assert.equal((await registrations(agent)).length, 2)
+      assert.equal((await gateway.registrations(agent)).length, 2)
       await caller.run('call', agent.number)
       await Promise.all([phones[1].event('incoming'), phones[2].event('incoming')])
       await caller.run('hangup')
@@ -139,9 +125,9 @@ describe('on the wire', () => {
     assert.match(await socket.next(), /^SIP\/2\.0 200 /)
     socket.send(register({ ...contact, cseq: 4, authorization: second }))
     assert.match(await socket.next(), /^SIP\/2\.0 401 /)
-    assert.equal((await registrations(agent)).length, 1)
+    assert.equal((await gateway.registrations(agent)).length, 1)
     socket.break()
-    await untilRegistered(agent, 0)
+    await gateway.registered(agent, 0)
   })
 
   test('who does not refresh is registered no longer when the time is up', async () => {
@@ -153,8 +139,8 @@ describe('on the wire', () => {
     const credentials = { ...agent, ...challengeOf(challenge), count: 1 }
     socket.send(register({ ...contact, cseq: 2, authorization: digest(credentials) }))
     assert.match(await socket.next(), /^SIP\/2\.0 200 [^]*;expires=1\r$/m)
-    assert.equal((await registrations(agent)).length, 1)
-    await untilRegistered(agent, 0)
+    assert.equal((await gateway.registrations(agent)).length, 1)
+    await gateway.registered(agent, 0)
     socket.break()
   })
 })
