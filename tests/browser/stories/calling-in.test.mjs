@@ -11,7 +11,7 @@ import { assertHeard } from '../lib/hearing.mjs'
 const CUSTOMER = '+4930123456'
 const OURS = '+4930555000'
 
-for (const library of ['sipjs', 'jssip']) {
+for (const [library, other] of [['sipjs', 'jssip'], ['jssip', 'sipjs']]) {
   describe(`calling in with ${library}`, () => {
     let browser, gateway, carrier, agent, first, second
 
@@ -47,7 +47,7 @@ for (const library of ['sipjs', 'jssip']) {
 
     test('both browsers ring, the first answer wins, and its audio is right', async () => {
       first = await browser.phone(library, gateway, agent, 440)
-      second = await browser.phone(library, gateway, agent, 600)
+      second = await browser.phone(other, gateway, agent, 600)
       await first.event('registered')
       await second.event('registered')
       dial(OURS)
@@ -57,6 +57,7 @@ for (const library of ['sipjs', 'jssip']) {
       await first.event('established')
       await carrier.event('CALL_ESTABLISHED')
       assert.match(await second.event('cancelled'), /SIP;cause=200;text="Call completed elsewhere"/)
+      await second.frames('received', /^CANCEL [^]*^Reason: SIP;cause=200;text="Call completed elsewhere"\r$/m)
       await first.run('listen', 1000, 1.5)
       const heard = await first.run('listen', 1000, 10)
       assertHeard(heard, 'in the browser')
@@ -64,22 +65,56 @@ for (const library of ['sipjs', 'jssip']) {
       await carrier.event('CALL_CLOSED')
       const atTrunk = carrier.heard(440)
       assertHeard(atTrunk, 'at the trunk')
-      await second.close()
     })
 
-    test('an agent who rejects is busy to the caller', async () => {
+    test('of two who answer at once one has the call, and the other is told that it is over', async () => {
       dial(OURS)
-      await first.event('incoming')
+      const phones = [first, second]
+      await Promise.all(phones.map((phone) => phone.event('incoming')))
+      const ended = phones.map((phone) => phone.event('ended'))
+      await Promise.all(phones.map((phone) => phone.run('answer')))
+      await carrier.event('CALL_ESTABLISHED')
+      const loser = await Promise.race(ended.map((end, index) => end.then(() => index)))
+      const winner = phones[1 - loser]
+      await winner.run('listen', 1000, 1.5)
+      assertHeard(await winner.run('listen', 1000, 2), 'at the winner')
+      await winner.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      await Promise.all(ended)
+      await gateway.noCalls()
+    })
+
+    test('a browser that is busy leaves the other ringing, and when both are, the caller hears it', async () => {
+      dial(OURS)
+      await Promise.all([first.event('incoming'), second.event('incoming')])
       await first.run('reject')
+      await first.event('ended')
+      await second.run('answer')
+      await carrier.event('CALL_ESTABLISHED')
+      await second.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      dial(OURS)
+      await Promise.all([first.event('incoming'), second.event('incoming')])
+      await Promise.all([first.run('reject'), second.run('reject')])
       assert.match((await carrier.event('CALL_CLOSED')).param, /486/)
+    })
+
+    test('when nobody answers in the time of the extension, the ringing stops and the caller hears 480', async () => {
+      await gateway.api('PATCH', `/extensions/${agent.extensionId}`, { ring_timeout_s: 1 })
+      dial(OURS)
+      await Promise.all([first.event('incoming'), second.event('incoming')])
+      const told = await Promise.all([first.event('cancelled'), second.event('cancelled')])
+      for (const reason of told) assert.match(reason, /Q\.850;cause=19;text="No answer"/)
+      assert.match((await carrier.event('CALL_CLOSED')).param, /480/)
+      await gateway.api('PATCH', `/extensions/${agent.extensionId}`, { ring_timeout_s: 30 })
     })
 
     test('a caller who gives up stops the ringing', async () => {
       dial(OURS)
-      await first.event('incoming')
+      await Promise.all([first.event('incoming'), second.event('incoming')])
       await carrier.event('CALL_RINGING')
       carrier.hangup()
-      await first.event('cancelled')
+      await Promise.all([first.event('cancelled'), second.event('cancelled')])
       await gateway.noCalls()
     })
   })

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
 import { Browser } from '../lib/browser.mjs'
+import { Cable } from '../lib/cable.mjs'
 import { Gateway } from '../lib/gateway.mjs'
 import { SipSocket, challengeOf, digest, register } from '../lib/websocket.mjs'
 
@@ -85,6 +86,24 @@ describe('with the libraries', () => {
       for (const phone of phones) await phone.close()
     })
   }
+
+  test('a connection that breaks ends the registration, and JsSIP comes back by itself', async () => {
+    const cable = await Cable.plug(gateway.origin)
+    const agent = await gateway.agent('150')
+    const phone = await browser.phone('jssip', { ...gateway, socket: cable.origin.replace('https', 'wss') + '/sip' }, agent)
+    await phone.event('registered')
+    cable.unplug()
+    await gateway.registered(agent, 0)
+    await assertNotReachable(agent)
+    await cable.replug()
+    await phone.event('registered')
+    await caller.run('call', agent.number)
+    await phone.event('incoming')
+    await caller.run('hangup')
+    await phone.event('cancelled')
+    await phone.close()
+    cable.unplug()
+  })
 
   test('SIP.js keeps its connection alive with CRLFs, which are answered', async () => {
     const phone = await browser.phone('sipjs', gateway, await gateway.agent('140'))
