@@ -155,6 +155,7 @@ pub(crate) fn start(config: &config::Media, failed: &CancellationToken) -> Resul
             candidates: addresses.iter().map(|address| SocketAddr::new(*address, bound.port())).collect(),
             started: (Instant::now(), SystemTime::now()),
             max_sessions: SESSIONS,
+            music: media::Music::default(),
         };
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (commands, receiver) = sync_channel(COMMANDS_WAITING);

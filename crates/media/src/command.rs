@@ -71,7 +71,8 @@ pub enum Command {
         /// Bandwidth of the far side.
         bandwidth: Bandwidth,
     },
-    /// Gives the peer's SDP offer; answered by [`Event::LocalDescription`] (the answer) or [`Event::Rejected`].
+    /// Gives the peer's SDP offer; answered by [`Event::LocalDescription`] (the answer) or [`Event::Rejected`]. In a session that has
+    /// agreed before, media stays as it is until [`Command::Adopt`] says that the answer was sent.
     HandleOffer {
         /// The session.
         session: MediaSessionId,
@@ -87,6 +88,19 @@ pub enum Command {
         session: MediaSessionId,
         /// The peer's SDP, as received.
         sdp: Vec<u8>,
+    },
+    /// Our answer to a later offer was sent: media goes by it from now on.
+    Adopt {
+        /// The session.
+        session: MediaSessionId,
+    },
+    /// Holds the session from our side, or no longer: its peer neither hears nor is heard, and our descriptions from now on say
+    /// so. Who is joined with it hears music, as when its peer holds by SDP.
+    Hold {
+        /// The session.
+        session: MediaSessionId,
+        /// Whether it is held.
+        hold: bool,
     },
     /// Joins two sessions: each hears the other, transcoded only when their codecs differ. Replaces earlier joins.
     Bridge {
@@ -154,6 +168,13 @@ pub enum Event {
         /// The peer's address.
         peer: SocketAddr,
     },
+    /// What media does with the session changed.
+    Changed {
+        /// The session.
+        session: MediaSessionId,
+        /// What it does now.
+        state: MediaState,
+    },
     /// A digit from the peer ended (each digit is told once).
     Digit {
         /// The session it came from.
@@ -182,6 +203,68 @@ pub enum Event {
         /// What went over it.
         statistics: Statistics,
     },
+}
+
+/// What media does with a session. Before the first [`Event::Changed`]: the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MediaState {
+    /// Who holds it.
+    pub hold: Hold,
+    /// What its peer is sent.
+    pub hears: Hears,
+}
+
+/// Who holds a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hold {
+    /// Nobody.
+    #[default]
+    None,
+    /// We, by [`Command::Hold`].
+    Local,
+    /// Its peer, by SDP: it does not want to be sent anything.
+    Remote,
+    /// Both.
+    Both,
+}
+
+impl Hold {
+    /// By whom it is held.
+    #[must_use]
+    pub fn new(by_us: bool, by_peer: bool) -> Self {
+        match (by_us, by_peer) {
+            (false, false) => Self::None,
+            (true, false) => Self::Local,
+            (false, true) => Self::Remote,
+            (true, true) => Self::Both,
+        }
+    }
+
+    /// Whether we hold it.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        matches!(self, Self::Local | Self::Both)
+    }
+
+    /// Whether its peer does.
+    #[must_use]
+    pub fn is_remote(self) -> bool {
+        matches!(self, Self::Remote | Self::Both)
+    }
+}
+
+/// What a session's peer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hears {
+    /// No audio.
+    #[default]
+    Nothing,
+    /// What comes from the session it is joined with, or itself in the echo test.
+    Party,
+    /// Music, because the other side holds.
+    Music,
+    /// A ringback tone.
+    Ringback,
 }
 
 /// One session's figures.

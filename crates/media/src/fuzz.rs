@@ -60,6 +60,7 @@ impl Bridge {
             candidates: vec![GATEWAY],
             started: (now, UNIX_EPOCH),
             max_sessions: 2,
+            music: crate::music::Music::default(),
         };
         let mut bridge =
             Self { now, shard: Shard::new(config, [1; 32]), sequence: 65_000, timestamp: 0, last: HashMap::new() };
@@ -150,9 +151,11 @@ pub fn sdp(bytes: &[u8]) {
         candidates: vec![GATEWAY],
     };
     for keying in [LocalKeying::Plain, dtls] {
-        let local = LocalMedia {
+        let mut local = LocalMedia {
             session_id: 1,
             version: 1,
+            described: Vec::new(),
+            settled: None,
             address: GATEWAY,
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             bandwidth: Bandwidth::Full,
@@ -161,12 +164,17 @@ pub fn sdp(bytes: &[u8]) {
             cname: "fuzz".to_owned(),
             direction: Direction::SendRecv,
         };
-        assert!(!create_offer(&local).is_empty());
-        let _ = accept_answer(&local, bytes);
-        if let Ok((answer, _)) = create_answer(&local, bytes) {
+        assert!(!create_offer(&mut local).is_empty());
+        let _ = accept_answer(&mut local.clone(), bytes);
+        if let Ok(answer) = create_answer(&mut local, bytes) {
             // Read as an offer, because an answer to several m-lines is none to our own offer of one.
-            let read = create_answer(&local, &answer);
-            assert!(read.is_ok(), "our answer cannot be read: {read:?} {}", String::from_utf8_lossy(&answer));
+            let read = create_answer(&mut local.clone(), &answer.sdp);
+            assert!(read.is_ok(), "our answer cannot be read: {read:?} {}", String::from_utf8_lossy(&answer.sdp));
+            // What was settled by it is repeated in our next offer, which meets an answer of as many m-lines.
+            let again = create_offer(&mut local);
+            let read = create_answer(&mut local.clone(), &again);
+            assert!(read.is_ok(), "our next offer cannot be read: {read:?} {}", String::from_utf8_lossy(&again));
+            let _ = create_answer(&mut local, bytes);
         }
     }
 }

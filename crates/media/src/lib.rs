@@ -6,6 +6,7 @@ mod dtmf;
 pub mod fuzz;
 mod keying;
 mod leg;
+mod music;
 mod rtcp;
 mod rtp;
 mod sdp;
@@ -14,9 +15,11 @@ mod tone;
 mod transcoder;
 
 pub use command::{
-    Bandwidth, Codec, Command, Event, Keying, LocalPort, MediaSessionId, PortRequest, SocketId, Statistics,
+    Bandwidth, Codec, Command, Event, Hears, Hold, Keying, LocalPort, MediaSessionId, MediaState, PortRequest,
+    SocketId, Statistics,
 };
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };
+pub use music::Music;
 pub use shard::{Shard, ShardConfig, ShardCounters, Transmit};

@@ -12,15 +12,9 @@ const AMPLITUDE: f32 = 4000.0;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ringback {
     position: u32,
-    played: u32,
 }
 
 impl Ringback {
-    /// The timestamp of the frame filled last, of `length` samples, counted from the tone's beginning.
-    pub(crate) fn last_frame(&self, length: usize) -> u32 {
-        self.played.wrapping_sub(u32::try_from(length).unwrap_or_default())
-    }
-
     /// Writes the next samples.
     pub(crate) fn fill(&mut self, samples: &mut [i16]) {
         for sample in samples {
@@ -34,7 +28,6 @@ impl Ringback {
                 0
             };
             self.position = (self.position + 1) % PERIOD;
-            self.played = self.played.wrapping_add(1);
         }
     }
 }

@@ -31,6 +31,8 @@ struct Browser {
     session: MediaSessionId,
     address: SocketAddr,
     transport: SecureTransport,
+    /// The fingerprint of its certificate.
+    print: String,
     sequence: u16,
     /// RTP in the clear, as it arrived.
     heard: Vec<Vec<u8>>,
@@ -44,20 +46,46 @@ struct Pages {
     events: Vec<Event>,
 }
 
+/// What a page offers under these ICE credentials.
+fn offer(ufrag: &str, print: &str, direction: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 110\r\n\
+         c=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{ufrag}-password-of-24-chars\r\na=fingerprint:sha-256 {print}\r\n\
+         a=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\na={direction}\r\na=rtpmap:111 opus/48000/2\r\n\
+         a=rtpmap:110 telephone-event/48000\r\n"
+    )
+}
+
+fn attribute(answer: &str, name: &str) -> String {
+    answer.lines().find_map(|line| line.strip_prefix(name)).expect(name).to_owned()
+}
+
+/// The gateway as its answer describes it.
+fn gateway_of(answer: &str) -> Peer {
+    let print = attribute(answer, "a=fingerprint:sha-256 ");
+    let value = print.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    Peer {
+        ufrag: attribute(answer, "a=ice-ufrag:"),
+        pwd: attribute(answer, "a=ice-pwd:"),
+        fingerprint: Fingerprint { hash: FingerprintHash::Sha256, value },
+        setup: Setup::Passive,
+    }
+}
+
 impl Pages {
     /// Two browsers whose offers were answered, bridged; no packet has been sent yet.
     fn answered() -> Self {
         let now = Instant::now();
-        let certificate = Arc::new(Certificate::generate().unwrap());
         let config = ShardConfig {
-            certificate: certificate.clone(),
+            certificate: Arc::new(Certificate::generate().unwrap()),
             candidates: vec![GATEWAY],
             started: (now, SystemTime::UNIX_EPOCH),
             max_sessions: 10,
+            music: media::Music::default(),
         };
         let mut pages = Self { now, shard: Shard::new(config, [5; 32]), pages: Vec::new(), events: Vec::new() };
         for n in 1..=2 {
-            pages.open(&certificate, n);
+            pages.open(n);
         }
         let (a, b) = (pages.pages[0].session, pages.pages[1].session);
         pages.command(Command::Bridge { a, b });
@@ -74,33 +102,24 @@ impl Pages {
         pages
     }
 
-    fn open(&mut self, gateway: &Certificate, n: u8) {
+    fn open(&mut self, n: u8) {
         let session = MediaSessionId(u64::from(n));
         let own = Arc::new(Certificate::generate().unwrap());
         let (keying, codecs) = (Keying::DtlsSrtp, vec![Codec::Opus, Codec::Pcmu]);
         self.command(Command::Open { session, keying, codecs, silence_timeout: SILENCE });
         let print = own.fingerprint_sha256().map(|byte| format!("{byte:02X}")).join(":");
-        let offer = format!(
-            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 110\r\n\
-             c=IN IP4 0.0.0.0\r\na=ice-ufrag:page{n}\r\na=ice-pwd:browser-password-24-chars\r\na=fingerprint:sha-256 {print}\r\n\
-             a=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\n"
-        );
+        let offer = offer(&format!("page{n}"), &print, "sendrecv");
         self.command(Command::HandleOffer { session, sdp: offer.into_bytes(), bandwidth: Bandwidth::Full });
         let Some(Event::LocalDescription { sdp, codec: Some(Codec::Opus), .. }) = self.events.last() else {
             panic!("no answer: {:?}", self.events.last());
         };
         let answer = String::from_utf8(sdp.clone()).unwrap();
-        let attribute = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
         let mut transport = SecureTransport::controlling(own, format!("page{n}"));
-        transport.set_peer(Peer {
-            ufrag: attribute("a=ice-ufrag:"),
-            pwd: attribute("a=ice-pwd:"),
-            fingerprint: Fingerprint { hash: FingerprintHash::Sha256, value: gateway.fingerprint_sha256().to_vec() },
-            setup: Setup::Passive,
-        });
+        transport.set_peer(gateway_of(&answer));
         transport.set_candidate(GATEWAY);
         let address = address(n + 10, 50_000);
-        self.pages.push(Browser { session, address, transport, sequence: 0, heard: Vec::new(), rtcp: Vec::new() });
+        let (heard, rtcp) = (Vec::new(), Vec::new());
+        self.pages.push(Browser { session, address, transport, print, sequence: 0, heard, rtcp });
     }
 
     fn command(&mut self, command: Command) {
@@ -131,6 +150,16 @@ impl Pages {
             }
             self.events.extend(std::iter::from_fn(|| self.shard.poll_event()));
         }
+    }
+
+    /// Page `n` offers again; gives the answer, which is sent.
+    fn offer_again(&mut self, n: usize, ufrag: &str, direction: &str) -> String {
+        let page = &self.pages[n];
+        let (session, sdp) = (page.session, offer(ufrag, &page.print, direction).into_bytes());
+        self.command(Command::HandleOffer { session, sdp, bandwidth: Bandwidth::Full });
+        let Some(Event::LocalDescription { sdp, .. }) = self.events.last().cloned() else { panic!("no answer") };
+        self.command(Command::Adopt { session });
+        String::from_utf8(sdp).unwrap()
     }
 
     /// Page `n` sends one packet.
@@ -274,21 +303,55 @@ fn nothing_is_heard_of_a_browser_whose_certificate_is_not_the_one_it_named() {
         }
         _ => None,
     });
-    let answer = peer.expect("an answer");
-    let attribute = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
-    let value = attribute("a=fingerprint:sha-256 ")
-        .split(':')
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect::<Vec<u8>>();
-    page.transport.set_peer(Peer {
-        ufrag: attribute("a=ice-ufrag:"),
-        pwd: attribute("a=ice-pwd:"),
-        fingerprint: Fingerprint { hash: FingerprintHash::Sha256, value },
-        setup: Setup::Passive,
-    });
+    page.transport.set_peer(gateway_of(&peer.expect("an answer")));
     page.transport.set_candidate(GATEWAY);
     page.transport.check();
     pages.deliver();
     assert_eq!(pages.count(|event| matches!(event, Event::Failed { session: MediaSessionId(1), .. })), 1);
     assert_eq!(pages.count(|event| matches!(event, Event::Connected { .. })), 0);
+}
+
+#[test]
+fn a_later_offer_with_the_same_credentials_keeps_ice_and_dtls() {
+    let mut pages = Pages::connected();
+    let answers = ["inactive", "sendrecv"].map(|direction| pages.offer_again(0, "page1", direction));
+    for name in ["a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:sha-256 ", "a=setup:"] {
+        assert_eq!(attribute(&answers[0], name), attribute(&answers[1], name));
+    }
+    assert_eq!(attribute(&answers[1], "a=setup:"), "passive");
+    pages.say(0, 111, &[0x78, 1]);
+    pages.say(1, 111, &[0x78, 2]);
+    assert_eq!((pages.pages[0].heard.len(), pages.pages[1].heard.len()), (1, 1));
+    assert_eq!(pages.count(|event| matches!(event, Event::Connected { .. })), 2);
+}
+
+#[test]
+fn media_stays_on_the_old_path_through_an_ice_restart_until_the_new_one_is_checked() {
+    let mut pages = Pages::connected();
+    let (old, moved) = (pages.pages[0].address, address(99, 40_000));
+    let answer = pages.offer_again(0, "again", "sendrecv");
+    let before = pages.pages[0].transport.remote_ufrag().map(str::to_owned);
+    assert_ne!(Some(attribute(&answer, "a=ice-ufrag:")), before);
+    pages.say(0, 111, &[0x78, 1]);
+    pages.say(1, 111, &[0x78, 2]);
+    assert_eq!((pages.pages[0].heard.len(), pages.pages[1].heard.len()), (1, 1), "the old path is in use");
+    pages.pages[0].transport.check();
+    let (_, stale) = pages.pages[0].transport.poll_transmit().unwrap();
+    pages.shard.handle_packet(pages.now, SocketId::BROWSERS, old, &stale);
+    assert!(pages.shard.poll_transmit().is_some_and(|answer| answer.to == old), "consent goes on");
+    pages.shard.handle_packet(pages.now, SocketId::BROWSERS, moved, &stale);
+    assert!(pages.shard.poll_transmit().is_none(), "but nothing new begins by the old credentials");
+    let page = &mut pages.pages[0];
+    page.transport.restart_ice("again".to_owned(), String::new());
+    page.transport.set_peer(gateway_of(&answer));
+    page.transport.set_candidate(GATEWAY);
+    page.address = moved;
+    page.transport.check();
+    pages.deliver();
+    pages.say(0, 111, &[0x78, 3]);
+    pages.say(1, 111, &[0x78, 4]);
+    assert_eq!((pages.pages[0].heard.len(), pages.pages[1].heard.len()), (2, 2), "the new path is, by the old keys");
+    pages.shard.handle_packet(pages.now, SocketId::BROWSERS, old, &stale);
+    assert!(pages.shard.poll_transmit().is_none(), "the old credentials are forgotten");
+    assert_eq!(pages.count(|event| matches!(event, Event::Connected { .. })), 2);
 }

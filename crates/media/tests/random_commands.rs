@@ -65,6 +65,8 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (session(), "[0-9A-Dx*#]{0,8}", 0..400_u64).prop_map(|(session, digits, ms)| {
             Command::SendDigits { session, digits, duration: Duration::from_millis(ms) }
         }),
+        2 => session().prop_map(|session| Command::Adopt { session }),
+        2 => (session(), any::<bool>()).prop_map(|(session, hold)| Command::Hold { session, hold }),
         1 => session().prop_map(|session| Command::Close { session }),
     ]
 }

@@ -10,6 +10,7 @@
 )]
 
 #[path = "support/plain.rs"]
+#[allow(dead_code, reason = "shared with the tests of hold")]
 mod plain;
 
 use std::net::SocketAddr;

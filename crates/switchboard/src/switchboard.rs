@@ -109,6 +109,7 @@ impl Switchboard {
             | media::Event::Negotiated { session, .. }
             | media::Event::Rejected { session, .. }
             | media::Event::Connected { session, .. }
+            | media::Event::Changed { session, .. }
             | media::Event::Digit { session, .. }
             | media::Event::Silent { session }
             | media::Event::Failed { session, .. }

@@ -108,6 +108,8 @@ impl Simulation {
                 Command::CreateOffer { session, .. }
                 | Command::HandleOffer { session, .. }
                 | Command::HandleAnswer { session, .. }
+                | Command::Adopt { session }
+                | Command::Hold { session, .. }
                 | Command::Echo { session }
                 | Command::Ringback { session }
                 | Command::SendDigits { session, .. } => assert!(open.contains(session), "{command:?} and not open"),

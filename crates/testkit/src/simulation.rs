@@ -265,6 +265,8 @@ impl Simulation {
             | Command::CreateOffer { .. }
             | Command::HandleOffer { .. }
             | Command::HandleAnswer { .. }
+            | Command::Adopt { .. }
+            | Command::Hold { .. }
             | Command::Bridge { .. }
             | Command::Echo { .. }
             | Command::Ringback { .. }

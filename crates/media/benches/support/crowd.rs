@@ -45,6 +45,7 @@ impl Crowd {
             candidates: vec![GATEWAY],
             started: (now, SystemTime::now()),
             max_sessions: 10_000,
+            music: media::Music::default(),
         };
         let shard = Shard::new(config, [7; 32]);
         let mut crowd = Self { now, shard, sides: Vec::new(), last_description: String::new() };

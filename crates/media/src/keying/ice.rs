@@ -33,12 +33,22 @@ pub(super) enum Check {
     Discarded(&'static str),
 }
 
-/// The lite agent of one session.
+/// What both sides' descriptions name for one generation of checks.
 #[derive(Debug)]
-pub(super) struct IceLite {
+struct Credentials {
     local_ufrag: String,
     local_pwd: String,
     remote_ufrag: Option<String>,
+}
+
+/// The lite agent of one session.
+#[derive(Debug)]
+pub(super) struct IceLite {
+    current: Credentials,
+    /// Those before a restart: good for consent, from where it was given before, until the peer nominates under the current ones.
+    previous: Option<Credentials>,
+    /// Names under which no check is valid any more.
+    retired: SmallVec<[String; 1]>,
     /// Whence valid checks came, newest last.
     validated: SmallVec<[SocketAddr; 2]>,
     nominated: Option<SocketAddr>,
@@ -48,9 +58,9 @@ pub(super) struct IceLite {
 impl IceLite {
     pub(super) fn new(local_ufrag: String, local_pwd: String) -> Self {
         Self {
-            local_ufrag,
-            local_pwd,
-            remote_ufrag: None,
+            current: Credentials { local_ufrag, local_pwd, remote_ufrag: None },
+            previous: None,
+            retired: SmallVec::new(),
             validated: SmallVec::new(),
             nominated: None,
             last_consent: None,
@@ -58,13 +68,28 @@ impl IceLite {
     }
 
     pub(super) fn set_remote_ufrag(&mut self, ufrag: &str) {
-        self.remote_ufrag = Some(ufrag.to_owned());
+        self.current.remote_ufrag = Some(ufrag.to_owned());
     }
 
-    /// Begins anew with other credentials (RFC 8445 §2.4). Media goes on as before until the peer nominates again (§12.1).
+    /// Begins anew with other credentials (RFC 8445 §9). Media and consent go on by the old ones until the peer nominates again.
     pub(super) fn restart(&mut self, local_ufrag: String, local_pwd: String) {
-        self.local_ufrag = local_ufrag;
-        self.local_pwd = local_pwd;
+        let current = Credentials { local_ufrag, local_pwd, remote_ufrag: None };
+        let before = std::mem::replace(&mut self.current, current);
+        // A restart that is itself restarted never had a path: the one before it is still in use.
+        match &self.previous {
+            Some(_) => self.retired.push(before.local_ufrag),
+            None => self.previous = Some(before),
+        }
+    }
+
+    /// The next name under which no check is valid any more.
+    pub(super) fn take_retired(&mut self) -> Option<String> {
+        self.retired.pop()
+    }
+
+    /// The names under which checks are valid.
+    pub(super) fn ufrags(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.current).chain(&self.previous).map(|credentials| credentials.local_ufrag.as_str())
     }
 
     /// Where media goes: the nominated pair, or before that the newest valid one.
@@ -88,8 +113,10 @@ impl IceLite {
         }
         let position = request.attributes.0.iter().position(|attribute| attribute.typ == ATTR_MESSAGE_INTEGRITY);
         let integrity = request.get(ATTR_MESSAGE_INTEGRITY).unwrap_or_default();
+        let previous = self.previous.as_ref().filter(|previous| previous.are_named_by(&request));
+        let (credentials, is_current) = (previous.unwrap_or(&self.current), previous.is_none());
         if integrity.len() != INTEGRITY_LENGTH
-            || MessageIntegrity::check(&mut request, self.local_pwd.as_bytes(), crypto).is_err()
+            || MessageIntegrity::check(&mut request, credentials.local_pwd.as_bytes(), crypto).is_err()
         {
             return Check::Discarded("STUN integrity is wrong");
         }
@@ -98,28 +125,31 @@ impl IceLite {
         }
         // What follows the integrity is not covered by it: anyone may have put it there (RFC 8489 §14.5).
         request.attributes.0.truncate(position.unwrap_or_default());
-        if !self.is_for_us(&request) {
+        if !credentials.are_named_by(&request) {
             return Check::Discarded("STUN username of another session");
         }
+        let pwd = credentials.local_pwd.clone();
         let unknown = unknown_required(&request);
         if !unknown.is_empty() {
-            return self.answer(&request, BINDING_ERROR, &[&ErrorCode(420), &Unknown(unknown)], crypto);
+            return answer(&request, pwd, BINDING_ERROR, &[&ErrorCode(420), &Unknown(unknown)], crypto);
         }
         if request.contains(ATTR_ICE_CONTROLLED) {
             // A lite agent is always controlled, so the peer must control (§7.3.1.1).
-            return self.answer(&request, BINDING_ERROR, &[&ErrorCode(487)], crypto);
+            return answer(&request, pwd, BINDING_ERROR, &[&ErrorCode(487)], crypto);
         }
-        self.learn(now, from, request.contains(ATTR_USE_CANDIDATE));
+        if is_current {
+            let nominates = request.contains(ATTR_USE_CANDIDATE);
+            self.learn(now, from, nominates);
+            if nominates {
+                self.retired.extend(self.previous.take().map(|previous| previous.local_ufrag));
+            }
+        } else if self.has_validated(from) {
+            self.last_consent = Some(now);
+        } else {
+            return Check::Discarded("a check of before the ICE restart from a new address");
+        }
         let mapped = XorMappedAddress { ip: from.ip(), port: from.port() };
-        self.answer(&request, BINDING_SUCCESS, &[&mapped], crypto)
-    }
-
-    fn is_for_us(&self, request: &Message) -> bool {
-        let username = request.get(ATTR_USERNAME).unwrap_or_default();
-        let mut parts = username.splitn(2, |byte| *byte == b':');
-        let (local, remote) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let expected = self.remote_ufrag.as_ref().is_none_or(|ufrag| bool::from(ufrag.as_bytes().ct_eq(remote)));
-        bool::from(self.local_ufrag.as_bytes().ct_eq(local)) && expected
+        answer(&request, pwd, BINDING_SUCCESS, &[&mapped], crypto)
     }
 
     fn learn(&mut self, now: Instant, from: SocketAddr, nominates: bool) {
@@ -136,21 +166,31 @@ impl IceLite {
             self.nominated = Some(from);
         }
     }
+}
 
-    fn answer(&self, request: &Message, typ: MessageType, setters: &[&dyn Setter], crypto: &dyn RTCCrypto) -> Check {
-        let mut response = Message::new();
-        response.set_type(typ);
-        response.transaction_id = request.transaction_id;
-        response.write_header();
-        let integrity = MessageIntegrity::new_short_term_integrity_with_provider(self.local_pwd.clone(), crypto);
-        let tail: [&dyn Setter; 2] = [&integrity, &FINGERPRINT];
-        for setter in setters.iter().copied().chain(tail) {
-            if setter.add_to(&mut response).is_err() {
-                return Check::Discarded("no STUN answer could be made");
-            }
-        }
-        Check::Answer(Bytes::from(response.raw))
+impl Credentials {
+    fn are_named_by(&self, request: &Message) -> bool {
+        let username = request.get(ATTR_USERNAME).unwrap_or_default();
+        let mut parts = username.splitn(2, |byte| *byte == b':');
+        let (local, remote) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let expected = self.remote_ufrag.as_ref().is_none_or(|ufrag| bool::from(ufrag.as_bytes().ct_eq(remote)));
+        bool::from(self.local_ufrag.as_bytes().ct_eq(local)) && expected
     }
+}
+
+fn answer(request: &Message, pwd: String, typ: MessageType, setters: &[&dyn Setter], crypto: &dyn RTCCrypto) -> Check {
+    let mut response = Message::new();
+    response.set_type(typ);
+    response.transaction_id = request.transaction_id;
+    response.write_header();
+    let integrity = MessageIntegrity::new_short_term_integrity_with_provider(pwd, crypto);
+    let tail: [&dyn Setter; 2] = [&integrity, &FINGERPRINT];
+    for setter in setters.iter().copied().chain(tail) {
+        if setter.add_to(&mut response).is_err() {
+            return Check::Discarded("no STUN answer could be made");
+        }
+    }
+    Check::Answer(Bytes::from(response.raw))
 }
 
 /// The local ufrag a binding request names, to find its session; `None` for anything else. Checks no integrity.
@@ -194,8 +234,13 @@ impl IceControlling {
     }
 
     pub(super) fn set_remote(&mut self, ufrag: &str, pwd: &str, candidate: SocketAddr) {
+        // After a restart the pair goes on to be used until its successor is found (RFC 8445 §9).
+        self.validated &= self.remote.as_ref().is_some_and(|(_, _, known)| *known == candidate);
         self.remote = Some((ufrag.to_owned(), pwd.to_owned(), candidate));
-        self.validated = false;
+    }
+
+    pub(super) fn restart(&mut self, local_ufrag: String) {
+        self.local_ufrag = local_ufrag;
     }
 
     pub(super) fn peer(&self) -> Option<SocketAddr> {

@@ -98,11 +98,36 @@ impl SecureTransport {
         self.peer = Some(peer);
     }
 
-    /// Answers checks for other credentials from now on: the peer restarts ICE (RFC 8445 §2.4).
+    /// Restarts ICE (RFC 8445 §9): answers checks for other credentials from now on, and for the old ones until the peer has
+    /// nominated a pair under the new. A controlling side takes the name only.
     pub fn restart_ice(&mut self, ufrag: String, pwd: String) {
-        if let Ice::Lite(ice) = &mut self.ice {
-            ice.restart(ufrag, pwd);
+        match &mut self.ice {
+            Ice::Lite(ice) => ice.restart(ufrag, pwd),
+            Ice::Controlling(ice) => ice.restart(ufrag),
         }
+    }
+
+    /// The next of our ufrags under which no check is valid any more.
+    pub fn take_retired_ufrag(&mut self) -> Option<String> {
+        match &mut self.ice {
+            Ice::Lite(ice) => ice.take_retired(),
+            Ice::Controlling(_) => None,
+        }
+    }
+
+    /// Our ufrags under which checks are valid: more than one while a restart is under way.
+    #[must_use]
+    pub fn local_ufrags(&self) -> Vec<String> {
+        match &self.ice {
+            Ice::Lite(ice) => ice.ufrags().map(str::to_owned).collect(),
+            Ice::Controlling(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a description restarts ICE: other credentials than before (RFC 8839 §4.4.1.1.1).
+    #[must_use]
+    pub fn is_restarted_by(&self, peer: &Peer) -> bool {
+        self.peer.as_ref().is_some_and(|known| known.ufrag != peer.ufrag || known.pwd != peer.pwd)
     }
 
     /// The peer's `a=ice-ufrag`, once its SDP is known.

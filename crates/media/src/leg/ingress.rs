@@ -80,6 +80,11 @@ impl Ingress {
         self.agreed.as_ref().is_some_and(|agreed| agreed.kind(payload_type) != Kind::Other)
     }
 
+    /// Whether the peer may send audio.
+    pub(crate) fn may_receive(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| agreed.may_receive)
+    }
+
     pub(crate) fn agree(&mut self, negotiated: &Negotiated) {
         if self.agreed.as_ref().is_none_or(|agreed| agreed.codec.clock_rate() != negotiated.codec.clock_rate()) {
             self.reception = Reception::new(negotiated.codec.clock_rate());

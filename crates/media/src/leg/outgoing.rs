@@ -1,10 +1,11 @@
-//! What a leg says: one RTP stream made of relayed or encoded audio, regenerated digits and the ringback tone.
+//! What a leg says: one RTP stream made of relayed or encoded audio, regenerated digits, the ringback tone and music on hold.
 
 use std::time::{Duration, Instant};
 
 use super::{Sink, Wire};
 use crate::codec::{Encoder, LOSS_AT_FIRST, RATE};
 use crate::dtmf::DigitSender;
+use crate::music::{Music, Playback};
 use crate::rtp::{Egress, Pace};
 use crate::sdp::{Negotiated, TelephoneEvent};
 use crate::tone::Ringback;
@@ -14,6 +15,8 @@ use crate::transcoder::Target;
 const FRAME_TIME: Duration = Duration::from_millis(20);
 /// The same in samples.
 const FRAME: usize = 160;
+/// And in timestamp units.
+const FRAME_SAMPLES: u32 = 160;
 /// Later than this by a stall, playing goes on from now instead of catching up.
 const LATEST: Duration = Duration::from_millis(200);
 
@@ -26,11 +29,28 @@ struct Agreed {
     may_send: bool,
 }
 
-/// A tone being played.
+/// What the gateway plays itself.
+#[derive(Debug, Clone)]
+enum Tune {
+    Ringback(Ringback),
+    Music(Playback),
+}
+
+impl Tune {
+    fn fill(&mut self, samples: &mut [i16]) {
+        match self {
+            Self::Ringback(tone) => tone.fill(samples),
+            Self::Music(playback) => playback.fill(samples),
+        }
+    }
+}
+
+/// A tune being played.
 struct Playing {
-    tone: Ringback,
     encoder: Encoder,
     next: Instant,
+    /// Samples played so far.
+    played: u32,
 }
 
 /// The sending half of a leg.
@@ -44,8 +64,8 @@ pub(crate) struct Outgoing {
     expected_loss: u8,
     /// The next audio packet begins a talk spurt (RFC 3551 §4.1).
     marker_due: bool,
-    /// Ringback is to be played, now or as soon as a codec is agreed on.
-    ringback: bool,
+    /// To be played, now or as soon as a codec is agreed on.
+    tune: Option<Tune>,
     playing: Option<Playing>,
     /// The packet being built; reused.
     packet: Vec<u8>,
@@ -67,7 +87,7 @@ impl Outgoing {
             digit_timestamp: 0,
             expected_loss: LOSS_AT_FIRST,
             marker_due: true,
-            ringback: false,
+            tune: None,
             playing: None,
             packet: Vec::with_capacity(1500),
             payload: Vec::with_capacity(1500),
@@ -82,9 +102,7 @@ impl Outgoing {
             event: negotiated.telephone_events.first().copied(),
             may_send: negotiated.direction.sends(),
         });
-        if self.ringback {
-            self.play_ringback(now);
-        }
+        self.start_playing(now);
     }
 
     /// Takes the fraction of 256 that the peer says it lost since its last report (RFC 3550 §6.4.1). Loss comes in bursts, so that one
@@ -110,7 +128,7 @@ impl Outgoing {
         self.digits.let_go(now);
         self.egress.unanchor();
         self.marker_due = true;
-        self.ringback = false;
+        self.tune = None;
         self.playing = None;
     }
 
@@ -140,39 +158,70 @@ impl Outgoing {
 
     /// Plays ringback until the source changes.
     pub(crate) fn play_ringback(&mut self, now: Instant) {
+        self.play(now, Tune::Ringback(Ringback::default()));
+    }
+
+    /// Plays music until the source changes.
+    pub(crate) fn play_music(&mut self, now: Instant, music: Music) {
+        self.play(now, Tune::Music(Playback::new(music)));
+    }
+
+    /// Whether ringback is to be played.
+    pub(crate) fn has_ringback(&self) -> bool {
+        matches!(self.tune, Some(Tune::Ringback(_)))
+    }
+
+    /// Whether music is to be played.
+    pub(crate) fn has_music(&self) -> bool {
+        matches!(self.tune, Some(Tune::Music(_)))
+    }
+
+    fn play(&mut self, now: Instant, tune: Tune) {
         self.new_source(now);
-        self.ringback = true;
-        if let Some(target) = self.target()
+        self.tune = Some(tune);
+        self.start_playing(now);
+    }
+
+    /// Plays the tune there is, by what is agreed on now.
+    fn start_playing(&mut self, now: Instant) {
+        self.playing = None;
+        if self.tune.is_some()
+            && let Some(target) = self.target()
             && let Ok(encoder) = Encoder::new(target.codec, &target.opus)
         {
-            self.playing = Some(Playing { tone: Ringback::default(), encoder, next: now });
+            self.egress.unanchor();
+            self.playing = Some(Playing { encoder, next: now, played: 0 });
         }
     }
 
     /// When [`Self::handle_timeout`] has something to send.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let tone = self.playing.as_ref().map(|playing| playing.next);
-        [tone, self.digits.deadline(now)].into_iter().flatten().min()
+        let tune = self.playing.as_ref().map(|playing| playing.next);
+        [tune, self.digits.deadline(now)].into_iter().flatten().min()
     }
 
     /// Sends what the clock demands.
     pub(crate) fn handle_timeout(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
-        self.send_tone(now, wire, sink);
+        self.send_tune(now, wire, sink);
         self.send_digits(now, wire, sink);
     }
 
-    fn send_tone(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
+    fn send_tune(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
         while let Some(mut playing) = self.playing.take_if(|playing| playing.next <= now) {
+            let Some(tune) = &mut self.tune else { return };
             let mut samples = [0_i16; FRAME];
-            playing.tone.fill(&mut samples);
+            tune.fill(&mut samples);
             let mut payload = std::mem::take(&mut self.payload);
             payload.clear();
-            if playing.encoder.encode(&samples, &mut payload).is_ok() {
-                // Paced as a source of its own, so that a late frame does not stretch the tone.
-                let pace = Pace::Source { ssrc: 0, timestamp: playing.tone.last_frame(FRAME), clock_rate: RATE };
+            // As with audio of others: a digit that sounds is heard alone. An empty payload is silence a peer wanted left out.
+            let is_heard = playing.encoder.encode(&samples, &mut payload).is_ok() && !payload.is_empty();
+            if is_heard && !self.is_digit_sounding() {
+                // Paced as a source of its own, so that a late frame does not stretch the tune.
+                let pace = Pace::Source { ssrc: 0, timestamp: playing.played, clock_rate: RATE };
                 self.send_audio(now, pace, false, &payload, wire, sink);
             }
             self.payload = payload;
+            playing.played = playing.played.wrapping_add(FRAME_SAMPLES);
             playing.next += FRAME_TIME;
             if playing.next + LATEST < now {
                 playing.next = now + FRAME_TIME;

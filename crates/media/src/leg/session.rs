@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::ingress::Ingress;
 use super::outgoing::Outgoing;
 use super::{Arrival, Sink, Wire};
-use crate::command::{Event, MediaSessionId, SocketId, Statistics};
+use crate::command::{Event, Hold, MediaSessionId, MediaState, SocketId, Statistics};
 use crate::rtcp::Reporter;
 use crate::rtp::RtpView;
 use crate::sdp::{LocalMedia, Negotiated};
@@ -35,14 +35,30 @@ pub(crate) struct Watch {
     pub(crate) first_media: Option<Instant>,
     pub(crate) connected_told: bool,
     pub(crate) failure_told: bool,
+    /// What media was last said to do.
+    pub(crate) state_told: MediaState,
     pub(crate) received: u64,
     pub(crate) discarded: u64,
+}
+
+/// Our side as it will be.
+#[derive(Debug)]
+pub(crate) enum Proposed {
+    /// Once the peer answers our offer.
+    Offer(LocalMedia),
+    /// Once our answer is sent.
+    Answer(LocalMedia, Box<Negotiated>),
 }
 
 /// One leg's media.
 #[derive(Debug)]
 pub(crate) struct MediaSession {
     pub(crate) local: LocalMedia,
+    /// A description of ours that does not count yet.
+    pub(crate) proposed: Option<Box<Proposed>>,
+    /// What was agreed on last.
+    pub(crate) agreed: Option<Box<Negotiated>>,
+    pub(crate) hold: Hold,
     pub(crate) wire: Wire,
     pub(crate) ingress: Ingress,
     pub(crate) outgoing: Outgoing,
@@ -56,12 +72,21 @@ pub(crate) struct MediaSession {
 }
 
 impl MediaSession {
-    /// Takes what both sides agreed on.
-    pub(crate) fn agree(&mut self, now: Instant, negotiated: &Negotiated) {
-        self.wire.set_remote(negotiated);
-        self.ingress.agree(negotiated);
-        self.outgoing.agree(now, negotiated);
+    /// Takes what both sides agreed on, by an offer of the peer's or of ours.
+    pub(crate) fn agree(&mut self, now: Instant, negotiated: Box<Negotiated>, by_peer: bool) {
+        // Asked not to send, a peer does not say whether it would like to receive.
+        let is_wish = by_peer || self.local.direction.sends();
+        let by_peer = if is_wish { !negotiated.peer_receives } else { self.hold.is_remote() };
+        self.hold = Hold::new(self.hold.is_local(), by_peer);
+        self.wire.set_remote(&negotiated);
+        self.ingress.agree(&negotiated);
+        self.outgoing.agree(now, &negotiated);
+        if self.watch.agreed_at.is_some() {
+            // Who was silent by agreement has time to speak again.
+            self.restart_silence(now);
+        }
         self.watch.agreed_at.get_or_insert(now);
+        self.agreed = Some(negotiated);
     }
 
     /// Takes a packet off the wire. RTP in the clear is given back, to be relayed.
@@ -135,6 +160,11 @@ impl MediaSession {
 
     /// When the peer counts as gone.
     fn silence_deadline(&self) -> Option<Instant> {
+        // Whoever holds need not send (RFC 3264 §8.4). A browser's consent checks go on all the same, and are waited for.
+        let may_be_silent = self.hold != Hold::None || !self.ingress.may_receive();
+        if may_be_silent && matches!(self.wire, Wire::Plain(_)) {
+            return None;
+        }
         if self.watch.silence_told || self.watch.silence_timeout.is_zero() {
             return None;
         }

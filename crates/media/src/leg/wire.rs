@@ -56,6 +56,10 @@ impl PlainWire {
     }
 
     fn set_remote(&mut self, negotiated: &Negotiated) {
+        // Who holds by the "any" address or port 0 says nothing of where it is, and may go on sending from there.
+        if self.remote_rtp.is_some() && !negotiated.direction.sends() && !is_sendable(&negotiated.remote_rtp) {
+            return;
+        }
         if self.remote_rtp != Some(negotiated.remote_rtp) {
             self.latched = None;
             self.latched_rtcp = None;

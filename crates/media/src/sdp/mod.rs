@@ -3,6 +3,7 @@
 
 mod negotiate;
 mod read;
+mod settled;
 mod write;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use crate::command::{Bandwidth, Codec};
 use crate::keying::Peer;
 
 pub(crate) use negotiate::{accept_answer, create_answer, create_offer};
+pub(crate) use settled::Settled;
 
 /// Longer descriptions are refused unread; a browser's with video and many codecs has about 10 KiB.
 pub(crate) const MAX_SDP: usize = 32 * 1024;
@@ -28,6 +30,9 @@ pub(crate) enum SdpError {
     /// No m=audio line can be used.
     #[error("no usable audio stream")]
     NoAudio,
+    /// The audio stream is switched off (port 0); these are its m-lines.
+    #[error("no usable audio stream")]
+    Off(Vec<read::MediaLine>),
     /// None of our codecs is in it.
     #[error("no audio codec in common")]
     NoCodec,
@@ -119,8 +124,12 @@ pub(crate) enum LocalKeying {
 pub(crate) struct LocalMedia {
     /// The o= line's session id.
     pub(crate) session_id: u64,
-    /// The o= line's version; to be raised with each new description.
+    /// The o= line's version in the last description made.
     pub(crate) version: u64,
+    /// The last description made: the same one again keeps its version (RFC 3264 §8).
+    pub(crate) described: Vec<u8>,
+    /// What earlier descriptions have settled for all that follow; `None` before the first exchange.
+    pub(crate) settled: Option<Settled>,
     /// Where we receive RTP.
     pub(crate) address: SocketAddr,
     /// Codecs allowed, best first.
@@ -182,6 +191,8 @@ pub(crate) struct Negotiated {
     pub(crate) rtcp_mux: bool,
     /// Who may send, from our point of view.
     pub(crate) direction: Direction,
+    /// Whether the peer wants to receive, whatever we wanted; a peer that does not holds us (RFC 3264 §8.4).
+    pub(crate) peer_receives: bool,
     /// The peer's Opus parameters.
     pub(crate) opus: OpusParameters,
     /// The peer's keying; `None` for plain RTP.

@@ -3,40 +3,47 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::read::{RemoteAudio, remote_audio};
+use super::settled::{Settled, event_of_answer};
 use super::write::{Description, Format};
 use super::{Direction, LocalKeying, LocalMedia, Negotiated, SdpError, TelephoneEvent};
 use crate::command::Codec;
 use crate::keying::Setup;
 
-/// Payload types of our offers: the numbers browsers use themselves.
-const OPUS: u8 = 111;
-const PCMU: u8 = 0;
-const PCMA: u8 = 8;
-const EVENT_8000: u8 = 101;
-const EVENT_48000: u8 = 110;
+/// Our answer, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The description to send.
+    pub(crate) sdp: Vec<u8>,
+    /// What both then agree on; `None` when the offer switches the stream off (port 0), which only a later offer can.
+    pub(crate) negotiated: Option<Negotiated>,
+}
 
-/// Our offer.
+/// Our offer. In a session that has begun it repeats what is settled.
 #[must_use]
-pub(crate) fn create_offer(local: &LocalMedia) -> Vec<u8> {
-    let is_dtls = is_dtls(local);
-    let description = Description {
-        local,
-        formats: &offered_formats(local),
-        direction: local.direction,
-        setup: Setup::ActPass,
-        lines: None,
-        bundled: is_dtls,
-        protocol: if is_dtls { "UDP/TLS/RTP/SAVPF" } else { "RTP/AVP" },
-    };
-    description.to_bytes()
+pub(crate) fn create_offer(local: &mut LocalMedia) -> Vec<u8> {
+    let settled = settled(local);
+    let formats = offered_formats(local, &settled);
+    let direction = local.direction;
+    // Whichever role we have: the answerer keeps to it as long as the association lives (RFC 8842 §5.5).
+    describe(local, &settled, Shape { formats: &formats, direction, setup: Setup::ActPass, is_off: false })
 }
 
 /// Our answer to a peer's offer, and what both then agree on.
 ///
 /// # Errors
-/// When the offer cannot be used.
-pub(crate) fn create_answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
-    let remote = remote_audio(offer, is_dtls(local))?;
+/// When the offer cannot be used; `local` is then as it was.
+pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answer, SdpError> {
+    let remote = match (remote_audio(offer, is_dtls(local), local.settled.as_ref()), local.settled.as_ref()) {
+        (Ok(remote), _) => remote,
+        (Err(SdpError::Off(lines)), Some(before)) => {
+            let off = Settled { lines, ..before.clone() };
+            let shape = Shape { formats: &[], direction: Direction::Inactive, setup: off.setup, is_off: true };
+            let sdp = describe(local, &off, shape);
+            local.settled = Some(off);
+            return Ok(Answer { sdp, negotiated: None });
+        }
+        (Err(error), _) => return Err(error),
+    };
     let chosen = local
         .codecs
         .iter()
@@ -54,38 +61,38 @@ pub(crate) fn create_answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>
     let direction = remote.direction.answered_with(local.direction);
     let setup = match remote.peer.as_ref().map(|peer| peer.setup) {
         Some(Setup::Passive) => Setup::Active,
+        // Who was the DTLS client stays it (RFC 8842 §5.5).
+        Some(Setup::ActPass) if local.settled.as_ref().is_some_and(|before| before.setup == Setup::Active) => {
+            Setup::Active
+        }
         Some(Setup::Active | Setup::ActPass) | None => Setup::Passive,
     };
-    let protocol = remote.lines.get(remote.index).map_or("RTP/AVP", |line| line.protocol.as_str());
-    let description = Description {
-        local,
-        formats: &formats,
-        direction,
-        setup,
-        lines: Some((&remote.lines, remote.index)),
-        bundled: remote.bundled,
-        protocol,
-    };
-    let answer = description.to_bytes();
+    let settled = Settled::by_offer(&remote, &formats, setup, local.settled.as_ref());
+    let sdp = describe(local, &settled, Shape { formats: &formats, direction, setup, is_off: false });
+    local.settled = Some(settled);
     let opus = format.opus();
     let receive = smallvec![(format.payload_type, codec)];
     let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
     // Plain legs have a port of their own for RTCP, and our answer does not take the peer's mux.
     negotiated.rtcp_mux = remote.secure;
-    Ok((answer, negotiated))
+    if let Some(peer) = &mut negotiated.peer {
+        peer.setup = if setup == Setup::Active { Setup::Passive } else { Setup::Active };
+    }
+    Ok(Answer { sdp, negotiated: Some(negotiated) })
 }
 
 /// What a peer's answer to our offer means.
 ///
 /// # Errors
-/// When the answer cannot be used.
-pub(crate) fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotiated, SdpError> {
-    let remote = remote_audio(answer, is_dtls(local))?;
-    if remote.lines.len() != 1 {
+/// When the answer cannot be used; `local` is then as it was.
+pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Negotiated, SdpError> {
+    let mut settled = settled(local);
+    let remote = remote_audio(answer, is_dtls(local), local.settled.as_ref())?;
+    if remote.lines.len() != settled.lines.len() {
         return Err(SdpError::Mismatch);
     }
-    let offered = offered_formats(local);
+    let offered = offered_formats(local, &settled);
     let ours = |codec: Codec| {
         offered.iter().find_map(|format| match format {
             Format::Audio(offered, payload_type) if *offered == codec => Some(*payload_type),
@@ -101,29 +108,24 @@ pub(crate) fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotia
     let (_, codec, format) = common().next().ok_or(SdpError::NoCodec)?;
     // It may change between them at any time (RFC 3264 §7 wants us prepared).
     let receive = common().map(|(payload_type, codec, _)| (payload_type, codec)).collect();
-    let events = remote.formats.iter().filter(|format| format.is_telephone_event()).filter_map(|format| {
-        let receive_payload_type = match format.clock_rate {
-            8000 => EVENT_8000,
-            48_000 => EVENT_48000,
-            _ => return None,
-        };
-        Some(TelephoneEvent {
-            send_payload_type: format.payload_type,
-            receive_payload_type,
-            clock_rate: format.clock_rate,
-        })
-    });
+    let numbers = settled.numbers;
+    let events = remote.formats.iter().filter(|format| format.is_telephone_event());
+    let events = events.filter_map(|format| event_of_answer(numbers, format.payload_type, format.clock_rate));
     let telephone_events = best_event_first(codec, events.collect());
     let direction = remote.direction.answered_with(local.direction);
     let opus = format.opus();
     let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
-    if let Some(peer) = &mut negotiated.peer
-        && peer.setup == Setup::ActPass
-    {
-        // An answerer must choose (RFC 5763 §5); one that does not is taken at the recommended choice.
-        peer.setup = Setup::Active;
+    if let Some(peer) = &mut negotiated.peer {
+        // An answerer must choose (RFC 5763 §5); one that does not is taken at the role it has, or at the recommended choice.
+        peer.setup = match (peer.setup, settled.setup) {
+            (Setup::Passive, _) | (Setup::ActPass, Setup::Active) => Setup::Passive,
+            (Setup::Active | Setup::ActPass, _) => Setup::Active,
+        };
+        settled.setup = if peer.setup == Setup::Passive { Setup::Active } else { Setup::Passive };
     }
+    settled.had_address |= !remote.rtp.ip().is_unspecified();
+    local.settled = Some(settled);
     Ok(negotiated)
 }
 
@@ -144,6 +146,7 @@ fn negotiated(
         remote_rtcp: remote.rtcp,
         rtcp_mux: remote.rtcp_mux,
         direction,
+        peer_receives: remote.direction.receives(),
         opus: super::OpusParameters::default(),
         peer: remote.peer.clone(),
     }
@@ -153,21 +156,38 @@ fn is_dtls(local: &LocalMedia) -> bool {
     matches!(local.keying, LocalKeying::DtlsSrtp { .. })
 }
 
-fn offered_formats(local: &LocalMedia) -> Vec<Format> {
-    let mut formats: Vec<Format> = local
-        .codecs
-        .iter()
-        .map(|codec| match codec {
-            Codec::Opus => Format::Audio(Codec::Opus, OPUS),
-            Codec::Pcmu => Format::Audio(Codec::Pcmu, PCMU),
-            Codec::Pcma => Format::Audio(Codec::Pcma, PCMA),
-        })
-        .collect();
-    // One telephone-event for each clock rate in use (RFC 4733 §2.4.1 wants the audio's).
-    if local.codecs.contains(&Codec::Opus) {
-        formats.push(Format::TelephoneEvent(EVENT_48000, 48_000));
+fn settled(local: &LocalMedia) -> Settled {
+    local.settled.clone().unwrap_or_else(|| Settled::first(is_dtls(local)))
+}
+
+/// What a description says beyond [`LocalMedia`] and what is settled.
+struct Shape<'a> {
+    formats: &'a [Format],
+    direction: Direction,
+    setup: Setup,
+    is_off: bool,
+}
+
+/// Writes our description; a new version of the last one when it differs from it.
+fn describe(local: &mut LocalMedia, settled: &Settled, shape: Shape<'_>) -> Vec<u8> {
+    let Shape { formats, direction, setup, is_off } = shape;
+    let description = |local: &LocalMedia| Description { local, formats, direction, setup, settled, is_off }.to_bytes();
+    let mut sdp = description(local);
+    if sdp != local.described {
+        local.version += 1;
+        sdp = description(local);
+        local.described.clone_from(&sdp);
     }
-    formats.push(Format::TelephoneEvent(EVENT_8000, 8000));
+    sdp
+}
+
+fn offered_formats(local: &LocalMedia, settled: &Settled) -> Vec<Format> {
+    let numbers = settled.numbers;
+    let mut formats: Vec<Format> =
+        local.codecs.iter().map(|codec| Format::Audio(*codec, numbers.audio(*codec))).collect();
+    // One telephone-event for each clock rate in use (RFC 4733 §2.4.1 wants the audio's).
+    let rates: &[u32] = if local.codecs.contains(&Codec::Opus) { &[48_000, 8000] } else { &[8000] };
+    formats.extend(rates.iter().filter_map(|rate| Some(Format::TelephoneEvent(numbers.event(*rate)?, *rate))));
     formats
 }
 

@@ -8,6 +8,7 @@ use rtc_sdp::description::common::{Attribute, ConnectionInformation};
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
+use super::settled::Settled;
 use super::{Direction, MAX_SDP, OpusParameters, SdpError};
 use crate::command::Codec;
 use crate::keying::{Fingerprint, FingerprintHash, Peer, Setup};
@@ -59,7 +60,7 @@ impl Format {
 
 /// An m-line, as far as an answer must repeat it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MediaLine {
+pub(crate) struct MediaLine {
     pub(super) media: String,
     pub(super) protocol: String,
     pub(super) formats: Vec<String>,
@@ -83,8 +84,8 @@ pub(super) struct RemoteAudio {
     pub(super) peer: Option<Peer>,
 }
 
-/// Reads a description and its first audio stream that is not switched off.
-pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool) -> Result<RemoteAudio, SdpError> {
+/// Reads a description and its audio stream: the one that was `settled` on, else the first that is not switched off.
+pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool, settled: Option<&Settled>) -> Result<RemoteAudio, SdpError> {
     if sdp.len() > MAX_SDP {
         return Err(SdpError::Malformed("too long".to_owned()));
     }
@@ -94,12 +95,22 @@ pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool) -> Result<RemoteAudio, 
         return Err(SdpError::Malformed("too many m-lines".to_owned()));
     }
     let usable = |media: &&MediaDescription| media.media_name.media == "audio" && media.media_name.port.value != 0;
-    let index = session.media_descriptions.iter().position(|media| usable(&media)).ok_or(SdpError::NoAudio)?;
+    let descriptions = &session.media_descriptions;
+    let index = settled
+        .map(|settled| settled.index)
+        .filter(|index| descriptions.get(*index).is_some_and(|media| usable(&media)))
+        .or_else(|| descriptions.iter().position(|media| usable(&media)));
+    let Some(index) = index else {
+        let is_off = descriptions.iter().any(|media| media.media_name.media == "audio");
+        let lines = || descriptions.iter().map(media_line).collect();
+        return Err(if is_off { SdpError::Off(lines()) } else { SdpError::NoAudio });
+    };
     let media = session.media_descriptions.get(index).ok_or(SdpError::NoAudio)?;
     let scope = Scope { session: &session, media };
     let protocol = media.media_name.protos.join("/").to_ascii_uppercase();
     let secure = check_protocol(&protocol, wants_dtls)?;
     let (rtp, is_hold) = scope.rtp_address()?;
+    let had_address = settled.is_some_and(|settled| settled.had_address);
     let direction = scope.direction();
     let rtcp_mux = scope.has("rtcp-mux");
     let rtcp = if rtcp_mux { rtp } else { scope.rtcp_address(rtp) };
@@ -113,8 +124,12 @@ pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool) -> Result<RemoteAudio, 
         rtcp,
         rtcp_mux,
         // 0.0.0.0 is the old way to say "do not send to me" (RFC 3264 §8.4).
-        // To a browser the address means nothing: ICE finds its own.
-        direction: if is_hold && !secure { Direction::new(direction.sends(), false) } else { direction },
+        // To a browser that never named one the address means nothing: ICE finds its own.
+        direction: if is_hold && (!secure || had_address) {
+            Direction::new(direction.sends(), false)
+        } else {
+            direction
+        },
         formats: scope.formats(),
         ptime: scope.ptime(),
         peer,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::negotiate::Answer;
 use super::*;
 use crate::keying::Setup;
 
@@ -22,6 +23,8 @@ fn local(keying: LocalKeying, codecs: &[Codec]) -> LocalMedia {
     LocalMedia {
         session_id: 7,
         version: 1,
+        described: Vec::new(),
+        settled: None,
         address: "192.0.2.1:3478".parse().expect("address"),
         codecs: codecs.to_vec(),
         bandwidth: Bandwidth::Narrow,
@@ -47,8 +50,8 @@ fn trunk(codecs: &[Codec]) -> LocalMedia {
 }
 
 fn answer(local: &LocalMedia, offer: &[u8]) -> (String, Negotiated) {
-    let (answer, negotiated) = create_answer(local, offer).expect("usable");
-    (String::from_utf8(answer).expect("text"), negotiated)
+    let answer = create_answer(&mut local.clone(), offer).expect("usable");
+    (String::from_utf8(answer.sdp).expect("text"), answer.negotiated.expect("a stream"))
 }
 
 fn changed(offer: &[u8], from: &str, to: &str) -> Vec<u8> {
@@ -79,7 +82,7 @@ fn chromium_gets_opus_narrowband_and_the_digits_of_its_clock() {
     }
     assert!(text.contains("a=fingerprint:sha-256 AB:AB:"));
     let peer = negotiated.peer.expect("keyed");
-    assert_eq!((peer.ufrag.as_str(), peer.setup), ("xB3k", Setup::ActPass));
+    assert_eq!((peer.ufrag.as_str(), peer.setup), ("xB3k", Setup::Active));
     assert_eq!(peer.fingerprint.value.len(), 32);
 }
 
@@ -178,7 +181,8 @@ fn a_peer_that_insists_on_being_passive_is_spoken_to_first() {
 #[test]
 fn what_cannot_be_used_is_refused_in_words() {
     let pcmu = [Codec::Pcmu];
-    let refused = |local: &LocalMedia, offer: &[u8]| create_answer(local, offer).expect_err("unusable").to_string();
+    let refused =
+        |local: &LocalMedia, offer: &[u8]| create_answer(&mut local.clone(), offer).expect_err("unusable").to_string();
     assert_eq!(refused(&trunk(&pcmu), CHROMIUM), "UDP/TLS/RTP/SAVPF is not accepted on this leg");
     assert_eq!(refused(&browser(), TWILIO), "RTP/AVP is not accepted on this leg");
     assert_eq!(refused(&trunk(&[Codec::Opus]), TWILIO), "no audio codec in common");
@@ -192,13 +196,13 @@ fn what_cannot_be_used_is_refused_in_words() {
 
 #[test]
 fn our_offer_to_a_browser_and_its_answer_agree_on_opus() {
-    let ours = browser();
-    let offer = String::from_utf8(create_offer(&ours)).expect("text");
+    let mut ours = browser();
+    let offer = String::from_utf8(create_offer(&mut ours)).expect("text");
     assert!(offer.contains("m=audio 3478 UDP/TLS/RTP/SAVPF 111 0 110 101\r\n"));
     assert!(offer.contains("a=setup:actpass\r\n") && offer.contains("a=mid:0\r\n"));
     assert!(offer.contains("a=msid:patchcord audio\r\n"));
     let reply = changed(CHROMIUM, "a=setup:actpass", "a=setup:active");
-    let negotiated = accept_answer(&ours, &reply).expect("usable");
+    let negotiated = accept_answer(&mut ours, &reply).expect("usable");
     assert_eq!((negotiated.codec, negotiated.receive[0].0), (Codec::Opus, 111));
     let events: Vec<_> =
         negotiated.telephone_events.iter().map(|e| (e.send_payload_type, e.receive_payload_type)).collect();
@@ -207,19 +211,127 @@ fn our_offer_to_a_browser_and_its_answer_agree_on_opus() {
 
 #[test]
 fn an_answer_in_another_codec_order_takes_what_it_names_first() {
-    let ours = trunk(&[Codec::Pcmu, Codec::Pcma]);
-    assert_eq!(accept_answer(&ours, ASTERISK).expect("usable").codec, Codec::Pcma);
-    assert_eq!(accept_answer(&browser(), CHROMIUM_WITH_VIDEO), Err(SdpError::Mismatch));
+    let mut ours = trunk(&[Codec::Pcmu, Codec::Pcma]);
+    assert_eq!(accept_answer(&mut ours, ASTERISK).expect("usable").codec, Codec::Pcma);
+    assert_eq!(accept_answer(&mut browser(), CHROMIUM_WITH_VIDEO), Err(SdpError::Mismatch));
 }
 
 #[test]
 fn what_we_write_we_can_read() {
-    let offer = create_offer(&trunk(&[Codec::Pcmu, Codec::Pcma]));
-    let (reply, ours) = create_answer(&trunk(&[Codec::Pcma]), &offer).expect("usable");
-    let theirs = accept_answer(&trunk(&[Codec::Pcmu, Codec::Pcma]), &reply).expect("usable");
-    assert_eq!((ours.codec, theirs.codec), (Codec::Pcma, Codec::Pcma));
-    let offer = create_offer(&browser());
-    assert_eq!(create_answer(&browser(), &offer).expect("usable").1.codec, Codec::Opus);
+    let offer = create_offer(&mut trunk(&[Codec::Pcmu, Codec::Pcma]));
+    let Answer { sdp: reply, negotiated: ours } = create_answer(&mut trunk(&[Codec::Pcma]), &offer).expect("usable");
+    let theirs = accept_answer(&mut trunk(&[Codec::Pcmu, Codec::Pcma]), &reply).expect("usable");
+    assert_eq!((ours.map(|ours| ours.codec), theirs.codec), (Some(Codec::Pcma), Codec::Pcma));
+    let offer = create_offer(&mut browser());
+    assert_eq!(create_answer(&mut browser(), &offer).expect("usable").negotiated.map(|n| n.codec), Some(Codec::Opus));
+}
+
+/// The number after `o=- <session>`.
+fn version(sdp: &[u8]) -> u64 {
+    let text = String::from_utf8(sdp.to_vec()).expect("text");
+    let origin = text.lines().find_map(|line| line.strip_prefix("o=- 7 ")).expect("our origin");
+    origin.split(' ').next().and_then(|version| version.parse().ok()).expect("a version")
+}
+
+#[test]
+fn the_version_rises_by_one_when_the_description_changes_and_only_then() {
+    let mut ours = trunk(&[Codec::Pcmu]);
+    ours.version = 0;
+    let hold = changed(TWILIO, "a=sendrecv", "a=sendonly");
+    let versions = [TWILIO, TWILIO, &hold, &hold, TWILIO].map(|offer| {
+        let answer = create_answer(&mut ours, offer).expect("usable");
+        version(&answer.sdp)
+    });
+    assert_eq!(versions, [1, 1, 2, 2, 3]);
+    create_answer(&mut ours, &changed(TWILIO, "PCMU", "G729")).expect_err("no codec in common");
+    assert_eq!(version(&create_answer(&mut ours, TWILIO).expect("usable").sdp), 3, "a refused offer changes nothing");
+}
+
+#[test]
+fn our_next_offer_repeats_the_lines_and_numbers_of_the_peer() {
+    let mut ours = browser();
+    create_answer(&mut ours, CHROMIUM_WITH_VIDEO).expect("usable");
+    let offer = String::from_utf8(create_offer(&mut ours)).expect("text");
+    let lines: Vec<_> = offer.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(lines, ["m=video 0 UDP/TLS/RTP/SAVPF 96", "m=audio 3478 UDP/TLS/RTP/SAVPF 111 0 110 101"]);
+    assert!(
+        offer.contains("a=mid:a\r\n")
+            && offer.contains("a=group:BUNDLE a\r\n")
+            && offer.contains("a=setup:actpass\r\n")
+    );
+    // Numbers that mean something else to the peer are not used.
+    let other = changed(FIREFOX, "101", "110");
+    let mut ours = browser();
+    create_answer(&mut ours, &other).expect("usable");
+    let offer = String::from_utf8(create_offer(&mut ours)).expect("text");
+    assert!(offer.contains("a=rtpmap:110 telephone-event/8000\r\n"), "{offer}");
+    assert!(offer.contains("a=rtpmap:127 telephone-event/48000\r\n"), "{offer}");
+    let reply = changed(&other, "a=setup:actpass", "a=setup:active");
+    let negotiated = accept_answer(&mut ours, &reply).expect("usable");
+    assert_eq!(negotiated.telephone_events.first().map(|e| (e.receive_payload_type, e.clock_rate)), Some((110, 8000)));
+}
+
+#[test]
+fn an_answer_with_fewer_lines_than_our_next_offer_does_not_match() {
+    let mut ours = browser();
+    create_answer(&mut ours, CHROMIUM_WITH_VIDEO).expect("usable");
+    let _ = create_offer(&mut ours);
+    assert_eq!(accept_answer(&mut ours, CHROMIUM), Err(SdpError::Mismatch));
+}
+
+#[test]
+fn the_dtls_role_stays_whatever_later_offers_leave_open() {
+    for (first, role) in [("actpass", "passive"), ("active", "passive"), ("passive", "active")] {
+        let mut ours = browser();
+        create_answer(&mut ours, &changed(CHROMIUM, "setup:actpass", &format!("setup:{first}"))).expect("usable");
+        let again = create_answer(&mut ours, CHROMIUM).expect("usable");
+        assert!(String::from_utf8_lossy(&again.sdp).contains(&format!("a=setup:{role}\r\n")), "{first}");
+    }
+    let mut ours = browser();
+    let _ = create_offer(&mut ours);
+    accept_answer(&mut ours, &changed(CHROMIUM, "setup:actpass", "setup:passive")).expect("usable");
+    let again = create_answer(&mut ours, CHROMIUM).expect("usable");
+    assert!(String::from_utf8_lossy(&again.sdp).contains("a=setup:active\r\n"));
+    assert_eq!(again.negotiated.and_then(|n| n.peer).map(|peer| peer.setup), Some(Setup::Passive));
+}
+
+#[test]
+fn a_stream_switched_off_later_is_answered_with_port_zero_and_may_come_back() {
+    for (mut ours, offer, port) in
+        [(trunk(&[Codec::Pcmu]), TWILIO, "m=audio 12846"), (browser(), CHROMIUM, "m=audio 51472")]
+    {
+        create_answer(&mut ours, offer).expect("usable");
+        let off = create_answer(&mut ours, &changed(offer, port, "m=audio 0")).expect("usable");
+        let text = String::from_utf8(off.sdp).expect("text");
+        assert!(text.contains("m=audio 0 ") && !text.contains("a=group") && !text.contains("sendrecv"), "{text}");
+        assert_eq!(off.negotiated, None);
+        let back = create_answer(&mut ours, offer).expect("usable");
+        assert_eq!(back.negotiated.map(|negotiated| negotiated.direction), Some(Direction::SendRecv));
+        assert!(String::from_utf8_lossy(&back.sdp).contains("m=audio 3478 "));
+    }
+}
+
+#[test]
+fn who_does_not_want_to_receive_holds_us() {
+    for (attribute, receives) in [("sendrecv", true), ("recvonly", true), ("sendonly", false), ("inactive", false)] {
+        let offer = changed(TWILIO, "a=sendrecv", &format!("a={attribute}"));
+        for wanted in [Direction::SendRecv, Direction::Inactive] {
+            let mut ours = trunk(&[Codec::Pcmu]);
+            ours.direction = wanted;
+            assert_eq!(answer(&ours, &offer).1.peer_receives, receives, "{attribute} {wanted:?}");
+        }
+    }
+    assert!(!answer(&trunk(&[Codec::Pcmu]), HOLD).1.peer_receives);
+}
+
+#[test]
+fn the_zero_address_is_a_browsers_hold_once_it_had_an_address() {
+    let zero = changed(CHROMIUM, "c=IN IP4 192.0.2.44", "c=IN IP4 0.0.0.0");
+    let mut ours = browser();
+    assert!(create_answer(&mut ours, &zero).expect("usable").negotiated.is_some_and(|n| n.peer_receives));
+    create_answer(&mut ours, CHROMIUM).expect("usable");
+    let held = create_answer(&mut ours, &zero).expect("usable");
+    assert_eq!(held.negotiated.map(|n| (n.peer_receives, n.direction)), Some((false, Direction::RecvOnly)));
 }
 
 proptest! {
@@ -238,13 +350,13 @@ proptest! {
         }
         let cut = cut.index(sdp.len() * 4);
         sdp.truncate(cut.max(1));
-        let _ = create_answer(&browser(), &sdp);
-        let _ = create_answer(&trunk(&[Codec::Pcmu]), &sdp);
-        let _ = accept_answer(&browser(), &sdp);
+        let _ = create_answer(&mut browser(), &sdp);
+        let _ = create_answer(&mut trunk(&[Codec::Pcmu]), &sdp);
+        let _ = accept_answer(&mut browser(), &sdp);
     }
 
     #[test]
     fn any_bytes_never_panic(sdp in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = create_answer(&browser(), &sdp);
+        let _ = create_answer(&mut browser(), &sdp);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::read::MediaLine;
+use super::settled::Settled;
 use super::{LocalKeying, LocalMedia};
 use crate::command::{Bandwidth, Codec};
 use crate::keying::Setup;
@@ -32,10 +32,10 @@ pub(super) struct Description<'a> {
     pub(super) formats: &'a [Format],
     pub(super) direction: super::Direction,
     pub(super) setup: Setup,
-    /// The m-lines to answer and which of them is ours; `None` in an offer.
-    pub(super) lines: Option<(&'a [MediaLine], usize)>,
-    pub(super) bundled: bool,
-    pub(super) protocol: &'a str,
+    /// The m-lines and which of them is the stream.
+    pub(super) settled: &'a Settled,
+    /// The stream is switched off, as the others are.
+    pub(super) is_off: bool,
 }
 
 impl Description<'_> {
@@ -54,39 +54,31 @@ impl Description<'_> {
         let mid = self.mid();
         if let LocalKeying::DtlsSrtp { .. } = local.keying {
             text.push_str("a=ice-lite\r\n");
-            if self.bundled {
-                write!(text, "a=group:BUNDLE {mid}\r\n")?;
+            if self.settled.bundled && !self.is_off {
+                write!(text, "a=group:BUNDLE {}\r\n", mid.unwrap_or("0"))?;
             }
             text.push_str("a=msid-semantic: WMS patchcord\r\n");
         }
-        match self.lines {
-            None => self.write_audio(text, mid)?,
-            Some((lines, ours)) => {
-                for (index, line) in lines.iter().enumerate() {
-                    if index == ours {
-                        self.write_audio(text, mid)?;
-                    } else {
-                        // A stream we do not take is answered with port 0, in its place (RFC 3264 §6).
-                        write!(text, "m={} 0 {} {}\r\n", line.media, line.protocol, line.formats.join(" "))?;
-                        if let Some(mid) = &line.mid {
-                            write!(text, "a=mid:{mid}\r\n")?;
-                        }
-                    }
+        for (index, line) in self.settled.lines.iter().enumerate() {
+            if index == self.settled.index && !self.is_off {
+                self.write_audio(text, &line.protocol, mid)?;
+            } else {
+                // A stream we do not take is answered with port 0, in its place (RFC 3264 §6).
+                write!(text, "m={} 0 {} {}\r\n", line.media, line.protocol, line.formats.join(" "))?;
+                if let Some(mid) = &line.mid {
+                    write!(text, "a=mid:{mid}\r\n")?;
                 }
             }
         }
         Ok(())
     }
 
-    fn mid(&self) -> &str {
-        match self.lines {
-            None => "0",
-            Some((lines, ours)) => lines.get(ours).and_then(|line| line.mid.as_deref()).unwrap_or("0"),
-        }
+    fn mid(&self) -> Option<&str> {
+        self.settled.lines.get(self.settled.index).and_then(|line| line.mid.as_deref())
     }
 
-    fn write_audio(&self, text: &mut String, mid: &str) -> std::fmt::Result {
-        write!(text, "m=audio {} {}", self.local.address.port(), self.protocol)?;
+    fn write_audio(&self, text: &mut String, protocol: &str, mid: Option<&str>) -> std::fmt::Result {
+        write!(text, "m=audio {} {protocol}", self.local.address.port())?;
         for format in self.formats {
             write!(text, " {}", format.payload_type())?;
         }
@@ -96,8 +88,7 @@ impl Description<'_> {
         }
         write!(text, "a=ptime:20\r\na={}\r\n", self.direction.attribute())?;
         if let LocalKeying::DtlsSrtp { ufrag, pwd, fingerprint, candidates } = &self.local.keying {
-            let has_mid = self.lines.is_none_or(|(lines, ours)| lines.get(ours).is_some_and(|line| line.mid.is_some()));
-            if has_mid {
+            if let Some(mid) = mid {
                 write!(text, "a=mid:{mid}\r\n")?;
             }
             write!(text, "a=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=fingerprint:sha-256 ")?;

@@ -7,12 +7,12 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use super::{PortOwner, Shard};
-use crate::command::{Bandwidth, Codec, Command, Event, Keying, LocalPort, MediaSessionId, PortRequest};
+use crate::command::{Bandwidth, Codec, Command, Event, Hold, Keying, LocalPort, MediaSessionId, PortRequest};
 use crate::keying::SecureTransport;
 use crate::leg::{Ingress, Join, MediaSession, Outgoing, PlainWire, Watch, Wire};
 use crate::rtcp::{NtpClock, Reporter};
 use crate::rtp::Egress;
-use crate::sdp::{Direction, LocalKeying, LocalMedia, accept_answer, create_answer, create_offer};
+use crate::sdp::{Direction, LocalKeying, LocalMedia};
 
 impl Shard {
     /// Carries out a command. One for a session that is not there is answered with [`Event::Failed`], so that nobody waits.
@@ -24,6 +24,8 @@ impl Shard {
             Command::CreateOffer { session, bandwidth } => self.create_offer(session, bandwidth),
             Command::HandleOffer { session, sdp, bandwidth } => self.handle_offer(now, session, &sdp, bandwidth),
             Command::HandleAnswer { session, sdp } => self.handle_answer(now, session, &sdp),
+            Command::Adopt { session } => self.adopt(now, session),
+            Command::Hold { session, hold } => self.hold(now, session, hold),
             Command::Bridge { a, b } => self.bridge(now, a, b),
             Command::Echo { session } => self.join(now, session, Join::Echo),
             Command::Ringback { session } => {
@@ -31,7 +33,7 @@ impl Shard {
                 if let Some(leg) = self.sessions.get_mut(&session) {
                     leg.outgoing.play_ringback(now);
                 }
-                self.schedule(now, session);
+                self.settle(now, session);
             }
             Command::SendDigits { session, digits, duration } => {
                 if let Some(leg) = self.sessions.get_mut(&session) {
@@ -72,6 +74,8 @@ impl Shard {
             // Positive in 64 bits, as RFC 8829 §5.2.1 wants.
             session_id: self.rng.random::<u64>() >> 1,
             version: 0,
+            described: Vec::new(),
+            settled: None,
             address: self.config.candidates.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 9).into()),
             codecs,
             bandwidth: Bandwidth::Full,
@@ -82,6 +86,9 @@ impl Shard {
         };
         let leg = MediaSession {
             local,
+            proposed: None,
+            agreed: None,
+            hold: Hold::None,
             wire,
             ingress: Ingress::new(),
             outgoing: Outgoing::new(egress),
@@ -95,8 +102,7 @@ impl Shard {
     }
 
     fn secure_wire(&mut self, session: MediaSessionId) -> (Wire, LocalKeying) {
-        // 24 and 140 bits at least (RFC 8445 §5.3); the ufrag is also this session's name on the shared port.
-        let (ufrag, pwd) = (self.token(12), self.token(24));
+        let (ufrag, pwd) = self.ice_credentials();
         self.routes.ufrags.insert(ufrag.clone(), session);
         let certificate = self.config.certificate.clone();
         let keying = LocalKeying::DtlsSrtp {
@@ -106,6 +112,11 @@ impl Shard {
             candidates: self.config.candidates.clone(),
         };
         (Wire::Secure(Box::new(SecureTransport::new(certificate, ufrag, pwd))), keying)
+    }
+
+    /// 24 and 140 bits at least (RFC 8445 §5.3); the ufrag is also a session's name on the shared port.
+    pub(super) fn ice_credentials(&mut self) -> (String, String) {
+        (self.token(12), self.token(24))
     }
 
     fn plain_wire(&mut self, session: MediaSessionId, networks: Vec<IpNet>) -> (Wire, LocalKeying) {
@@ -129,57 +140,6 @@ impl Shard {
             // Closed meanwhile.
             (None, Some(port)) => self.pending.port_releases.push_back(port),
             (None, None) => {}
-        }
-    }
-
-    fn create_offer(&mut self, session: MediaSessionId, bandwidth: Bandwidth) {
-        let Some(leg) = self.sessions.get_mut(&session) else {
-            self.fail(session, "no such media session");
-            return;
-        };
-        if matches!(&leg.wire, Wire::Plain(plain) if plain.port.is_none()) {
-            // The failure has been told when the port was refused.
-            return;
-        }
-        leg.local.bandwidth = bandwidth;
-        leg.local.version += 1;
-        let sdp = create_offer(&leg.local);
-        self.pending.events.push_back(Event::LocalDescription { session, sdp, codec: None });
-    }
-
-    fn handle_offer(&mut self, now: Instant, session: MediaSessionId, sdp: &[u8], bandwidth: Bandwidth) {
-        let Some(leg) = self.sessions.get_mut(&session) else {
-            self.fail(session, "no such media session");
-            return;
-        };
-        if matches!(&leg.wire, Wire::Plain(plain) if plain.port.is_none()) {
-            return;
-        }
-        leg.local.bandwidth = bandwidth;
-        leg.local.version += 1;
-        match create_answer(&leg.local, sdp) {
-            Ok((answer, negotiated)) => {
-                leg.agree(now, &negotiated);
-                let codec = Some(negotiated.codec);
-                self.pending.events.push_back(Event::LocalDescription { session, sdp: answer, codec });
-                self.schedule(now, session);
-            }
-            Err(error) => self.pending.events.push_back(Event::Rejected { session, reason: error.to_string() }),
-        }
-    }
-
-    fn handle_answer(&mut self, now: Instant, session: MediaSessionId, sdp: &[u8]) {
-        let Some(leg) = self.sessions.get_mut(&session) else {
-            self.fail(session, "no such media session");
-            return;
-        };
-        match accept_answer(&leg.local, sdp) {
-            Ok(negotiated) => {
-                leg.agree(now, &negotiated);
-                self.pending.events.push_back(Event::Negotiated { session, codec: negotiated.codec });
-                self.schedule(now, session);
-            }
-            Err(error) => self.pending.events.push_back(Event::Rejected { session, reason: error.to_string() }),
         }
     }
 
@@ -209,7 +169,10 @@ impl Shard {
             other.join = Join::Nothing;
             other.outgoing.new_source(now);
         }
-        self.schedule(now, session);
+        self.settle(now, session);
+        if let Join::Session(other) = before {
+            self.settle(now, other);
+        }
     }
 
     fn close(&mut self, now: Instant, session: MediaSessionId) {
@@ -219,8 +182,10 @@ impl Shard {
             return;
         };
         leg.close(now, &mut self.sink);
-        if let LocalKeying::DtlsSrtp { ufrag, .. } = &leg.local.keying {
-            self.routes.ufrags.remove(ufrag);
+        if let Wire::Secure(secure) = &leg.wire {
+            for ufrag in secure.local_ufrags() {
+                self.routes.ufrags.remove(&ufrag);
+            }
         }
         for address in &leg.found_at {
             self.routes.forget(session, *address);

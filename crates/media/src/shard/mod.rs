@@ -2,6 +2,8 @@
 //! Sockets and the clock are the runtime's.
 
 mod commands;
+mod hold;
+mod negotiate;
 mod packets;
 mod serial;
 
@@ -18,6 +20,7 @@ use rand_chacha::ChaCha12Rng;
 use crate::command::{Event, LocalPort, MediaSessionId, PortRequest, SocketId};
 use crate::keying::Certificate;
 use crate::leg::{MediaSession, Sink};
+use crate::music::Music;
 use serial::SerialMap;
 
 /// Settings of a shard.
@@ -31,6 +34,8 @@ pub struct ShardConfig {
     pub started: (Instant, SystemTime),
     /// Sessions at once; an `Open` beyond fails.
     pub max_sessions: usize,
+    /// What held parties hear.
+    pub music: Music,
 }
 
 /// A packet to write to one of the runtime's sockets. Its buffer is wanted back with [`Shard::recycle`].

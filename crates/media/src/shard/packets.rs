@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::{Routes, Shard};
-use crate::command::{Event, MediaSessionId, SocketId};
+use crate::command::{Event, Hold, MediaSessionId, SocketId};
 use crate::dtmf::Heard;
 use crate::keying::stun_username;
 use crate::leg::{Far, Join, MediaSession, Turn, Wire, relay_packet, relay_timeout};
@@ -63,6 +63,11 @@ impl Shard {
         leg.news(id, &mut self.pending.events);
         if found_by == FoundBy::Ufrag {
             self.routes.learn(id, from, leg);
+            if let Wire::Secure(secure) = &mut leg.wire {
+                while let Some(ufrag) = secure.take_retired_ufrag() {
+                    self.routes.ufrags.remove(&ufrag);
+                }
+            }
         }
         if let Some(clear) = clear {
             if let Ok(view) = RtpView::parse(&clear) {
@@ -122,12 +127,15 @@ impl Shard {
                 }
             }
             Some(Join::Echo) => {
-                if let Some(MediaSession { ingress, outgoing, wire, .. }) = self.sessions.get_mut(&id) {
-                    turn(ingress, Turn { now, far: Some(Far { outgoing, wire }), sink, heard: &mut heard });
+                if let Some(MediaSession { ingress, outgoing, wire, hold, .. }) = self.sessions.get_mut(&id) {
+                    let far = (*hold == Hold::None).then_some(Far { outgoing, wire });
+                    turn(ingress, Turn { now, far, sink, heard: &mut heard });
                 }
             }
             Some(Join::Session(other)) => {
                 if let [Some(near), far] = self.sessions.get_disjoint_mut([&id, &other]) {
+                    // Who holds is not heard, and who is held from our side hears nothing.
+                    let far = far.filter(|far| near.hold == Hold::None && !far.hold.is_local());
                     let far = far.map(|far| Far { outgoing: &mut far.outgoing, wire: &mut far.wire });
                     turn(&mut near.ingress, Turn { now, far, sink, heard: &mut heard });
                 }
@@ -169,6 +177,7 @@ mod tests {
             candidates: vec![address(3478)],
             started: (now, SystemTime::UNIX_EPOCH),
             max_sessions: 1,
+            music: crate::music::Music::default(),
         };
         let mut shard = Shard::new(config, [1; 32]);
         let (keying, codecs) = (Keying::DtlsSrtp, vec![Codec::Opus]);

@@ -111,6 +111,7 @@ impl Call {
             candidates: vec![GATEWAY],
             started: (now, SystemTime::now()),
             max_sessions: 100,
+            music: media::Music::default(),
         };
         let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).unwrap();
         encoder.set_inband_fec(true).unwrap();

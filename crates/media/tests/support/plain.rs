@@ -81,6 +81,7 @@ impl Trunks {
             candidates: vec![address(1, 3478)],
             started: (now, SystemTime::UNIX_EPOCH),
             max_sessions: 3,
+            music: media::Music::recorded(&[4000; 160], 8000).unwrap(),
         };
         let shard = Shard::new(config, [3; 32]);
         let (events, sent, granted, rtcp) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -103,8 +104,14 @@ impl Trunks {
         self.command(Command::Open { session, keying, codecs, silence_timeout: Duration::from_secs(10) });
     }
 
-    /// The peer at `from` offers `formats` (and any further attribute lines).
+    /// The peer at `from` offers `formats` (and any further attribute lines); the answer is sent.
     pub(crate) fn offer(&mut self, session: MediaSessionId, from: SocketAddr, formats: &str) {
+        self.propose(session, from, formats);
+        self.command(Command::Adopt { session });
+    }
+
+    /// As [`Self::offer`], but the answer is not sent yet.
+    pub(crate) fn propose(&mut self, session: MediaSessionId, from: SocketAddr, formats: &str) {
         let sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP {formats}\r\n",
             from.port(),
@@ -163,6 +170,12 @@ impl Trunks {
         let packet = self.packet(payload_type, payload);
         self.skip(duration);
         self.receive(rtp_socket(A), from, &packet);
+    }
+
+    /// The peer of B sends a packet; its numbers are those of the moment.
+    pub(crate) fn reply(&mut self, payload_type: u8, payload: &[u8]) {
+        let packet = self.packet(payload_type, payload);
+        self.receive(rtp_socket(B), peer(B), &packet);
     }
 
     /// A telephone-event of the peer of A that began at `began`.

@@ -111,6 +111,7 @@ impl Answering {
                 | media::Event::Rejected { .. }
                 | media::Event::Failed { .. }
                 | media::Event::Connected { .. }
+                | media::Event::Changed { .. }
                 | media::Event::Digit { .. }
                 | media::Event::Silent { .. }
                 | media::Event::Closed { .. } => return State::Answering(self),

@@ -91,6 +91,7 @@ impl Connected {
             media::Event::LocalDescription { .. }
             | media::Event::Negotiated { .. }
             | media::Event::Connected { .. }
+            | media::Event::Changed { .. }
             | media::Event::Digit { .. }
             | media::Event::Closed { .. } => State::Connected(self),
         }

@@ -169,6 +169,7 @@ impl Facts {
                 leg.codec = codec.or(leg.codec);
             }
             media::Event::Negotiated { codec, .. } => leg.codec = Some(*codec),
+            media::Event::Changed { state, .. } => leg.media = *state,
             media::Event::Closed { statistics, .. } => {
                 leg.medium = Medium::Closed;
                 leg.statistics = Some(*statistics);

@@ -290,6 +290,7 @@ impl Hunt {
             | media::Event::Rejected { .. }
             | media::Event::Failed { .. }
             | media::Event::Connected { .. }
+            | media::Event::Changed { .. }
             | media::Event::Digit { .. }
             | media::Event::Silent { .. }
             | media::Event::Closed { .. } => {}

@@ -1,7 +1,7 @@
 //! One side of a call: what is owed to its signalling and its media.
 
 use bytes::Bytes;
-use media::{Codec, MediaSessionId, Statistics};
+use media::{Codec, MediaSessionId, MediaState, Statistics};
 use sip::{Flow, NameAddr, Uri};
 
 use crate::output::CallState;
@@ -94,6 +94,8 @@ pub(crate) struct Leg {
     pub(crate) medium: Medium,
     pub(crate) state: CallState,
     pub(crate) codec: Option<Codec>,
+    /// What media does with it.
+    pub(crate) media: MediaState,
     pub(crate) statistics: Option<Statistics>,
     /// Our description: the answer to the caller's offer, or our offer to an offerless caller.
     pub(crate) description: Option<Bytes>,
@@ -111,6 +113,7 @@ impl Leg {
             medium: Medium::Unopened,
             state: CallState::Routing,
             codec: None,
+            media: MediaState::default(),
             statistics: None,
             description: None,
             envelope: None,

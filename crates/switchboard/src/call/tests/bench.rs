@@ -206,6 +206,8 @@ impl Bench {
             Command::CreateOffer { session, .. } => format!("offer to {}", letter(session)),
             Command::HandleOffer { session, .. } => format!("answer {}", letter(session)),
             Command::HandleAnswer { session, .. } => format!("take {}", letter(session)),
+            Command::Adopt { session } => format!("adopt {}", letter(session)),
+            Command::Hold { session, hold } => format!("{} {}", if *hold { "hold" } else { "resume" }, letter(session)),
             Command::Bridge { a, b } => format!("bridge {} {}", letter(a), letter(b)),
             Command::Echo { session } => format!("echo {}", letter(session)),
             Command::Ringback { session } => format!("ringback to {}", letter(session)),
