@@ -123,7 +123,7 @@ impl Ingress {
             }
         };
         let order = self.reorder.accept(now, index, view);
-        self.discarded += u64::from(order == Order::Late);
+        self.discarded += u64::from(matches!(order, Order::Late | Order::Duplicate));
         order == Order::Next
     }
 

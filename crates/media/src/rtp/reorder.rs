@@ -1,16 +1,19 @@
-//! The reorder wait: gives packets in sequence, and says where one is missing. An in-order packet is never delayed; the wait
-//! starts only when a later packet shows that one is missing, and grows only when waiting would have helped.
+//! The reorder wait: gives packets in sequence, and says where one is missing. An in-order packet is never delayed. Where packets never
+//! overtake each other a missing one is given up as soon as a later one shows it; where they do, it is waited for as long as the late
+//! ones of the last seconds took, and no longer. What was waited for leaves nothing behind: whatever is held goes out at once.
 
 use std::time::{Duration, Instant};
 
 /// Packets held while one is missing; a power of two. 16 packets of 20 ms are more than the longest wait.
 const SLOTS: usize = 16;
-/// Enough for two packets swapped on the way.
-const SHORTEST_WAIT: Duration = Duration::from_millis(10);
-/// What a conversation bears.
+/// What a conversation bears. A packet later than this would not have been worth waiting for, so it teaches nothing.
 const LONGEST_WAIT: Duration = Duration::from_millis(60);
-/// After so many packets without a late one the wait shrinks a step.
-const CALM: u32 = 500;
+/// How much later than the latest so far the next one may be.
+const MARGIN: Duration = Duration::from_millis(5);
+/// Packets in order of which a late one is forgotten after one to two times as many: five to ten seconds of speech.
+const MEMORY: u32 = 250;
+/// Concealment is silence after so many packets of 20 ms.
+const LONGEST_CONCEALED: u64 = 5;
 
 /// What comes next in sequence.
 #[derive(Debug)]
@@ -34,15 +37,17 @@ struct Slot {
     payload: Vec<u8>,
 }
 
-/// Whether the packet just given is the next one.
+/// What a packet just given is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// It is; use it now, then call [`Reorder::next`] for what was waiting behind it.
+    /// The next one; use it now, then call [`Reorder::next`] for what was waiting behind it.
     Next,
     /// It came early and is held.
     Held,
-    /// It came too late, or twice.
+    /// It had been given up already.
     Late,
+    /// It had come already.
+    Duplicate,
 }
 
 /// Holds early packets of one source.
@@ -51,10 +56,40 @@ pub(crate) struct Reorder {
     expected: Option<u64>,
     slots: [Slot; SLOTS],
     held: usize,
-    wait: Duration,
-    calm: u32,
-    /// When the newest given-up packet was given up, to learn by how much the wait was too short.
-    given_up: Option<(u64, Instant)>,
+    /// The packets last given up, by the remainder of their number, and when they were first missed.
+    given_up: [Option<(u64, Instant)>; SLOTS],
+    lateness: Lateness,
+}
+
+/// How late those came that others had overtaken, after they were missed.
+#[derive(Debug, Default)]
+struct Lateness {
+    /// The most among this many packets back to the last turn.
+    recent: Duration,
+    /// The most between that turn and the one before.
+    before: Duration,
+    packets: u32,
+}
+
+impl Lateness {
+    fn note(&mut self, lateness: Duration) {
+        if lateness <= LONGEST_WAIT {
+            self.recent = self.recent.max(lateness + MARGIN);
+        }
+    }
+
+    fn note_packet(&mut self) {
+        self.packets += 1;
+        if self.packets >= MEMORY {
+            self.packets = 0;
+            self.before = std::mem::take(&mut self.recent);
+        }
+    }
+
+    /// How long a missing packet is waited for: not at all where none was overtaken.
+    fn wait(&self) -> Duration {
+        self.recent.max(self.before).min(LONGEST_WAIT)
+    }
 }
 
 impl Reorder {
@@ -63,16 +98,16 @@ impl Reorder {
             expected: None,
             slots: std::array::from_fn(|_| Slot::default()),
             held: 0,
-            wait: SHORTEST_WAIT,
-            calm: 0,
-            given_up: None,
+            given_up: [None; SLOTS],
+            lateness: Lateness::default(),
         }
     }
 
-    /// Forgets the source: the next packet begins a stream.
+    /// Forgets the source: the next packet begins a stream. The path, and what it taught, is the same.
     pub(crate) fn reset(&mut self) {
         self.expected = None;
         self.held = 0;
+        self.given_up = [None; SLOTS];
         for slot in &mut self.slots {
             slot.index = None;
         }
@@ -81,18 +116,23 @@ impl Reorder {
     /// Takes a packet with its extended sequence number.
     pub(crate) fn accept(&mut self, now: Instant, index: u64, view: &super::RtpView<'_>) -> Order {
         let expected = *self.expected.get_or_insert(index);
+        if index < expected {
+            return self.came_behind(now, index);
+        }
         if index == expected {
             self.expected = Some(index + 1);
-            self.grow_calm();
+            self.lateness.note_packet();
+            // What is held had overtaken it.
+            if self.held > 0
+                && let Some((_, _, missed)) = self.held_range()
+            {
+                self.lateness.note(now.saturating_duration_since(missed));
+            }
             return Order::Next;
-        }
-        if index < expected {
-            self.learn_from_late(now, index);
-            return Order::Late;
         }
         let Some(slot) = self.slots.get_mut(slot_of(index)) else { return Order::Late };
         if slot.index == Some(index) {
-            return Order::Late;
+            return Order::Duplicate;
         }
         if slot.index.is_none() {
             self.held += 1;
@@ -127,15 +167,17 @@ impl Reorder {
         }
         let (first, newest, oldest_arrival) = self.held_range()?;
         let full = newest - expected >= SLOTS as u64 - 1;
-        if !full && now < oldest_arrival + self.wait {
+        if !full && now < oldest_arrival + self.lateness.wait() {
             return None;
         }
-        if first - expected > 5 {
+        if first - expected > LONGEST_CONCEALED {
             self.expected = Some(first);
             // A jump this large would have been another source's beginning.
             return Some(Step::Gap { missing: u16::try_from(first - expected).unwrap_or(u16::MAX) });
         }
-        self.given_up = Some((expected, now));
+        if let Some(given_up) = self.given_up.get_mut(slot_of(expected)) {
+            *given_up = Some((expected, oldest_arrival));
+        }
         self.expected = Some(expected + 1);
         let following = self.slots.get(slot_of(expected + 1)).filter(|slot| slot.index == Some(expected + 1));
         Some(Step::Lost { following: following.map(|slot| (slot.payload_type, slot.payload.as_slice())) })
@@ -146,7 +188,7 @@ impl Reorder {
         if self.held == 0 {
             return None;
         }
-        self.held_range().map(|(_, _, arrived)| arrived + self.wait)
+        self.held_range().map(|(_, _, missed)| missed + self.lateness.wait())
     }
 
     /// Lowest held index, highest held index, earliest arrival.
@@ -163,22 +205,15 @@ impl Reorder {
         range
     }
 
-    fn grow_calm(&mut self) {
-        self.calm += 1;
-        if self.calm >= CALM {
-            self.calm = 0;
-            self.wait = (self.wait - self.wait / 4).max(SHORTEST_WAIT);
-        }
-    }
-
-    fn learn_from_late(&mut self, now: Instant, index: u64) {
-        if let Some((given_up, at)) = self.given_up
-            && given_up == index
-        {
-            let needed = self.wait + now.saturating_duration_since(at) + Duration::from_millis(5);
-            self.wait = needed.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-            self.calm = 0;
-            self.given_up = None;
+    /// A packet whose turn is over: one given up, whose lateness teaches how long to wait for the next, or one that came already.
+    fn came_behind(&mut self, now: Instant, index: u64) -> Order {
+        let given_up = self.given_up.get_mut(slot_of(index));
+        match given_up.and_then(|given_up| given_up.take_if(|(number, _)| *number == index)) {
+            Some((_, missed)) => {
+                self.lateness.note(now.saturating_duration_since(missed));
+                Order::Late
+            }
+            None => Order::Duplicate,
         }
     }
 }
@@ -225,42 +260,96 @@ mod tests {
         }
     }
 
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// A stream in which packet 2 came `lateness` after 3 had shown it missing.
+    fn having_seen(now: Instant, lateness: Duration) -> Reorder {
+        let mut reorder = Reorder::new();
+        reorder.accept(now, 1, &view(1, &[1]));
+        reorder.accept(now, 3, &view(3, &[3]));
+        drain(&mut reorder, now);
+        assert_eq!(reorder.accept(now + lateness, 2, &view(2, &[2])), Order::Late);
+        reorder
+    }
+
+    /// How long the reordering stream waits for packet `missing`.
+    fn wait_for(reorder: &mut Reorder, now: Instant, missing: u64) -> Duration {
+        reorder.accept(now, missing + 1, &view(5, &[5]));
+        let wait = reorder.deadline().map_or(Duration::ZERO, |at| at - now);
+        assert!(wait.is_zero() || drain(reorder, now + wait - ms(1)).is_empty());
+        assert_eq!(drain(reorder, now + wait), ["lost before 5", "packet 5"]);
+        wait
+    }
+
     #[test]
-    fn two_swapped_packets_are_put_right_without_loss() {
+    fn where_nothing_was_ever_overtaken_a_missing_packet_is_given_up_at_once() {
         let now = Instant::now();
         let mut reorder = Reorder::new();
-        assert_eq!(reorder.accept(now, 1, &view(1, &[1])), Order::Next);
-        assert_eq!(reorder.accept(now, 3, &view(3, &[3])), Order::Held);
+        reorder.accept(now, 1, &view(1, &[1]));
+        reorder.accept(now, 3, &view(3, &[3]));
+        assert_eq!(drain(&mut reorder, now), ["lost before 3", "packet 3"]);
+        assert_eq!(reorder.deadline(), None);
+    }
+
+    #[test]
+    fn a_late_packet_is_told_from_one_that_came_twice() {
+        let now = Instant::now();
+        let mut reorder = having_seen(now, ms(5));
+        assert_eq!(reorder.accept(now + ms(6), 2, &view(2, &[2])), Order::Duplicate);
+        assert_eq!(reorder.accept(now + ms(6), 3, &view(3, &[3])), Order::Duplicate);
+        assert_eq!(reorder.accept(now + ms(6), 5, &view(5, &[5])), Order::Held);
+        assert_eq!(reorder.accept(now + ms(6), 5, &view(5, &[5])), Order::Duplicate);
+    }
+
+    #[test]
+    fn the_next_one_overtaken_is_waited_for_and_put_right() {
+        let now = Instant::now();
+        let mut reorder = having_seen(now, ms(10));
+        assert_eq!(reorder.accept(now, 5, &view(5, &[5])), Order::Held);
         assert!(drain(&mut reorder, now).is_empty());
-        assert_eq!(reorder.accept(now + Duration::from_millis(5), 2, &view(2, &[2])), Order::Next);
-        assert_eq!(drain(&mut reorder, now + Duration::from_millis(5)), ["packet 3"]);
+        assert_eq!(reorder.accept(now + ms(12), 4, &view(4, &[4])), Order::Next);
+        assert_eq!(drain(&mut reorder, now + ms(12)), ["packet 5"]);
     }
 
     #[test]
-    fn a_missing_packet_is_given_up_after_the_wait_with_its_successor_for_fec() {
+    fn the_wait_is_a_little_more_than_the_latest_packet_took_and_bounded() {
         let now = Instant::now();
-        let mut reorder = Reorder::new();
-        reorder.accept(now, 1, &view(1, &[1]));
-        reorder.accept(now, 3, &view(3, &[3]));
-        let deadline = reorder.deadline().expect("waiting");
-        assert_eq!(deadline, now + SHORTEST_WAIT);
-        assert_eq!(drain(&mut reorder, deadline), ["lost before 3", "packet 3"]);
-        assert_eq!(reorder.accept(deadline, 3, &view(3, &[3])), Order::Late);
+        assert_eq!(wait_for(&mut having_seen(now, ms(30)), now, 4), ms(35));
+        assert_eq!(wait_for(&mut having_seen(now, ms(58)), now, 4), LONGEST_WAIT);
     }
 
     #[test]
-    fn a_packet_that_came_just_too_late_lengthens_the_wait_within_its_bound() {
+    fn a_packet_that_came_in_time_lengthens_the_wait_too() {
         let now = Instant::now();
-        let mut reorder = Reorder::new();
-        reorder.accept(now, 1, &view(1, &[1]));
-        reorder.accept(now, 3, &view(3, &[3]));
-        drain(&mut reorder, now + SHORTEST_WAIT);
-        assert_eq!(reorder.accept(now + Duration::from_millis(30), 2, &view(2, &[2])), Order::Late);
-        assert_eq!(reorder.wait, Duration::from_millis(35));
+        let mut reorder = having_seen(now, ms(20));
         reorder.accept(now, 5, &view(5, &[5]));
-        drain(&mut reorder, now + Duration::from_millis(90));
-        reorder.accept(now + Duration::from_secs(2), 4, &view(4, &[4]));
-        assert_eq!(reorder.wait, LONGEST_WAIT);
+        assert_eq!(reorder.accept(now + ms(24), 4, &view(4, &[4])), Order::Next);
+        assert_eq!(drain(&mut reorder, now + ms(24)), ["packet 5"]);
+        assert_eq!(wait_for(&mut reorder, now, 6), ms(29));
+    }
+
+    #[test]
+    fn a_packet_later_than_any_wait_does_not_lengthen_it() {
+        let now = Instant::now();
+        assert_eq!(wait_for(&mut having_seen(now, Duration::from_secs(1)), now, 4), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_wait_ends_some_seconds_after_the_last_packet_was_overtaken() {
+        let now = Instant::now();
+        let mut reorder = having_seen(now, ms(30));
+        let in_order = |reorder: &mut Reorder, from: u64, count: u64| {
+            for index in from..from + count {
+                assert_eq!(reorder.accept(now, index, &view(0, &[0])), Order::Next);
+            }
+        };
+        in_order(&mut reorder, 4, u64::from(MEMORY) - 2);
+        let next = 4 + u64::from(MEMORY) - 2;
+        assert_eq!(wait_for(&mut reorder, now, next), ms(35));
+        in_order(&mut reorder, next + 2, 2 * u64::from(MEMORY));
+        assert_eq!(wait_for(&mut reorder, now, next + 2 + 2 * u64::from(MEMORY)), Duration::ZERO);
     }
 
     #[test]
