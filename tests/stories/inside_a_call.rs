@@ -3,6 +3,7 @@
 use sip::{Method, StatusCode};
 use switchboard::CallResult;
 
+use crate::carrier::Carrier;
 use crate::talk;
 
 #[test]
@@ -70,4 +71,19 @@ fn a_dialog_that_is_over_does_not_exist() {
     let late = talk.simulation.request_inside(talk.browser, talk.outgoing, "OPTIONS", 20, "", "").unwrap();
     assert_eq!(late.status, StatusCode::CALL_DOES_NOT_EXIST);
     talk.simulation.assert_all_over();
+}
+
+#[test]
+fn what_a_carrier_asks_while_it_rings_finds_the_call_and_the_call_goes_on() {
+    let mut call = Carrier::called();
+    call.answer(StatusCode::RINGING, &[("Contact", "<sip:198.51.100.1>")]);
+    for (sequence, method, status) in [(1, Method::Update, 200), (2, Method::Info, 200), (3, Method::Notify, 489)] {
+        call.ask(method, sequence);
+        assert_eq!(call.last_status(), status);
+    }
+    call.answer(StatusCode::OK, &[("Contact", "<sip:198.51.100.1>")]);
+    assert!(call.simulation.is_answered(call.browser, call.session));
+    call.ask(Method::Bye, 4);
+    assert_eq!(call.last_status(), 200);
+    assert!(call.simulation.is_hung_up(call.browser, call.session));
 }

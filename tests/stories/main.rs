@@ -12,6 +12,7 @@ mod caller_identity;
 mod calling_in;
 mod calling_out;
 mod cancelling;
+mod carrier;
 mod changing_the_directory;
 mod every_call_ends;
 mod failing_over;

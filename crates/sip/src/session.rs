@@ -25,11 +25,48 @@ pub(crate) struct Session {
     pub(crate) owns_call_id: bool,
 }
 
+/// Early dialogs one INVITE may have: far more branches than any carrier rings, and a bound for what responses can make us keep.
+const MAX_EARLY: usize = 16;
+
+impl Session {
+    /// The dialog with this tag of the peer's: the established one, or an early one.
+    pub(crate) fn dialog_with(&mut self, remote_tag: &str) -> Option<&mut Dialog> {
+        match &mut self.state {
+            State::Calling { early, .. } => early.iter_mut().find(|dialog| dialog.remote_tag() == remote_tag),
+            State::Incoming { .. } | State::Established(_) | State::Leaving => {
+                Some(&mut self.dialog).filter(|dialog| dialog.remote_tag() == remote_tag)
+            }
+        }
+    }
+
+    /// Takes note of the early dialog that a provisional response with a To tag sets up or tells more of (§12.1.2).
+    pub(crate) fn note_early(&mut self, response: &Response) {
+        let State::Calling { early, .. } = &mut self.state else { return };
+        let Some(tag) = response.headers.to().ok().flatten().and_then(|to| Some(to.tag()?.into_owned())) else {
+            return;
+        };
+        if let Some(known) = early.iter_mut().find(|dialog| dialog.remote_tag() == tag) {
+            known.establish(response);
+        } else if early.len() < MAX_EARLY {
+            let mut dialog = self.dialog.clone();
+            dialog.establish(response);
+            early.push(dialog);
+        }
+    }
+
+    /// Ends an early dialog; the INVITE goes on, for its other branches and its final response.
+    pub(crate) fn end_early(&mut self, remote_tag: &str) {
+        if let State::Calling { early, .. } = &mut self.state {
+            early.retain(|dialog| dialog.remote_tag() != remote_tag);
+        }
+    }
+}
+
 /// How far a session has come.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// We sent the INVITE and wait for its final response.
-    Calling { transaction: TransactionId, heard: bool, cancel: Cancel },
+    /// We sent the INVITE and wait for its final response. Each tag that its provisional responses bring is a dialog (§12.1.2).
+    Calling { transaction: TransactionId, heard: bool, cancel: Cancel, early: Vec<Dialog> },
     /// We got the INVITE and owe its final response; `provisional` is the last one sent, repeated each minute.
     Incoming { transaction: TransactionId, provisional: Option<Response> },
     /// Both sides agreed.

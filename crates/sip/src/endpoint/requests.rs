@@ -132,18 +132,18 @@ impl Endpoint {
     }
 
     /// The session whose dialog a request names by Call-ID and both tags (§12.2.2).
-    fn session_of(&self, request: &Request, local_tag: String) -> Option<SessionId> {
+    fn session_of(&mut self, request: &Request, local_tag: String) -> Option<SessionId> {
         let call_id = request.headers.call_id()?.to_owned();
         let session = *self.usages.dialogs.get(&(call_id, local_tag))?;
-        let from = request.headers.from().ok()??;
-        let remote_tag = from.tag().unwrap_or_default();
-        (self.usages.sessions.get(&session)?.dialog.remote_tag() == remote_tag).then_some(session)
+        self.usages.sessions.get_mut(&session)?.dialog_with(&remote_tag(request))?;
+        Some(session)
     }
 
     fn handle_in_dialog(&mut self, now: Instant, session: SessionId, id: TransactionId, flow: Flow, request: Request) {
         let number = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
-        if usage.dialog.remote_sequence.is_some_and(|last| number <= last) {
+        let Some(dialog) = usage.dialog_with(&remote_tag(&request)) else { return };
+        if dialog.remote_sequence.is_some_and(|last| number <= last) {
             // Out of order (§12.2.2).
             self.refuse(
                 now,
@@ -152,7 +152,7 @@ impl Endpoint {
             );
             return;
         }
-        usage.dialog.remote_sequence = Some(number);
+        dialog.remote_sequence = Some(number);
         if usage.flow.connection != flow.connection || usage.flow.transport != flow.transport {
             // The peer came back on another connection: what we send follows it (RFC 5626 §5.3).
             usage.flow = flow;
@@ -182,8 +182,10 @@ impl Endpoint {
 
     fn handle_bye(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
         self.refuse(now, id, ResponseDraft::new(StatusCode::OK));
-        let Some(usage) = self.usages.sessions.get(&session) else { return };
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         match &usage.state {
+            // Nobody who was called may hang up so (§15), but some do: the INVITE still gets its final response.
+            State::Calling { .. } => usage.end_early(&remote_tag(&request)),
             // Both hung up at once: our own BYE's answer ends the session.
             State::Leaving => {}
             State::Incoming { transaction, .. } => {
@@ -192,7 +194,7 @@ impl Endpoint {
                 self.tell(session, SessionEvent::Bye { request });
                 self.end_session(now, session);
             }
-            State::Calling { .. } | State::Established(_) => {
+            State::Established(_) => {
                 self.tell(session, SessionEvent::Bye { request });
                 self.end_session(now, session);
             }
@@ -256,4 +258,10 @@ impl Endpoint {
             self.answer(now, id, &response);
         }
     }
+}
+
+/// The sender's tag of a request; empty for the null tag of RFC 2543 (§12.2.2).
+fn remote_tag(request: &Request) -> String {
+    let from = request.headers.from().ok().flatten();
+    from.and_then(|from| from.tag().map(std::borrow::Cow::into_owned)).unwrap_or_default()
 }

@@ -60,6 +60,9 @@ impl Endpoint {
 
     fn invite_progress(&mut self, now: Instant, session: SessionId, response: &Response) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        if response.status != StatusCode::TRYING {
+            usage.note_early(response);
+        }
         let State::Calling { heard, cancel, .. } = &mut usage.state else { return };
         *heard = true;
         match cancel {
@@ -94,6 +97,10 @@ impl Endpoint {
         };
         let abandoned = matches!(&usage.state, State::Calling { cancel, .. } if *cancel != Cancel::Unwanted);
         usage.timers.stop(Timer::Cancelled);
+        if let Some(early) = usage.dialog_with(&to_tag) {
+            // What the peer has counted in the early dialog goes on.
+            usage.dialog = early.clone();
+        }
         usage.dialog.establish(response);
         let flow = usage.dialog.next_hop(invite_flow);
         let ack = usage.dialog.request(Method::Ack, Some(sequence));
