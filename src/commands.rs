@@ -7,7 +7,7 @@ use switchboard::Dialplan;
 use crate::api::unknown_scopes;
 use crate::cli::ApiKey;
 use crate::config::{self, Config, ConfigErrors};
-use crate::init::{InitError, init};
+use crate::init::{InitError, Made, init};
 use crate::store::{Page, Store, StoreError};
 
 /// API keys listed in one step.
@@ -75,19 +75,16 @@ pub fn check(path: &Path) -> Result<(), CommandError> {
 /// When something cannot be made.
 pub async fn prepare(path: &Path, demo: bool) -> Result<(), CommandError> {
     let config = config::load(path)?;
-    let made = init(&config, demo).await?;
-    if made.certificate {
-        println!("made a development certificate: {}", config.http.certificate.display());
-    }
-    if let Some(key) = made.api_key {
-        println!("administrator's API key (shown this once): {}", key.token);
-    }
-    if let Some(demo) = made.demo {
-        println!("demo agent's address: {}", demo.address);
-        println!("demo agent's secret (shown this once): {}", demo.secret);
-        println!("to phone: open {}, sign in as the demo agent and call 9196, the echo test", page_url(&config));
-    }
-    Ok(())
+    let show = |made| match made {
+        Made::Certificate => println!("made a development certificate: {}", config.http.certificate.display()),
+        Made::ApiKey(key) => println!("administrator's API key (shown this once): {}", key.token),
+        Made::Demo(demo) => {
+            println!("demo agent's address: {}", demo.address);
+            println!("demo agent's secret (shown this once): {}", demo.secret);
+            println!("to phone: open {}, sign in as the demo agent and call 9196, the echo test", page_url(&config));
+        }
+    };
+    Ok(init(&config, demo, show).await?)
 }
 
 /// Where the page is, as seen from this host.

@@ -2,9 +2,9 @@
 //! operator's command. The signalling task writes, the API reads; neither waits for the other.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use switchboard::{BindingView, CallView, Operator, OperatorError};
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +42,8 @@ pub struct Readiness {
     pub listening: bool,
     /// The process is about to stop and takes no new calls.
     pub draining: bool,
+    /// Until when browsers believe the certificate of the HTTPS listener.
+    pub certificate_expires: SystemTime,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,8 @@ struct Tables {
     bindings: RwLock<HashMap<String, Vec<BindingView>>>,
     listening: AtomicBool,
     draining: AtomicBool,
+    /// Seconds since 1970.
+    certificate_expires: AtomicU64,
 }
 
 /// The API's side.
@@ -74,13 +78,10 @@ pub fn gateway() -> (GatewayHandle, GatewayTables, mpsc::Receiver<OperatorComman
 }
 
 impl GatewayHandle {
-    /// The running calls, oldest first.
+    /// The running calls, in no order.
     #[must_use]
     pub fn calls(&self) -> Vec<CallView> {
-        let calls = self.tables.calls.read().unwrap_or_else(PoisonError::into_inner);
-        let mut calls: Vec<_> = calls.values().cloned().collect();
-        calls.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
-        calls
+        self.tables.calls.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// One running call.
@@ -114,6 +115,8 @@ impl GatewayHandle {
         Readiness {
             listening: self.tables.listening.load(Ordering::Relaxed),
             draining: self.tables.draining.load(Ordering::Relaxed),
+            certificate_expires: UNIX_EPOCH
+                + Duration::from_secs(self.tables.certificate_expires.load(Ordering::Relaxed)),
         }
     }
 
@@ -156,6 +159,13 @@ impl GatewayTables {
     /// Every listener is bound, or no longer.
     pub fn set_listening(&self, listening: bool) {
         self.tables.listening.store(listening, Ordering::Relaxed);
+    }
+
+    /// A certificate was loaded that browsers believe until then.
+    pub fn set_certificate_expires(&self, at: SystemTime) {
+        let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.tables.certificate_expires.store(seconds, Ordering::Relaxed);
+        crate::metrics::certificate_expires(seconds);
     }
 
     /// The process is about to stop.

@@ -34,6 +34,11 @@ fn describe() {
     describe_gauge!("patchcord_calls_active", "Running calls by direction");
     describe_counter!("patchcord_calls_ended_total", "Ended calls by direction and result");
     describe_gauge!("patchcord_registrations", "Registered contacts");
+    describe_gauge!(
+        "patchcord_certificate_expires_timestamp_seconds",
+        Unit::Seconds,
+        "When the HTTPS certificate expires"
+    );
     describe_gauge!("patchcord_connections", "Open SIP connections by transport");
     describe_counter!("patchcord_connections_refused_total", "Connections refused by limit or origin, by transport");
     describe_counter!(
@@ -69,6 +74,11 @@ fn describe() {
 /// Something found a queue full; each queue's own comment says what became of it.
 pub(crate) fn queue_full(queue: &'static str) {
     counter!("patchcord_queue_full_total", "queue" => queue).increment(1);
+}
+
+/// The HTTPS certificate in use expires so many seconds after the beginning of 1970.
+pub(crate) fn certificate_expires(seconds: u64) {
+    gauge!("patchcord_certificate_expires_timestamp_seconds").set(Duration::from_secs(seconds));
 }
 
 /// A connection was refused by a limit or its origin.

@@ -86,7 +86,7 @@ async fn follow_others(store: &Store, stop: &CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match store.publish_if_changed().await {
+        match store.publish().await {
             Ok(()) => failing = false,
             Err(error) => {
                 // Once, not twice a second: calls go on with the directory as it is.

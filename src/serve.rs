@@ -101,7 +101,8 @@ struct Reloading {
 /// The first thing that cannot be had; what was started before it is stopped.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
     let metrics = crate::metrics::install()?;
-    let tls = RustlsConfig::from_config(https::tls(&config.http.certificate, &config.http.key)?);
+    let identity = https::tls(&config.http.certificate, &config.http.key)?;
+    let tls = RustlsConfig::from_config(identity.config);
     let (dialplan, dialplan_watch) = watch::channel(Arc::new(read_dialplan(&config.dialplan.directory)?));
     let listeners = Listeners::bind(config).await?;
     let store = Store::open(&config.database, &config.sip.domain).await?;
@@ -145,6 +146,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let socket = |transport| SipSocket::new(transport, inbox.clone(), &config.http.allowed_origins, stop.clone());
     let mut http = vec![serve_tls(listeners.https, tls.clone(), api.clone(), socket(Transport::Wss), &stop)];
     http.extend(listeners.http.map(|listener| serve_plain(listener, api, socket(Transport::Ws), &stop)));
+    tables.set_certificate_expires(identity.expires);
     tables.set_listening(true);
     ports.announce();
     cleanup.disarm();

@@ -1,5 +1,7 @@
 //! `/v1/api-keys`: who may use this API. Needs the scope `admin`.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -8,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::Refusals;
-use super::request::{Body, Identified, Listing, PageQuery, created};
+use super::request::{Body, Listing, PageQuery, Placed, created};
 use super::{ApiState, Problem, validate};
 use crate::store::ApiKey;
 
@@ -32,9 +34,9 @@ pub(super) struct MadeApiKey {
     token: Option<String>,
 }
 
-impl Identified for ApiKey {
-    fn id(&self) -> &str {
-        &self.id
+impl Placed for ApiKey {
+    fn place(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.id)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/v1/calls`: the running calls. Ended ones are call records.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -8,7 +10,7 @@ use switchboard::{CallId, CallView, LegView, Operator};
 use utoipa::ToSchema;
 
 use super::problem::Refusals;
-use super::request::{Identified, Listing, PageQuery};
+use super::request::{Listing, PageQuery, Placed, chronological};
 use super::{ApiState, Problem};
 use crate::store::{CodecName, Timestamp, direction_name, state_name};
 
@@ -86,9 +88,9 @@ impl From<CallView> for Call {
     }
 }
 
-impl Identified for Call {
-    fn id(&self) -> &str {
-        &self.id
+impl Placed for Call {
+    fn place(&self) -> Cow<'_, str> {
+        chronological(self.started_at, &self.id)
     }
 }
 

@@ -1,16 +1,18 @@
 //! `/v1/cdrs`: the records of ended calls.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::{Path, State};
 
 use super::problem::Refusals;
-use super::request::{Identified, Listing, PageQuery};
+use super::request::{Listing, PageQuery, Placed};
 use super::{ApiState, Problem};
 use crate::store::Cdr;
 
-impl Identified for Cdr {
-    fn id(&self) -> &str {
-        &self.id
+impl Placed for Cdr {
+    fn place(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.id)
     }
 }
 

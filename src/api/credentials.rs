@@ -5,10 +5,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::problem::Refusals;
-use super::request::{Body, IfMatch, Listing, PageQuery, created, shown};
+use super::request::{Body, IfMatch, Listing, PageQuery, created, patched, shown};
 use super::{ApiState, Problem, validate};
 use crate::identifier::new_secret;
 use crate::store::{Credential, Stored};
@@ -87,6 +88,25 @@ pub(super) async fn create(
     responses((status = 200, description = "The credential", body = inline(Stored<Credential>)), Refusals))]
 pub(super) async fn read(State(api): State<ApiState>, Path(id): Path<String>) -> Result<Response, Problem> {
     Ok(shown(&api.store.credential(&id).await?))
+}
+
+/// Changes what a credential is said to be for, by a JSON merge patch (RFC 7396). Another username or secret would be another
+/// credential: make one, or rotate.
+#[utoipa::path(patch, path = "/credentials/{id}", tag = "credentials", operation_id = "patch_credential",
+    params(("id" = String, Path, description = "`crd_…`"), ("If-Match" = Option<String>, Header, description = "The `ETag` it must still have")),
+    request_body(content = Object, content_type = "application/merge-patch+json", description = "`tag`, or `null` for none"),
+    security(("api_key" = ["credentials:write"])),
+    responses((status = 200, description = "Changed", body = inline(Stored<Credential>)), Refusals))]
+pub(super) async fn patch(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+    if_match: IfMatch,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let current = api.store.credential(&id).await?;
+    if_match.check(current.version)?;
+    let tag = validate::credential_tag(patched(&json!({ "tag": current.value.tag }), body))?;
+    Ok(shown(&api.store.tag_credential(&id, current.version, tag.as_deref()).await?))
 }
 
 /// Gives a credential another secret; the old one is worthless at once.

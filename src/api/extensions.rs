@@ -1,5 +1,7 @@
 //! `/v1/extensions`.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -8,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::Refusals;
-use super::request::{Body, Identified, IfMatch, Listing, PageQuery, created, patched, shown};
+use super::request::{Body, IfMatch, Listing, PageQuery, Placed, chronological, created, patched, shown};
 use super::{ApiState, Problem, validate};
 use crate::store::{Extension, Stored, Timestamp};
 
@@ -94,9 +96,9 @@ pub(super) struct Registration {
     expires_at: Timestamp,
 }
 
-impl Identified for Registration {
-    fn id(&self) -> &str {
-        &self.id
+impl Placed for Registration {
+    fn place(&self) -> Cow<'_, str> {
+        chronological(self.registered_at, &self.id)
     }
 }
 

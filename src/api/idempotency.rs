@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on every POST: the first answer is kept for 24 hours and repeated, without the secrets it may have held: a
+//! `Idempotency-Key` on every POST: the answer to what was done is kept for 24 hours and repeated, without the secrets it may have held: a
 //! secret is shown once.
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -69,7 +69,8 @@ async fn answer(
 }
 
 async fn carry_out(api: &ApiState, id: &str, response: Response) -> Result<Response, Problem> {
-    if response.status().is_server_error() {
+    // Nothing was done: the same request may succeed once what stood in its way is gone.
+    if !response.status().is_success() {
         api.store.release(id).await?;
         return Ok(response);
     }

@@ -70,7 +70,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(extensions::read, extensions::patch, extensions::delete))
         .routes(routes!(extensions::registrations))
         .routes(routes!(credentials::list, credentials::create))
-        .routes(routes!(credentials::read, credentials::delete))
+        .routes(routes!(credentials::read, credentials::patch, credentials::delete))
         .routes(routes!(credentials::rotate))
         .routes(routes!(trunks::list, trunks::create))
         .routes(routes!(trunks::read, trunks::patch, trunks::delete))

@@ -1,5 +1,7 @@
 //! What requests share: JSON bodies, pages, preconditions, merge patches (RFC 7396), and the answers to them.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -13,7 +15,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Problem;
-use crate::store::{Page, Stored};
+use crate::store::{Page, Stored, Timestamp};
 
 /// Largest body taken, in bytes: a trunk with every list full stays far below.
 pub(super) const BODY_LIMIT: usize = 256 * 1024;
@@ -93,16 +95,21 @@ pub(super) struct Listing<T> {
     next_cursor: Option<String>,
 }
 
-/// Something with an id a list can go on after.
-pub(super) trait Identified {
-    /// The id.
-    fn id(&self) -> &str;
+/// Something with a place in a list, after which the next page goes on: also when it is gone by then.
+pub(super) trait Placed {
+    /// What the list is sorted by.
+    fn place(&self) -> Cow<'_, str>;
 }
 
-impl<T> Identified for Stored<T> {
-    fn id(&self) -> &str {
-        &self.id
+impl<T> Placed for Stored<T> {
+    fn place(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.id)
     }
+}
+
+/// The place of what a list shows in the order of time.
+pub(super) fn chronological(at: Timestamp, id: &str) -> Cow<'static, str> {
+    Cow::Owned(format!("{:020} {id}", at.0))
 }
 
 impl PageQuery {
@@ -112,19 +119,21 @@ impl PageQuery {
     }
 
     /// The answer out of what the store gave for [`PageQuery::page`].
-    pub(super) fn listing<T: Identified>(&self, mut data: Vec<T>) -> Json<Listing<T>> {
+    pub(super) fn listing<T: Placed>(&self, mut data: Vec<T>) -> Json<Listing<T>> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = data.len() > limit;
         data.truncate(limit);
-        let next_cursor = data.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(last.id()));
+        let next_cursor = data.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(last.place().as_bytes()));
         Json(Listing { data, next_cursor })
     }
 
     /// The part of a list held in memory that this page asks for.
-    pub(super) fn part_of<T: Identified>(&self, all: Vec<T>) -> Json<Listing<T>> {
-        let after = all.iter().position(|one| one.id() == self.cursor).map_or(0, |index| index + 1);
+    pub(super) fn part_of<T: Placed>(&self, mut all: Vec<T>) -> Json<Listing<T>> {
         let limit = usize::try_from(self.limit + 1).unwrap_or(usize::MAX);
-        self.listing(all.into_iter().skip(after).take(limit).collect())
+        all.retain(|one| *one.place() > *self.cursor);
+        all.sort_by_cached_key(|one| one.place().into_owned());
+        all.truncate(limit);
+        self.listing(all)
     }
 }
 
@@ -195,5 +204,34 @@ fn merge(target: &mut Value, patch: Value) {
         } else {
             merge(target.entry(name).or_insert(Value::Null), value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Call(Timestamp, &'static str);
+
+    impl Placed for Call {
+        fn place(&self) -> Cow<'_, str> {
+            chronological(self.0, self.1)
+        }
+    }
+
+    #[test]
+    fn a_page_goes_on_where_the_last_ended_though_what_it_ended_with_is_gone() {
+        let calls = |names: &[&'static str]| -> Vec<Call> {
+            let all = [(9, "d"), (5, "c"), (5, "b"), (1, "a")];
+            all.into_iter().filter(|(_, id)| names.contains(id)).map(|(at, id)| Call(Timestamp(at), id)).collect()
+        };
+        let ids = |page: &Listing<Call>| page.data.iter().map(|call| call.1).collect::<String>();
+        let mut query = PageQuery { limit: 2, cursor: String::new() };
+        let Json(first) = query.part_of(calls(&["a", "b", "c", "d"]));
+        assert_eq!(ids(&first), "ab");
+        let cursor = URL_SAFE_NO_PAD.decode(first.next_cursor.expect("more")).expect("base64");
+        query.cursor = String::from_utf8(cursor).expect("text");
+        let Json(second) = query.part_of(calls(&["a", "c", "d"]));
+        assert_eq!((ids(&second).as_str(), second.next_cursor), ("cd", None));
     }
 }

@@ -10,9 +10,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, License, OpenApi};
 
 use super::{ApiState, FieldError, Problem};
+use crate::gateway::Readiness;
 use crate::store::{
     Agent, ApiKey, CallerId, CallerIdFormat, CdrLeg, CodecName, Credential, Extension, Gateway, GatewayTransport,
-    Inbound, Number, TargetKind, TargetShape, Trunk,
+    Inbound, Number, TargetKind, TargetShape, Timestamp, Trunk,
 };
 
 /// Whether the gateway can take calls, and what is missing when not.
@@ -26,6 +27,9 @@ pub(super) struct Ready {
     listeners: bool,
     /// The process is about to stop.
     draining: bool,
+    /// Until when browsers believe the certificate; after that none can connect.
+    #[schema(inline)]
+    certificate_expires_at: Timestamp,
 }
 
 /// The schemas that operations name but do not carry themselves.
@@ -80,10 +84,12 @@ pub(super) async fn livez() -> StatusCode {
     responses((status = 200, description = "It can", body = Ready), (status = 503, description = "It cannot", body = Ready)))]
 pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     let gateway = api.gateway.readiness();
-    let database = api.store.ping().await.is_ok();
-    let ready = database && gateway.listening && !gateway.draining;
+    let database = api.store.answers().await;
+    let certificate_expires_at = Timestamp::from(gateway.certificate_expires);
+    let ready = database && gateway.listening && !gateway.draining && certificate_expires_at > Timestamp::now();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready, database, listeners: gateway.listening, draining: gateway.draining })).into_response()
+    let Readiness { listening: listeners, draining, .. } = gateway;
+    (status, Json(Ready { ready, database, listeners, draining, certificate_expires_at })).into_response()
 }
 
 /// Metrics in Prometheus' text format.

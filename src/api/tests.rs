@@ -217,6 +217,32 @@ async fn a_repeated_post_does_nothing_twice_and_shows_no_secret_again() {
 }
 
 #[tokio::test]
+async fn what_was_refused_may_be_repeated_with_its_key() {
+    let api = Api::new().await;
+    let key = [("idempotency-key", "once")];
+    let taken = api.made("/v1/extensions", json!({"number": "1001"})).await;
+    let post = || api.call_with("POST", "/v1/extensions", json!({"number": "1001"}), &key);
+    assert_eq!(post().await.status, StatusCode::CONFLICT);
+    api.call("DELETE", &format!("/v1/extensions/{}", id(&taken)), Value::Null).await;
+    assert_eq!(post().await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_credentials_tag_can_be_changed_and_nothing_else_of_it() {
+    let api = Api::new().await;
+    let extension = api.made("/v1/extensions", json!({"number": "1001"})).await;
+    let made = api.made(&format!("/v1/extensions/{}/credentials", id(&extension)), json!({"tag": "desk"})).await;
+    let path = format!("/v1/credentials/{}", id(&made));
+    let patch = async |body| api.call("PATCH", &path, body).await;
+    assert_eq!(patch(json!({"tag": "home"})).await.body["tag"], "home");
+    assert_eq!(patch(json!({"tag": null})).await.body["tag"], Value::Null);
+    let refused = patch(json!({"username": "other", "password": "long enough by far"})).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(pointers(&refused), ["/password", "/username"]);
+    assert_eq!(api.store.directory().borrow().credentials["1001"].id, id(&made));
+}
+
+#[tokio::test]
 async fn cursors_walk_a_list_without_gaps() {
     let api = Api::new().await;
     for number in 0..5 {
@@ -270,11 +296,13 @@ async fn a_call_is_hung_up_by_the_switchboard_or_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn readiness_follows_listeners_and_draining() {
+async fn readiness_follows_listeners_certificate_and_draining() {
     let api = Api::new().await;
     let ready = || async { api.send(Request::get("/readyz").body(Body::empty()).unwrap()).await.status };
     assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);
     api.tables.set_listening(true);
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE, "the certificate expired in 1970");
+    api.tables.set_certificate_expires(std::time::SystemTime::now() + std::time::Duration::from_secs(60));
     assert_eq!(ready().await, StatusCode::OK);
     api.tables.set_draining(true);
     assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);

@@ -163,6 +163,13 @@ pub(super) fn credential(body: Value) -> Result<CredentialDraft, Problem> {
     fields.finish(draft)
 }
 
+/// What a credential is for.
+pub(super) fn credential_tag(body: Value) -> Result<Option<String>, Problem> {
+    let mut fields = Fields::of(body);
+    let tag = fields.text("tag", short);
+    fields.finish(tag)
+}
+
 /// The new secret of a credential, when the administrator chose one.
 pub(super) fn rotation(body: Value) -> Result<Option<String>, Problem> {
     let mut fields = Fields::of(body);

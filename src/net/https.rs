@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::Request;
@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::limits::{ConnectionLimits, Permit};
 use super::websocket::{self, SipSocket};
@@ -36,7 +37,7 @@ use crate::page;
 /// HTTP connections in all, WebSockets included.
 const CONNECTIONS: usize = 16_384;
 
-/// HTTP connections from one address.
+/// HTTP connections from one address, over TLS.
 const CONNECTIONS_PER_ADDRESS: usize = 2_048;
 
 /// A request's headers must have arrived within this time, which also ends idle kept-alive connections.
@@ -104,25 +105,35 @@ async fn watch(request: Request, next: Next) -> Response {
     response
 }
 
+/// A certificate as read.
+pub(crate) struct Identity {
+    /// What the listener works with.
+    pub(crate) config: Arc<ServerConfig>,
+    /// Until when browsers believe it.
+    pub(crate) expires: SystemTime,
+}
+
 /// Reads certificate and key.
 ///
 /// # Errors
 /// When a file is missing or wrong, or the two do not fit.
-pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<Identity, TlsError> {
     let wrong = |path: &Path, message: String| TlsError::File { path: path.display().to_string(), message };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(certificate, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(wrong(certificate, "holds no certificate".to_owned()));
-    }
+    let first = chain.first().ok_or_else(|| wrong(certificate, "holds no certificate".to_owned()))?;
+    let (_, parsed) =
+        X509Certificate::from_der(first).map_err(|error| wrong(certificate, format!("not X.509: {error}")))?;
+    let expires = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
+    let expires = UNIX_EPOCH + Duration::from_secs(expires);
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, secret)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Identity { config: Arc::new(config), expires })
 }
 
 /// Serves over TLS until `handle` ends it.
@@ -135,7 +146,7 @@ pub(crate) async fn serve_tls(
     router: Router,
     handle: Handle,
 ) -> io::Result<()> {
-    let limited = Limited::new();
+    let limited = Limited::new(CONNECTIONS_PER_ADDRESS);
     let mut server = axum_server::from_tcp_rustls(listener, tls)?.map(|tls| tls.acceptor(limited)).handle(handle);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
     server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -146,7 +157,9 @@ pub(crate) async fn serve_tls(
 /// # Errors
 /// When the listener breaks.
 pub(crate) async fn serve_plain(listener: std::net::TcpListener, router: Router, handle: Handle) -> io::Result<()> {
-    let mut server = axum_server::from_tcp(listener)?.acceptor(Limited::new()).handle(handle);
+    // All of them come from the proxy.
+    let limited = Limited::new(CONNECTIONS);
+    let mut server = axum_server::from_tcp(listener)?.acceptor(limited).handle(handle);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
     server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
@@ -156,8 +169,8 @@ pub(crate) async fn serve_plain(listener: std::net::TcpListener, router: Router,
 struct Limited(ConnectionLimits);
 
 impl Limited {
-    fn new() -> Self {
-        Self(ConnectionLimits::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS))
+    fn new(per_address: usize) -> Self {
+        Self(ConnectionLimits::new(CONNECTIONS, per_address))
     }
 }
 
@@ -236,7 +249,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let (mut held, ()) = Limited::new().accept(stream, ()).await.unwrap();
+        let (mut held, ()) = Limited::new(1).accept(stream, ()).await.unwrap();
         peer.write_all(b"PRI").await.unwrap();
         let (mut heard, start) = ([0; 16], Instant::now());
         assert_eq!(held.read(&mut heard).await.unwrap(), 3);

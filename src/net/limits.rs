@@ -1,8 +1,11 @@
 //! How many connections a listener takes, in all and from one address. A connection too many is closed at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The part of an IPv6 address that is the network's: a customer is given at least all addresses behind it.
+const NETWORK: u128 = !0 << 64;
 
 /// The counts of one listener, shared by its connections.
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ impl ConnectionLimits {
 
     /// Room for one connection more, given back when the permit is dropped.
     pub(crate) fn admit(&self, address: IpAddr) -> Option<Permit> {
+        let address = customer(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.by_address.get(&address).copied().unwrap_or_default();
         if counts.total >= self.total || held >= self.per_address {
@@ -34,6 +38,13 @@ impl ConnectionLimits {
         counts.total += 1;
         counts.by_address.insert(address, held + 1);
         Some(Permit { limits: self.clone(), address })
+    }
+}
+
+fn customer(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
     }
 }
 
@@ -72,5 +83,13 @@ mod tests {
         assert!(limits.admit(b).is_some());
         drop((second, third));
         assert!(limits.counts.lock().unwrap().by_address.is_empty());
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_count_as_one() {
+        let limits = ConnectionLimits::new(3, 1);
+        let held = limits.admit("2001:db8::1".parse().unwrap());
+        assert!(held.is_some() && limits.admit("2001:db8::2".parse().unwrap()).is_none());
+        assert!(limits.admit("2001:db8:0:1::1".parse().unwrap()).is_some());
     }
 }

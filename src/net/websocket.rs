@@ -24,7 +24,7 @@ const SUBPROTOCOL: &str = "sip";
 /// WebSockets in all: the agents of a large site, each with a reload in flight.
 const CONNECTIONS: usize = 10_000;
 
-/// WebSockets from one address: a whole office may stand behind one NAT.
+/// WebSockets from one address, over TLS: a whole office may stand behind one NAT.
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
 
 /// Between our pings; NATs forget TCP connections after a minute at the earliest.
@@ -50,7 +50,9 @@ impl SipSocket {
     /// For a listener of [`Transport::Ws`] or [`Transport::Wss`]. `origins` may open it beside the listener's own pages.
     pub(crate) fn new(transport: Transport, inbox: Inbox, origins: &[String], stop: CancellationToken) -> Self {
         let origins = origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
-        let limits = ConnectionLimits::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS);
+        // Without TLS there is a proxy in front, whose address all of them have.
+        let per_address = if transport == Transport::Ws { CONNECTIONS } else { CONNECTIONS_PER_ADDRESS };
+        let limits = ConnectionLimits::new(CONNECTIONS, per_address);
         Self { transport, inbox, origins, limits, stop }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Running, StartError, start};
@@ -43,6 +44,7 @@ pub async fn run(config: &Path, ports_file: Option<&Path>) -> Result<ExitCode, S
     logging::start(&config.log)?;
     // Caught from here on: a signal during the start is not lost.
     let mut signals = Signals::new()?;
+    raise_descriptor_limit();
     let running = start(&config).await?;
     if let Some(path) = ports_file {
         running.ports().write(path)?;
@@ -62,6 +64,15 @@ pub async fn run(config: &Path, ports_file: Option<&Path>) -> Result<ExitCode, S
         }
     }
     Ok(end(running, &mut signals, 0).await)
+}
+
+/// Takes all the descriptors this process may have: a call with a trunk needs two for its media, and each agent a connection.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        Ok(()) => tracing::info!(descriptors = limit.maximum, "limit of open files"),
+        Err(error) => tracing::warn!(%error, descriptors = limit.current, "the limit of open files stays low"),
+    }
 }
 
 async fn end(running: Running, signals: &mut Signals, code: u8) -> ExitCode {

@@ -12,8 +12,9 @@ impl Running {
     pub fn reload(&self) -> bool {
         let reloading = &self.reloading;
         let certificate = match https::tls(&reloading.certificate, &reloading.key) {
-            Ok(config) => {
-                reloading.tls.reload_from_config(config);
+            Ok(identity) => {
+                reloading.tls.reload_from_config(identity.config);
+                self.tables.set_certificate_expires(identity.expires);
                 tracing::info!("the certificate is reloaded");
                 true
             }

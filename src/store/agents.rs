@@ -32,7 +32,7 @@ impl Store {
             agent.metadata.text()
         )
         .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
-        self.publish().await?;
+        self.publish_change().await;
         Ok(row)
     }
 
@@ -77,7 +77,7 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await?;
+        self.publish_change().await;
         self.agent(id).await
     }
 
@@ -91,6 +91,7 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await
+        self.publish_change().await;
+        Ok(())
     }
 }

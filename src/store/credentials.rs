@@ -2,7 +2,7 @@
 
 use sip::Ha1;
 
-use super::sql::{commit, rows};
+use super::sql::{commit, execute, rows};
 use super::{Credential, Page, Store, StoreError, Stored, Timestamp};
 
 type Row = Stored<Credential>;
@@ -32,7 +32,7 @@ impl Store {
             hex::encode(ha1.sha256)
         )
         .map_err(|error| StoreError::of_write(error, &["username"], "extension_id"))?;
-        self.publish().await?;
+        self.publish_change().await;
         Ok(row)
     }
 
@@ -77,7 +77,26 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await?;
+        self.publish_change().await;
+        self.credential(id).await
+    }
+
+    /// Says what a credential that still has this version is for.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Changed`], or when the database fails.
+    pub async fn tag_credential(&self, id: &str, version: i64, tag: Option<&str>) -> Result<Row, StoreError> {
+        let done = execute!(
+            self,
+            "UPDATE credentials SET version = version + 1, updated_at = $3, tag = $4 WHERE id = $1 AND version = $2",
+            id,
+            version,
+            Timestamp::now(),
+            tag
+        )?;
+        if done == 0 {
+            return Err(StoreError::Changed);
+        }
         self.credential(id).await
     }
 
@@ -89,6 +108,7 @@ impl Store {
         if commit!(self, "DELETE FROM credentials WHERE id = $1 AND version = $2", id, version)? == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await
+        self.publish_change().await;
+        Ok(())
     }
 }

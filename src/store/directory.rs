@@ -9,16 +9,27 @@ use sip::Ha1;
 use switchboard::{Directory, NumberFormat};
 use tokio::sync::watch;
 
-use super::sql::rows;
+use super::sql::{Pool, rows};
 use super::{
     Addresses, Agent, CallerIdFormat, Extension, GatewayTransport, Number, OnLimit, Store, StoreError, Stored, Trunk,
 };
 
-/// Reads that may be overtaken by a change before the snapshot is given up; each new change tries again anyway.
-const ATTEMPTS: usize = 10;
-
 /// The default SIP port (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
+
+const REVISION: &str = "SELECT revision FROM directory_revision WHERE id = 1";
+
+const SECRETS: &str = "SELECT id, username, extension_id, realm, ha1_md5, ha1_sha256 FROM credentials";
+
+/// What the directory is made of, as it was at one moment.
+struct Tables {
+    revision: i64,
+    agents: Vec<Stored<Agent>>,
+    extensions: Vec<Stored<Extension>>,
+    secrets: Vec<Secret>,
+    trunks: Vec<Stored<Trunk>>,
+    numbers: Vec<Stored<Number>>,
+}
 
 #[derive(sqlx::FromRow)]
 struct Secret {
@@ -39,39 +50,31 @@ impl Store {
 
     /// Counts the changes of what the directory holds, by whichever node made them.
     pub(super) async fn revision(&self) -> Result<i64, StoreError> {
-        let (revision,) = rows!(self, (i64,), fetch_one, "SELECT revision FROM directory_revision WHERE id = 1")?;
+        let (revision,) = rows!(self, (i64,), fetch_one, REVISION)?;
         Ok(revision)
     }
 
-    /// Publishes the directory as the database has it now.
+    /// Publishes the directory when it is not the published one: by whichever node or process it was changed. Whoever waited while
+    /// another published finds its own change published with it.
     ///
     /// # Errors
     /// When the database fails; the directory stays as it was.
     pub async fn publish(&self) -> Result<(), StoreError> {
         let mut published = self.shared.published.lock().await;
-        for _ in 0..ATTEMPTS {
-            let revision = self.revision().await?;
-            let directory = self.read_directory().await?;
-            // The tables are read one after the other: a change in between would make a picture that never was.
-            if self.revision().await? == revision {
-                *published = revision;
-                self.shared.directory.send_replace(Arc::new(directory));
-                return Ok(());
-            }
+        if self.revision().await? != *published {
+            let tables = self.tables().await?;
+            *published = tables.revision;
+            self.shared.directory.send_replace(Arc::new(self.directory_of(tables)));
         }
-        Err(StoreError::Changed)
+        Ok(())
     }
 
-    /// Publishes when another node, or another process on this one, changed something.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn publish_if_changed(&self) -> Result<(), StoreError> {
-        let published = *self.shared.published.lock().await;
-        if self.revision().await? == published {
-            return Ok(());
+    /// Publishes a change that is committed already, so that a failure is not the change's: the next look at the revision, a
+    /// second from now at most, makes it good.
+    pub(super) async fn publish_change(&self) {
+        if let Err(error) = self.publish().await {
+            tracing::error!(%error, "a change is stored but not in force yet");
         }
-        self.publish().await
     }
 
     /// The hosts of all gateways, as configured.
@@ -99,29 +102,43 @@ impl Store {
         });
     }
 
-    async fn read_directory(&self) -> Result<Directory, StoreError> {
-        let agents = rows!(self, Stored<Agent>, fetch_all, "SELECT * FROM agents")?;
-        let extensions = rows!(self, Stored<Extension>, fetch_all, "SELECT * FROM extensions")?;
-        let secrets = rows!(
-            self,
-            Secret,
-            fetch_all,
-            "SELECT id, username, extension_id, realm, ha1_md5, ha1_sha256 FROM credentials"
-        )?;
-        let trunks = rows!(self, Stored<Trunk>, fetch_all, "SELECT * FROM trunks")?;
-        let numbers = rows!(self, Stored<Number>, fetch_all, "SELECT * FROM numbers")?;
+    /// Reads the tables in one transaction: a change in between would make a picture that never was.
+    async fn tables(&self) -> Result<Tables, StoreError> {
+        macro_rules! read {
+            ($transaction:expr) => {{
+                let mut transaction = $transaction;
+                let (revision,) = sqlx::query_as(REVISION).fetch_one(&mut *transaction).await?;
+                Tables {
+                    revision,
+                    agents: sqlx::query_as("SELECT * FROM agents").fetch_all(&mut *transaction).await?,
+                    extensions: sqlx::query_as("SELECT * FROM extensions").fetch_all(&mut *transaction).await?,
+                    secrets: sqlx::query_as(SECRETS).fetch_all(&mut *transaction).await?,
+                    trunks: sqlx::query_as("SELECT * FROM trunks").fetch_all(&mut *transaction).await?,
+                    numbers: sqlx::query_as("SELECT * FROM numbers").fetch_all(&mut *transaction).await?,
+                }
+            }};
+        }
+        Ok(match &self.pool {
+            // With a write-ahead log a transaction sees what was there at its first read.
+            Pool::Sqlite(db) => read!(db.begin().await?),
+            Pool::Postgres(db) => read!(db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?),
+        })
+    }
+
+    fn directory_of(&self, tables: Tables) -> Directory {
+        let Tables { agents, extensions, secrets, trunks, numbers, .. } = tables;
         let numbers_of: HashMap<_, _> =
             extensions.iter().map(|row| (row.id.clone(), row.value.number.clone())).collect();
         let addresses = self.shared.addresses.read().unwrap_or_else(PoisonError::into_inner).clone();
         let trunks = trunks.into_iter().map(|row| (row.id.clone(), trunk(row, &addresses)));
-        Ok(Directory {
+        Directory {
             realm: self.realm().to_owned(),
             agents: agents.into_iter().map(|row| (row.id.clone(), agent(row))).collect(),
             extensions: extensions.into_iter().map(|row| (row.value.number.clone(), extension(row))).collect(),
             credentials: self.credentials_of(secrets, &numbers_of),
             trunks: trunks.collect(),
             numbers: numbers.into_iter().map(|row| (row.value.e164.clone(), number(row, &numbers_of))).collect(),
-        })
+        }
     }
 
     fn credentials_of(

@@ -31,7 +31,7 @@ impl Store {
             extension.codecs.text()
         )
         .map_err(|error| StoreError::of_write(error, UNIQUE, "agent_id"))?;
-        self.publish().await?;
+        self.publish_change().await;
         Ok(row)
     }
 
@@ -76,7 +76,7 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await?;
+        self.publish_change().await;
         self.extension(id).await
     }
 
@@ -90,6 +90,7 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await
+        self.publish_change().await;
+        Ok(())
     }
 }

@@ -18,7 +18,7 @@ mod trunks;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -45,6 +45,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long an answer to "does the database answer" is good for.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
+
+/// The revision before the first.
+const NEVER: i64 = -1;
+
 /// A gateway's host (and port) as configured, to what it resolved to.
 pub type Addresses = HashMap<String, Vec<SocketAddr>>;
 
@@ -62,6 +68,8 @@ struct Shared {
     addresses: RwLock<Addresses>,
     /// The revision published last; held while publishing, so that an older snapshot never replaces a newer one.
     published: Mutex<i64>,
+    /// When the database was last asked whether it answers, and whether it did.
+    asked: Mutex<Option<(Instant, bool)>>,
 }
 
 /// Which resources a listing starts after, and how many it takes at most.
@@ -90,7 +98,8 @@ impl Store {
                 realm: realm.to_owned(),
                 directory: watch::Sender::new(Arc::new(Directory::default())),
                 addresses: RwLock::default(),
-                published: Mutex::new(0),
+                published: Mutex::new(NEVER),
+                asked: Mutex::default(),
             }),
         };
         store.publish().await?;
@@ -111,12 +120,17 @@ impl Store {
         }
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.revision().await.map(drop)
+    /// Whether the database answers. It is asked once a second at most, however many want to know.
+    pub async fn answers(&self) -> bool {
+        let mut asked = self.shared.asked.lock().await;
+        match *asked {
+            Some((at, answers)) if at.elapsed() < ASKED_AGAIN => answers,
+            Some(_) | None => {
+                let answers = self.revision().await.is_ok();
+                *asked = Some((Instant::now(), answers));
+                answers
+            }
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl Store {
         if let Err(error) = done {
             return Err(self.dangling_reference(error, &number.trunk_id).await);
         }
-        self.publish().await?;
+        self.publish_change().await;
         Ok(row)
     }
 
@@ -79,7 +79,7 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await?;
+        self.publish_change().await;
         self.number(id).await
     }
 
@@ -93,7 +93,8 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await
+        self.publish_change().await;
+        Ok(())
     }
 
     /// SQLite does not say which reference leads nowhere; whether the trunk exists does.

@@ -33,7 +33,7 @@ impl Store {
             trunk.max_channels
         )
         .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
-        self.publish().await?;
+        self.publish_change().await;
         Ok(row)
     }
 
@@ -79,7 +79,7 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await?;
+        self.publish_change().await;
         self.trunk(id).await
     }
 
@@ -93,6 +93,7 @@ impl Store {
         if done == 0 {
             return Err(StoreError::Changed);
         }
-        self.publish().await
+        self.publish_change().await;
+        Ok(())
     }
 }

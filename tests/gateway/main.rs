@@ -11,6 +11,7 @@
 )]
 
 mod calling;
+mod container;
 mod process;
 mod serving;
 mod sipp;

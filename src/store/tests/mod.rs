@@ -18,6 +18,7 @@ const TESTS: &[(&str, Test)] = &[
     ("what others refer to is not deleted", |store, _| Box::pin(references(store))),
     ("an extension takes its credentials along", |store, _| Box::pin(cascade(store))),
     ("a change of another node is published", |store, url| Box::pin(other_nodes(store, url))),
+    ("changes that meet are all made and all in force", |store, _| Box::pin(crowds(store))),
     ("an API key is known by its secret alone", |store, _| Box::pin(api_keys(store))),
     ("an idempotency key is claimed once", |store, _| Box::pin(idempotency(store))),
     ("a call record is written once", |store, _| Box::pin(call_records(store))),
@@ -181,9 +182,23 @@ async fn other_nodes(store: Store, url: String) {
     let other = open(&url, "phone.test").await;
     store.create_extension(extension("1001", None)).await.unwrap();
     assert!(other.directory().borrow().extensions.is_empty());
-    other.publish_if_changed().await.unwrap();
+    other.publish().await.unwrap();
     assert!(other.directory().borrow().extensions.contains_key("1001"));
     other.close().await;
+}
+
+async fn crowds(store: Store) {
+    let mut making = tokio::task::JoinSet::new();
+    for number in 1000..1060 {
+        let store = store.clone();
+        making.spawn(async move {
+            let number = number.to_string();
+            store.create_extension(extension(&number, None)).await.unwrap();
+            assert!(store.directory().borrow().extensions.contains_key(&number), "in force once it is answered");
+        });
+    }
+    making.join_all().await;
+    assert_eq!(store.directory().borrow().extensions.len(), 60);
 }
 
 async fn api_keys(store: Store) {
@@ -264,6 +279,6 @@ async fn addresses(store: Store) {
     let address: SocketAddr = "192.0.2.7:5070".parse().unwrap();
     store.set_addresses([("carrier.test:5070".to_owned(), vec![address])].into()).await;
     assert_eq!(seen(), [address]);
-    store.publish().await.unwrap();
-    assert_eq!(seen(), [address]);
+    store.create_agent(agent("Ada")).await.unwrap();
+    assert_eq!(seen(), [address], "also after the directory was read anew");
 }
