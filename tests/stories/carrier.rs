@@ -55,6 +55,11 @@ impl Carrier {
         self.tell(&Message::Response(response));
     }
 
+    /// Answers any other request.
+    pub(crate) fn respond(&mut self, request: &Request, status: StatusCode) {
+        self.tell(&Message::Response(Response::for_request(request, status)));
+    }
+
     /// Sends a request inside the dialog from `flow`.
     pub(crate) fn ask(&mut self, method: Method, sequence: u32) {
         let mut request = Request::new(method.clone(), self.invite.uri.clone());
@@ -83,6 +88,16 @@ impl Carrier {
     pub(crate) fn last(&self) -> (SocketAddr, &Message) {
         let sent = self.simulation.sent.iter().rev();
         sent.filter(|(_, to, _)| *to != self.browser).map(|(_, to, message)| (*to, message)).next().unwrap()
+    }
+
+    /// The last request of this method sent to the carrier, and where it went.
+    pub(crate) fn last_request(&self, method: &Method) -> Option<(SocketAddr, Request)> {
+        self.simulation.sent.iter().rev().find_map(|(_, to, message)| match message {
+            Message::Request(request) if *to != self.browser && request.method == *method => {
+                Some((*to, request.clone()))
+            }
+            _ => None,
+        })
     }
 
     /// The status of the last response to the carrier.

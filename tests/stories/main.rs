@@ -8,6 +8,7 @@
 )]
 
 mod authenticating;
+mod believing;
 mod caller_identity;
 mod calling_in;
 mod calling_out;

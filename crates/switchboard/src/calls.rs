@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use sip::SessionId;
 
+use crate::believed::Believed;
 use crate::call::{Actions, CallEvent};
 use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Usage};
 use crate::config::Clock;
@@ -33,6 +34,7 @@ pub(crate) struct Calls {
     by_leg: HashMap<LegId, SessionId>,
     timers: BTreeSet<(Instant, CallKey, CallTimer)>,
     pub(crate) usage: Usage,
+    pub(crate) believed: Believed,
 }
 
 impl Calls {

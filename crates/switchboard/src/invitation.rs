@@ -172,6 +172,8 @@ impl Switchboard {
         let refused = steps.is_err();
         self.calls.insert(key, Call::new(facts, steps), shard);
         self.calls.bind(session, key, leg_id);
+        self.calls.believed.add(session, flow);
+        self.believe(session);
         if !refused {
             // Its caller counts from here on: who calls is not free to be called.
             self.show(now, key);
@@ -253,6 +255,7 @@ impl Switchboard {
                     },
                 );
                 self.calls.bind(session, key, leg);
+                self.calls.believed.add(session, flow);
             }
             Action::Media(command) => {
                 if let Some(shard) = self.calls.shard(key) {
@@ -293,6 +296,7 @@ impl Switchboard {
     fn with_session(&mut self, leg: LegId, act: impl FnOnce(&mut sip::Endpoint, SessionId)) {
         if let Some(session) = self.calls.session_of(leg) {
             act(&mut self.endpoint, session);
+            self.believe(session);
         }
     }
 

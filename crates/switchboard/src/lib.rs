@@ -1,6 +1,7 @@
 //! The call logic, sans-IO: registrar, location, dialplan and the B2BUA.
 
 mod admission;
+mod believed;
 mod call;
 mod calls;
 mod config;

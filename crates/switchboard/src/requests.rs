@@ -104,15 +104,27 @@ impl Switchboard {
         Err(draft.into())
     }
 
+    /// The peers that a call's session may now be spoken with from are believed.
+    pub(crate) fn believe(&mut self, session: SessionId) {
+        if self.calls.of_session(session).is_some() {
+            for flow in self.endpoint.next_hops(session) {
+                self.calls.believed.add(session, flow);
+            }
+        }
+    }
+
     fn session_event(&mut self, now: Instant, session: SessionId, event: SessionEvent) {
         let known = self.calls.of_session(session);
+        self.believe(session);
         if let SessionEvent::Request { id, request } = event {
             let draft = self.inside_request(now, known, &request);
             self.endpoint.respond(now, id, draft);
+            self.believe(session);
             return;
         }
         if matches!(event, SessionEvent::Ended) {
             self.calls.unbind(session);
+            self.calls.believed.end(now, session, self.config.timers.transaction_timeout());
         }
         let Some((key, leg)) = known else { return };
         let event = match event {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sip::{Authenticator, ConnectionId, Endpoint, EndpointConfig, Flow, Transport};
 
 use crate::admission::Admission;
-use crate::call::{CallEvent, CallTimer, Occupation};
+use crate::call::{CallEvent, CallTimer};
 use crate::calls::Calls;
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::Dialplan;
@@ -68,7 +68,7 @@ impl Switchboard {
 
     /// Takes one datagram or one framed message. A stranger's over UDP is dropped without a word; over TCP its connection is closed.
     pub fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        if !self.is_believed(flow) {
+        if !self.is_believed(now, flow) {
             self.counters.strangers += 1;
             self.outputs.extend(flow.connection.map(Output::CloseConnection));
             return;
@@ -77,12 +77,12 @@ impl Switchboard {
         self.drain(now);
     }
 
-    fn is_believed(&self, flow: Flow) -> bool {
+    fn is_believed(&mut self, now: Instant, flow: Flow) -> bool {
         match flow.transport {
             Transport::Ws | Transport::Wss => true,
             Transport::Udp | Transport::Tcp | Transport::Tls => {
                 let address = flow.peer.ip();
-                self.admission.trunk(address).is_some() || self.calls.usage.of(&Occupation::Peer(address)) > 0
+                self.admission.trunk(address).is_some() || self.calls.believed.contains(now, address)
             }
         }
     }

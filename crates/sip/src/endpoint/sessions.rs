@@ -145,6 +145,19 @@ impl Endpoint {
         self.tell(session, SessionEvent::Ended);
     }
 
+    /// Where the next request of a session would go, by its dialog's routes and Contact; while our INVITE rings, one for each early
+    /// dialog. A peer sends from there too.
+    pub fn next_hops(&self, session: SessionId) -> impl Iterator<Item = Flow> + use<'_> {
+        let usage = self.usages.sessions.get(&session);
+        usage.into_iter().flat_map(|usage| {
+            let dialogs = match &usage.state {
+                State::Calling { early, .. } => early.as_slice(),
+                State::Incoming { .. } | State::Established(_) | State::Leaving => std::slice::from_ref(&usage.dialog),
+            };
+            dialogs.iter().map(|dialog| dialog.next_hop(usage.flow))
+        })
+    }
+
     /// Moves a session to another flow, e.g. after its browser came back on a new connection. Nothing is sent.
     pub fn rebind(&mut self, session: SessionId, flow: Flow) {
         if let Some(usage) = self.usages.sessions.get_mut(&session) {

@@ -1,7 +1,6 @@
 //! What is true of a call in every state: its parties, legs and times; and what a state may look at outside of it.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -67,8 +66,6 @@ pub(crate) enum Occupation {
     Agent(String),
     /// One of a trunk's channels.
     Trunk(String),
-    /// A trunk's signalling address, believed as long as the call lasts whatever the directory says.
-    Peer(IpAddr),
 }
 
 /// How often everything is taken up by running calls.
@@ -262,10 +259,7 @@ impl Facts {
         for leg in self.legs.iter().filter(|leg| !leg.is_over()) {
             match &leg.party {
                 Party::Extension { agent: Some(agent), .. } => all.push(Occupation::Agent(agent.clone())),
-                Party::Trunk { id, .. } => {
-                    all.push(Occupation::Trunk(id.clone()));
-                    all.push(Occupation::Peer(leg.flow.peer.ip()));
-                }
+                Party::Trunk { id, .. } => all.push(Occupation::Trunk(id.clone())),
                 Party::Extension { agent: None, .. } => {}
             }
         }
