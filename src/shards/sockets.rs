@@ -1,7 +1,7 @@
 //! A shard's sockets: the one all its browsers share, and a pair for each trunk leg (RTP on an even port, RTCP on the next: RFC
 //! 3550 §11). Binds, names and closes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,6 +16,9 @@ const BROWSER_BUFFER: usize = 4 * 1024 * 1024;
 
 /// The kernel's buffer of a trunk leg: many seconds of one call.
 const TRUNK_BUFFER: usize = 256 * 1024;
+
+/// Pairs tried when other processes have ports of our range: the media thread has audio to carry meanwhile.
+const RANGE_ATTEMPTS: usize = 16;
 
 /// Attempts to find an even free port with a free one behind it among the kernel's own choice.
 const EPHEMERAL_ATTEMPTS: usize = 64;
@@ -49,8 +52,10 @@ impl PortRange {
         }
     }
 
-    fn port(&self, pair: u16) -> Option<u16> {
-        pair.checked_mul(self.step).and_then(|offset| self.first.checked_add(offset))
+    /// The even port of every pair.
+    fn ports(self) -> impl Iterator<Item = u16> {
+        (0..self.pairs)
+            .filter_map(move |pair| pair.checked_mul(self.step).and_then(|offset| self.first.checked_add(offset)))
     }
 }
 
@@ -61,8 +66,9 @@ pub(crate) struct Sockets {
     open: HashMap<SocketId, UdpSocket>,
     browsers: SocketAddr,
     advertised: IpAddr,
-    range: PortRange,
-    next_pair: u16,
+    /// The even ports of pairs not in use, the one closed last at the end: it rests as long as possible, so that a late packet of
+    /// its last call meets nobody. `None` when any port will do.
+    free: Option<VecDeque<u16>>,
     next_id: u32,
 }
 
@@ -82,8 +88,7 @@ impl Sockets {
             open: HashMap::new(),
             browsers,
             advertised,
-            range,
-            next_pair: 0,
+            free: (range.first != 0).then(|| range.ports().collect()),
             next_id: SocketId::BROWSERS.0,
         };
         sockets.add(socket)?;
@@ -111,24 +116,33 @@ impl Sockets {
     /// # Errors
     /// When no pair is free, or descriptors have run out.
     pub(crate) fn bind_pair(&mut self) -> io::Result<LocalPort> {
-        let (rtp, rtcp) = if self.range.first == 0 { self.any_pair()? } else { self.next_pair()? };
-        let advertised = SocketAddr::new(self.advertised, rtp.local_addr()?.port());
+        let (port, rtp, rtcp) = if self.free.is_none() { self.any_pair()? } else { self.free_pair()? };
+        let watched = self.watch_pair(rtp, rtcp);
+        if watched.is_err() {
+            self.give_back(port);
+        }
+        let (rtp, rtcp) = watched?;
+        Ok(LocalPort { rtp, rtcp, advertised: SocketAddr::new(self.advertised, port) })
+    }
+
+    fn watch_pair(&mut self, rtp: UdpSocket, rtcp: UdpSocket) -> io::Result<(SocketId, SocketId)> {
         enlarge(&rtp, TRUNK_BUFFER);
         let rtp = self.add(rtp)?;
-        let rtcp = match self.add(rtcp) {
-            Ok(rtcp) => rtcp,
-            Err(error) => {
-                self.close(rtp);
-                return Err(error);
-            }
-        };
-        Ok(LocalPort { rtp, rtcp, advertised })
+        let rtcp = self.add(rtcp).inspect_err(|_| self.close(rtp))?;
+        Ok((rtp, rtcp))
     }
 
     /// Closes a pair.
     pub(crate) fn release(&mut self, port: LocalPort) {
         self.close(port.rtp);
         self.close(port.rtcp);
+        self.give_back(port.advertised.port());
+    }
+
+    fn give_back(&mut self, port: u16) {
+        if let Some(free) = &mut self.free {
+            free.push_back(port);
+        }
     }
 
     fn close(&mut self, id: SocketId) {
@@ -148,27 +162,29 @@ impl Sockets {
         Ok(id)
     }
 
-    /// The next free pair of the range, in turn: a port just closed rests as long as possible, so that a late packet of its last
-    /// call meets nobody.
-    fn next_pair(&mut self) -> io::Result<(UdpSocket, UdpSocket)> {
-        for _ in 0..self.range.pairs {
-            let Some(port) = self.range.port(self.next_pair) else { break };
-            self.next_pair = (self.next_pair + 1) % self.range.pairs;
-            if let Ok(pair) = self.bind(port) {
-                return Ok(pair);
+    fn free_pair(&mut self) -> io::Result<(u16, UdpSocket, UdpSocket)> {
+        let mut last = io::Error::new(io::ErrorKind::AddrInUse, "every RTP port is in use");
+        for _ in 0..RANGE_ATTEMPTS {
+            let Some(port) = self.free.as_mut().and_then(VecDeque::pop_front) else { break };
+            match self.bind(port) {
+                Ok((rtp, rtcp)) => return Ok((port, rtp, rtcp)),
+                Err(error) => {
+                    self.give_back(port);
+                    last = error;
+                }
             }
         }
-        Err(io::Error::new(io::ErrorKind::AddrInUse, "every RTP port is in use"))
+        Err(last)
     }
 
-    fn any_pair(&self) -> io::Result<(UdpSocket, UdpSocket)> {
+    fn any_pair(&self) -> io::Result<(u16, UdpSocket, UdpSocket)> {
         let mut last = io::Error::new(io::ErrorKind::AddrInUse, "no pair of RTP ports is free");
         for _ in 0..EPHEMERAL_ATTEMPTS {
             let probe = UdpSocket::bind(SocketAddr::new(self.browsers.ip(), 0))?;
             let even = probe.local_addr()?.port() & !1;
             drop(probe);
             match self.bind(even) {
-                Ok(pair) => return Ok(pair),
+                Ok((rtp, rtcp)) => return Ok((even, rtp, rtcp)),
                 Err(error) => last = error,
             }
         }
@@ -219,13 +235,13 @@ mod tests {
         let all: Vec<u16> = (0..3)
             .flat_map(|index| {
                 let range = PortRange::share(20_001, 20_020, index, 3);
-                (0..range.pairs).map(move |pair| range.port(pair).unwrap())
+                range.ports()
             })
             .collect();
         assert_eq!(all.len(), 9);
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), 9);
         assert!(all.iter().all(|port| port % 2 == 0 && (20_002..=20_018).contains(port)), "{all:?}");
-        assert_eq!(PortRange::share(20_000, 65_535, 0, 1).port(22_767), Some(65_534));
+        assert_eq!(PortRange::share(20_000, 65_535, 0, 1).ports().last(), Some(65_534));
     }
 
     #[test]
