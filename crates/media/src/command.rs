@@ -50,6 +50,27 @@ pub enum Bandwidth {
     Full,
 }
 
+/// How digits travel between us and a session's peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Dtmf {
+    /// As telephone-events where they are agreed on, else as tones in the audio.
+    #[default]
+    Auto,
+    /// As telephone-events (RFC 4733), or not at all.
+    Rfc4733,
+    /// As tones in the audio; telephone-events are not offered.
+    Inband,
+    /// By signalling (SIP INFO): no digit is heard or sent in media, and telephone-events are not offered.
+    Info,
+}
+
+impl Dtmf {
+    /// Whether our descriptions have telephone-events.
+    pub(crate) fn has_events(self) -> bool {
+        matches!(self, Self::Auto | Self::Rfc4733)
+    }
+}
+
 /// What signalling asks of a shard.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -63,6 +84,14 @@ pub enum Command {
         codecs: Vec<Codec>,
         /// No packet for this long raises [`Event::Silent`]; none while zero.
         silence_timeout: Duration,
+    },
+    /// Says how digits travel, for descriptions from now on. Without it: [`Dtmf::Auto`] on a plain leg, [`Dtmf::Rfc4733`] with a
+    /// browser (RFC 7874 §3).
+    SetDtmf {
+        /// The session.
+        session: MediaSessionId,
+        /// How.
+        dtmf: Dtmf,
     },
     /// Asks for an SDP offer; answered by [`Event::LocalDescription`].
     CreateOffer {
@@ -119,7 +148,17 @@ pub enum Command {
         /// The session.
         session: MediaSessionId,
     },
-    /// Sends telephone-events (RFC 4733), one after another.
+    /// The session's peer pressed a key, which signalling told. It goes where one heard in media goes, and is told by
+    /// [`Event::Digit`]; a press that both tell counts once.
+    PressDigit {
+        /// The session it came from.
+        session: MediaSessionId,
+        /// One of `0-9 * # A-D`; others are ignored.
+        digit: char,
+        /// How long it was held.
+        duration: Duration,
+    },
+    /// Sends digits, one after another, as the session's [`Dtmf`] says.
     SendDigits {
         /// The session to whose peer they go.
         session: MediaSessionId,
@@ -175,7 +214,7 @@ pub enum Event {
         /// What it does now.
         state: MediaState,
     },
-    /// A digit from the peer ended (each digit is told once).
+    /// A digit from the peer ended, whichever way it came (each digit is told once).
     Digit {
         /// The session it came from.
         session: MediaSessionId,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use crate::command::{Bandwidth, Codec, Command, Event, Keying, LocalPort, MediaSessionId, SocketId};
+use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LocalPort, MediaSessionId, SocketId};
 use crate::keying::{Certificate, Fingerprint, FingerprintHash, Peer, SecureTransport, Setup, stun_username};
 use crate::rtcp::{NtpClock, Reporter};
 use crate::rtp::{Egress, Reception, RtpView};
@@ -163,6 +163,7 @@ pub fn sdp(bytes: &[u8]) {
             ssrc: 1,
             cname: "fuzz".to_owned(),
             direction: Direction::SendRecv,
+            dtmf: Dtmf::Auto,
         };
         assert!(!create_offer(&mut local).is_empty());
         let _ = accept_answer(&mut local.clone(), bytes);

@@ -15,7 +15,7 @@ mod tone;
 mod transcoder;
 
 pub use command::{
-    Bandwidth, Codec, Command, Event, Hears, Hold, Keying, LocalPort, MediaSessionId, MediaState, PortRequest,
+    Bandwidth, Codec, Command, Dtmf, Event, Hears, Hold, Keying, LocalPort, MediaSessionId, MediaState, PortRequest,
     SocketId, Statistics,
 };
 pub use keying::{

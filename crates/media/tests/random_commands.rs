@@ -16,7 +16,7 @@ mod plain;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use media::{Bandwidth, Codec, Command, Event, Keying, MediaSessionId, SocketId};
+use media::{Bandwidth, Codec, Command, Dtmf, Event, Keying, MediaSessionId, SocketId};
 use plain::{OPUS, PCMA, PCMU, Trunks, address, peer};
 use proptest::prelude::*;
 
@@ -67,6 +67,11 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         2 => session().prop_map(|session| Command::Adopt { session }),
         2 => (session(), any::<bool>()).prop_map(|(session, hold)| Command::Hold { session, hold }),
+        2 => (session(), "[0-9A-Dx*#]", 0..400_u64).prop_map(|(session, digit, ms)| {
+            Command::PressDigit { session, digit: digit.chars().next().unwrap(), duration: Duration::from_millis(ms) }
+        }),
+        1 => (session(), prop_oneof![Just(Dtmf::Auto), Just(Dtmf::Rfc4733), Just(Dtmf::Inband), Just(Dtmf::Info)])
+            .prop_map(|(session, dtmf)| Command::SetDtmf { session, dtmf }),
         1 => session().prop_map(|session| Command::Close { session }),
     ]
 }

@@ -246,16 +246,6 @@ fn a_digit_whose_end_is_lost_is_told_once_after_a_moment() {
 }
 
 #[test]
-fn a_peer_without_telephone_events_hears_none_but_the_digit_is_told() {
-    let mut trunks = Trunks::bridged(PCMU, "8");
-    trunks.say(101, 0, &event(3, false, 160));
-    trunks.say(101, 0, &event(3, true, 800));
-    trunks.wait(Duration::from_secs(1));
-    assert!(trunks.to(B).is_empty());
-    assert!(trunks.events.iter().any(|e| matches!(e, Event::Digit { digit: '3', .. })));
-}
-
-#[test]
 fn a_leg_on_hold_is_neither_heard_nor_sent_to() {
     let mut trunks = Trunks::bridged(PCMU, PCMA);
     trunks.offer(B, peer(B), &format!("{PCMA}\r\na=inactive"));

@@ -112,6 +112,8 @@ impl Simulation {
                 | Command::Hold { session, .. }
                 | Command::Echo { session }
                 | Command::Ringback { session }
+                | Command::SetDtmf { session, .. }
+                | Command::PressDigit { session, .. }
                 | Command::SendDigits { session, .. } => assert!(open.contains(session), "{command:?} and not open"),
                 Command::Bridge { a, b } => {
                     assert!(open.contains(a) && open.contains(b) && a != b, "{command:?} and not open");

@@ -270,6 +270,8 @@ impl Simulation {
             | Command::Bridge { .. }
             | Command::Echo { .. }
             | Command::Ringback { .. }
+            | Command::SetDtmf { .. }
+            | Command::PressDigit { .. }
             | Command::SendDigits { .. } => return,
         };
         // A shard tells in order: what comes after something late is late too.

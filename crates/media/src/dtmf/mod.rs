@@ -1,10 +1,30 @@
-//! Telephone-events (RFC 4733): digits heard once each, and digits sent on the gateway's own clock.
+//! Digits: heard once each, whether told by telephone-events (RFC 4733), tones (ITU-T Q.23) or signalling, and sent on the gateway's
+//! own clock as the one or the other.
 
+mod detector;
+mod keypad;
+mod presses;
 mod receiver;
 mod sender;
+mod tones;
 
-pub(crate) use receiver::{DigitReceiver, Heard};
-pub(crate) use sender::DigitSender;
+use std::time::Duration;
+
+pub(crate) use keypad::Keypad;
+pub(crate) use sender::{DigitSender, TONE_FRAME};
+
+/// What is told of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It went down.
+    Pressed(char),
+    /// It came up after this long.
+    Released(char, Duration),
+    /// It was pressed so long, which signalling told at once.
+    Told(char, Duration),
+    /// An update or a repetition.
+    Nothing,
+}
 
 /// The DTMF events in order of their codes (RFC 4733 §3.2).
 const DIGITS: &[u8; 16] = b"0123456789*#ABCD";

@@ -2,24 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::digit_of;
+use super::{Heard, digit_of};
 
 /// A digit whose end packets were all lost has ended after this silence: the sender updates it every 20-50 ms.
-const LOST_END: Duration = Duration::from_millis(150);
+pub(super) const LOST_END: Duration = Duration::from_millis(150);
 
 /// A packet of an older digit that comes later than this is none: the source has set its clock back.
 const LATEST: Duration = Duration::from_secs(1);
-
-/// What an event packet tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// A key went down.
-    Pressed(char),
-    /// It came up after this long.
-    Released(char, Duration),
-    /// An update or a repetition.
-    Nothing,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Key {

@@ -1,10 +1,13 @@
-//! Sending telephone-events (RFC 4733 §2.5.1) on the gateway's own clock, so that neither a foreign clock rate nor loss before the
-//! gateway distorts a digit. Knows nothing of RTP numbering: the caller gives the timestamp of each press.
+//! Sending digits on the gateway's own clock, so that neither a foreign clock rate nor loss before the gateway distorts one: as
+//! telephone-events (RFC 4733 §2.5.1), or as the sound of their tones. Knows nothing of RTP numbering: the caller gives the timestamp
+//! of each press.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::event_of;
+use super::tones::TonePair;
+use super::{digit_of, event_of};
+use crate::codec::RATE;
 
 /// How often a pressed key is updated, and how far apart end packets are.
 const UPDATE: Duration = Duration::from_millis(20);
@@ -18,6 +21,14 @@ const MAX_WAITING: usize = 64;
 const LONGEST_PRESS: Duration = Duration::from_secs(30);
 /// What a detector must accept (ITU-T Q.24).
 const SHORTEST_PRESS: Duration = Duration::from_millis(40);
+/// The length of a tone at least: detectors behind lines and codecs need more than the 40 ms they are made for.
+const SHORTEST_TONE: Duration = Duration::from_millis(80);
+/// Samples of sounding digits made at once: 20 ms.
+pub(crate) const TONE_FRAME: usize = 160;
+/// The same as time.
+const TONE_FRAME_TIME: Duration = Duration::from_millis(20);
+/// Later than this by a stall, a tone goes on from now instead of catching up.
+const LATEST: Duration = Duration::from_millis(200);
 
 /// One packet to be sent; `offset` is added to the timestamp the press began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +54,47 @@ struct Sounding {
     started: Instant,
     next: Instant,
     first: bool,
-    segment: u64,
     ends_left: u8,
+}
+
+/// A digit that is sent as sound.
+#[derive(Debug, Clone, Copy)]
+struct Toning {
+    press: Press,
+    tones: TonePair,
+    started: Instant,
+    next: Instant,
+    /// Samples made so far.
+    place: u32,
+    /// Where the tone ends and the pause begins, once that is known.
+    end: Option<u32>,
+}
+
+impl Toning {
+    /// Fills the next frame with tone, then with the pause.
+    fn fill(&mut self, samples: &mut [i16; TONE_FRAME]) {
+        if self.end.is_none()
+            && let Some(duration) = self.press.duration
+        {
+            self.end = Some(in_samples(duration.max(SHORTEST_TONE)).max(self.place));
+        }
+        for sample in samples {
+            let sounds = self.end.is_none_or(|end| self.place < end);
+            *sample = if sounds { self.tones.sample(self.place) } else { 0 };
+            self.place = self.place.saturating_add(1);
+        }
+        if self.place >= in_samples(LONGEST_PRESS) {
+            self.end.get_or_insert(self.place);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| self.place >= end.saturating_add(in_samples(PAUSE)))
+    }
+}
+
+fn in_samples(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).saturating_mul(RATE / 1000)
 }
 
 /// The digits on their way to one peer.
@@ -52,6 +102,7 @@ struct Sounding {
 pub(crate) struct DigitSender {
     waiting: VecDeque<Press>,
     sounding: Option<Sounding>,
+    toning: Option<Toning>,
     ready_at: Option<Instant>,
 }
 
@@ -66,11 +117,17 @@ impl DigitSender {
         let duration = Some(duration.max(SHORTEST_PRESS));
         if let Some(press) = self.waiting.iter_mut().rev().find(|press| press.duration.is_none()) {
             press.duration = duration;
-        } else if let Some(sounding) = &mut self.sounding
-            && sounding.press.duration.is_none()
+        } else if let Some((press, _)) = self.current()
+            && press.duration.is_none()
         {
-            sounding.press.duration = duration;
+            press.duration = duration;
         }
+    }
+
+    /// The digit being sent, and since when.
+    fn current(&mut self) -> Option<(&mut Press, Instant)> {
+        let event = self.sounding.as_mut().map(|sounding| (&mut sounding.press, sounding.started));
+        event.or_else(|| self.toning.as_mut().map(|toning| (&mut toning.press, toning.started)))
     }
 
     /// Whoever pressed is heard no longer: a key still down comes up now.
@@ -78,9 +135,9 @@ impl DigitSender {
         for press in &mut self.waiting {
             press.duration.get_or_insert(SHORTEST_PRESS);
         }
-        if let Some(sounding) = &mut self.sounding {
-            let held = now.saturating_duration_since(sounding.started).max(SHORTEST_PRESS);
-            sounding.press.duration.get_or_insert(held);
+        if let Some((press, started)) = self.current() {
+            let held = now.saturating_duration_since(started).max(SHORTEST_PRESS);
+            press.duration.get_or_insert(held);
         }
     }
 
@@ -99,26 +156,52 @@ impl DigitSender {
 
     /// Whether audio must be kept back: it would carry the digit a second time.
     pub(crate) fn is_sounding(&self) -> bool {
-        self.sounding.is_some()
+        self.sounding.is_some() || self.toning.is_some()
     }
 
-    /// When [`Self::poll`] will have something.
+    /// When [`Self::poll`] or [`Self::poll_tone`] will have something.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        match &self.sounding {
-            Some(sounding) => Some(sounding.next),
+        let next = self.sounding.as_ref().map(|sounding| sounding.next);
+        match next.or_else(|| self.toning.as_ref().map(|toning| toning.next)) {
+            Some(next) => Some(next),
             None if self.waiting.is_empty() => None,
             None => Some(self.ready_at.unwrap_or(now)),
         }
     }
 
+    /// Makes the 20 ms of sound due now, the pause behind a digit included: what is sent has no hole. Gives whether a digit begins
+    /// with it. Call until `None`.
+    pub(crate) fn poll_tone(&mut self, now: Instant, samples: &mut [i16; TONE_FRAME]) -> Option<bool> {
+        self.sounding = None;
+        // The last frame lasts as long as the others.
+        self.toning.take_if(|toning| toning.is_over() && now >= toning.next);
+        let begins = self.toning.is_none();
+        if begins {
+            let press = self.waiting.pop_front()?;
+            let tones = digit_of(press.event).and_then(TonePair::of)?;
+            self.toning = Some(Toning { press, tones, started: now, next: now, place: 0, end: None });
+        }
+        let toning = self.toning.as_mut().filter(|toning| now >= toning.next)?;
+        if toning.is_over() {
+            return None;
+        }
+        toning.fill(samples);
+        toning.next += TONE_FRAME_TIME;
+        if toning.next + LATEST < now {
+            toning.next = now + TONE_FRAME_TIME;
+        }
+        Some(begins)
+    }
+
     /// The packet due now, with durations in units of `clock_rate`. Call until `None`.
     pub(crate) fn poll(&mut self, now: Instant, clock_rate: u32) -> Option<EventPacket> {
+        self.toning = None;
         if self.sounding.is_none() {
             if self.ready_at.is_some_and(|ready| now < ready) {
                 return None;
             }
             let press = self.waiting.pop_front()?;
-            self.sounding = Some(Sounding { press, started: now, next: now, first: true, segment: 0, ends_left: ENDS });
+            self.sounding = Some(Sounding { press, started: now, next: now, first: true, ends_left: ENDS });
         }
         let sounding = self.sounding.as_mut()?;
         if now < sounding.next {
@@ -144,7 +227,6 @@ impl DigitSender {
             payload: [sounding.press.event, if ended { 0x80 | volume } else { volume }, high, low],
         };
         sounding.first = false;
-        sounding.segment = whole_segments;
         sounding.next = now + UPDATE;
         if ended {
             sounding.ends_left -= 1;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::command::Codec;
-use crate::dtmf::DigitReceiver;
+use crate::command::{Codec, Dtmf};
+use crate::dtmf::Keypad;
 use crate::rtp::{Admission, Order, Reception, Reorder, RtpView};
 use crate::sdp::Negotiated;
 use crate::transcoder::Transcoder;
@@ -31,7 +31,7 @@ pub(crate) struct Ingress {
     pub(super) agreed: Option<Agreed>,
     pub(crate) reception: Reception,
     pub(super) reorder: Reorder,
-    pub(crate) digits: DigitReceiver,
+    pub(crate) keypad: Keypad,
     /// Towards the leg it is joined with, when that speaks another codec.
     pub(crate) transcoder: Option<Transcoder>,
     /// Packets that came too late, twice, or out of a restart not yet believed.
@@ -69,7 +69,7 @@ impl Ingress {
             agreed: None,
             reception: Reception::new(8000),
             reorder: Reorder::new(),
-            digits: DigitReceiver::default(),
+            keypad: Keypad::default(),
             transcoder: None,
             discarded: 0,
         }
@@ -91,6 +91,11 @@ impl Ingress {
             self.reorder.reset();
             self.transcoder = None;
         }
+        self.keypad.listen_for_tones(match negotiated.dtmf {
+            Dtmf::Auto => negotiated.telephone_events.is_empty(),
+            Dtmf::Inband => true,
+            Dtmf::Rfc4733 | Dtmf::Info => false,
+        });
         let events = negotiated.telephone_events.iter().map(|e| (e.receive_payload_type, e.clock_rate)).collect();
         self.agreed = Some(Agreed {
             codec: negotiated.codec,
@@ -129,6 +134,6 @@ impl Ingress {
 
     /// When held packets or the digits want to be looked at again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.reorder.deadline(), self.digits.deadline()].into_iter().flatten().min()
+        [self.reorder.deadline(), self.keypad.deadline()].into_iter().flatten().min()
     }
 }

@@ -9,7 +9,7 @@ mod wire;
 
 pub(crate) use ingress::Ingress;
 pub(crate) use outgoing::Outgoing;
-pub(crate) use relay::{Far, Turn, packet as relay_packet, timeout as relay_timeout};
+pub(crate) use relay::{Far, Turn, packet as relay_packet, timeout as relay_timeout, told as relay_told};
 pub(crate) use session::{Join, MediaSession, Proposed, Watch};
 pub(crate) use wire::{Arrival, Outbound, PlainWire, Wire};
 

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{Sink, Wire};
 use crate::codec::{Encoder, LOSS_AT_FIRST, RATE};
-use crate::dtmf::DigitSender;
+use crate::command::Dtmf;
+use crate::dtmf::{DigitSender, TONE_FRAME};
 use crate::music::{Music, Playback};
 use crate::rtp::{Egress, Pace};
 use crate::sdp::{Negotiated, TelephoneEvent};
@@ -25,9 +26,31 @@ const LATEST: Duration = Duration::from_millis(200);
 struct Agreed {
     target: Target,
     payload_type: u8,
-    event: Option<TelephoneEvent>,
+    digits: Way,
     may_send: bool,
 }
+
+/// How digits reach the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Events(TelephoneEvent),
+    Tones,
+    /// Not in media.
+    Elsewhere,
+}
+
+impl Way {
+    fn new(negotiated: &Negotiated) -> Self {
+        match (negotiated.dtmf, negotiated.telephone_events.first()) {
+            (Dtmf::Auto | Dtmf::Rfc4733, Some(event)) => Self::Events(*event),
+            (Dtmf::Auto, None) | (Dtmf::Inband, _) => Self::Tones,
+            (Dtmf::Rfc4733, None) | (Dtmf::Info, _) => Self::Elsewhere,
+        }
+    }
+}
+
+/// The source that the timestamps of tones are of.
+const TONES: u32 = 1;
 
 /// What the gateway plays itself.
 #[derive(Debug, Clone)]
@@ -60,6 +83,10 @@ pub(crate) struct Outgoing {
     pub(crate) digits: DigitSender,
     /// The timestamp the sounding digit began with.
     digit_timestamp: u32,
+    /// Makes packets of the tones of digits.
+    tones: Option<Encoder>,
+    /// Samples of such tones made so far.
+    toned: u32,
     /// What the peer loses of the stream by its reports, in percent; falls slowly.
     expected_loss: u8,
     /// The next audio packet begins a talk spurt (RFC 3551 §4.1).
@@ -85,6 +112,8 @@ impl Outgoing {
             agreed: None,
             digits: DigitSender::default(),
             digit_timestamp: 0,
+            tones: None,
+            toned: 0,
             expected_loss: LOSS_AT_FIRST,
             marker_due: true,
             tune: None,
@@ -99,7 +128,7 @@ impl Outgoing {
         self.agreed = Some(Agreed {
             target: Target::new(negotiated),
             payload_type: negotiated.send_payload_type,
-            event: negotiated.telephone_events.first().copied(),
+            digits: Way::new(negotiated),
             may_send: negotiated.direction.sends(),
         });
         self.start_playing(now);
@@ -231,11 +260,38 @@ impl Outgoing {
     }
 
     fn send_digits(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
-        let Some((agreed, event)) = self.agreed.and_then(|agreed| agreed.event.map(|event| (agreed, event))) else {
-            // A peer without telephone-events gets none; its digits would otherwise wait for ever.
-            self.digits = DigitSender::default();
-            return;
-        };
+        match self.agreed.map(|agreed| (agreed, agreed.digits)) {
+            Some((agreed, Way::Events(event))) => self.send_events(now, agreed, event, wire, sink),
+            Some((_, Way::Tones)) => self.send_tones(now, wire, sink),
+            // Who gets no digits in media has none waiting.
+            Some((_, Way::Elsewhere)) | None => self.digits = DigitSender::default(),
+        }
+    }
+
+    /// Digits as sound, for a peer without telephone-events; in place of the audio, without a hole.
+    fn send_tones(&mut self, now: Instant, wire: &mut Wire, sink: &mut Sink) {
+        let mut samples = [0_i16; TONE_FRAME];
+        while let Some(begins) = self.digits.poll_tone(now, &mut samples) {
+            if begins {
+                self.egress.unanchor();
+                let target = self.target();
+                self.tones = target.and_then(|target| Encoder::new(target.codec, &target.opus).ok());
+            }
+            let Some(mut encoder) = self.tones.take() else { continue };
+            let mut payload = std::mem::take(&mut self.payload);
+            payload.clear();
+            if encoder.encode(&samples, &mut payload).is_ok() && !payload.is_empty() {
+                // Paced as a source of its own, so that a late frame does not stretch the tone.
+                let pace = Pace::Source { ssrc: TONES, timestamp: self.toned, clock_rate: RATE };
+                self.send_audio(now, pace, false, &payload, wire, sink);
+            }
+            self.toned = self.toned.wrapping_add(u32::try_from(TONE_FRAME).unwrap_or_default());
+            self.payload = payload;
+            self.tones = Some(encoder);
+        }
+    }
+
+    fn send_events(&mut self, now: Instant, agreed: Agreed, event: TelephoneEvent, wire: &mut Wire, sink: &mut Sink) {
         while let Some(packet) = self.digits.poll(now, event.clock_rate) {
             if packet.begins {
                 self.digit_timestamp = self.egress.timestamp_for(now, Pace::Own);

@@ -1,13 +1,14 @@
 //! From one leg's ear to another's mouth, in the same turn: in order, concealed where lost, relayed when both speak the same codec,
 //! transcoded when they do not. Digits leave the audio here and are regenerated on the other side.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ingress::{Agreed, Ingress, Kind};
 use super::outgoing::Outgoing;
 use super::{Sink, Wire};
+use crate::codec::LONGEST;
 use crate::command::Codec;
-use crate::dtmf::{DigitReceiver, Heard};
+use crate::dtmf::{Heard, Keypad};
 use crate::rtp::{Pace, RtpView, Step};
 use crate::transcoder::{Target, Transcoder};
 
@@ -37,7 +38,7 @@ pub(crate) struct Turn<'a> {
 struct Near<'a> {
     agreed: &'a mut Agreed,
     ssrc: u32,
-    digits: &'a mut DigitReceiver,
+    keypad: &'a mut Keypad,
     transcoder: &'a mut Option<Transcoder>,
 }
 
@@ -46,8 +47,7 @@ pub(crate) fn packet(near: &mut Ingress, view: &RtpView<'_>, mut turn: Turn<'_>)
     let mut restarted = false;
     let is_next = near.accept(turn.now, view, &mut restarted);
     if restarted {
-        let heard = near.digits.restart();
-        if heard != Heard::Nothing {
+        for heard in near.keypad.restart(turn.now) {
             digit(heard, &mut turn);
         }
         if let Some(far) = &mut turn.far {
@@ -78,7 +78,14 @@ fn waiting(near: &mut Ingress, turn: &mut Turn<'_>) {
 /// What the clock demands of an ear: packets given up, digits whose end was lost.
 pub(crate) fn timeout(near: &mut Ingress, mut turn: Turn<'_>) {
     waiting(near, &mut turn);
-    let heard = near.digits.handle_timeout(turn.now);
+    for heard in near.keypad.handle_timeout(turn.now) {
+        digit(heard, &mut turn);
+    }
+}
+
+/// A key press of the peer that signalling told.
+pub(crate) fn told(near: &mut Ingress, pressed: char, duration: Duration, mut turn: Turn<'_>) {
+    let heard = near.keypad.told(turn.now, pressed, duration);
     if heard != Heard::Nothing {
         digit(heard, &mut turn);
     }
@@ -86,8 +93,8 @@ pub(crate) fn timeout(near: &mut Ingress, mut turn: Turn<'_>) {
 
 fn halves(near: &mut Ingress) -> Option<(Near<'_>, &mut crate::rtp::Reorder)> {
     let ssrc = near.reception.ssrc()?;
-    let Ingress { agreed, reorder, digits, transcoder, .. } = near;
-    Some((Near { agreed: agreed.as_mut()?, ssrc, digits, transcoder }, reorder))
+    let Ingress { agreed, reorder, keypad, transcoder, .. } = near;
+    Some((Near { agreed: agreed.as_mut()?, ssrc, keypad, transcoder }, reorder))
 }
 
 impl Near<'_> {
@@ -98,8 +105,7 @@ impl Near<'_> {
                 self.use_audio(timestamp, marker, payload, turn);
             }
             Kind::Event { clock_rate } => {
-                let heard = self.digits.handle(turn.now, timestamp, clock_rate, payload);
-                for heard in heard.into_iter().filter(|heard| *heard != Heard::Nothing) {
+                for heard in self.keypad.event(turn.now, timestamp, clock_rate, payload) {
                     digit(heard, turn);
                 }
             }
@@ -121,10 +127,18 @@ impl Near<'_> {
         if !self.agreed.may_receive || payload.is_empty() {
             return;
         }
+        for heard in self.keypad.audio(turn.now, self.agreed.codec, payload) {
+            digit(heard, turn);
+        }
         let Some(far) = &mut turn.far else { return };
         let Some(to) = far.target() else { return };
         // What sounds during a digit is the digit's own tone, and would be heard twice.
-        if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
+        if self.keypad.is_pressed() || far.outgoing.is_digit_sounding() {
+            return;
+        }
+        // What may become a digit is kept back at once, and silence sent for it: the tone is gone when it is known to be one.
+        let payload = if self.keypad.suspects() { silent(self.agreed.codec, payload.len()) } else { payload };
+        if payload.is_empty() {
             return;
         }
         if to.codec == self.agreed.codec {
@@ -144,7 +158,7 @@ impl Near<'_> {
         self.leave_out(1, turn);
         let Some(far) = &mut turn.far else { return };
         let Some(to) = far.target().filter(|to| to.codec != self.agreed.codec) else { return };
-        if self.digits.is_pressed() || far.outgoing.is_digit_sounding() {
+        if self.keypad.is_pressed() || self.keypad.suspects() || far.outgoing.is_digit_sounding() {
             return;
         }
         if let Some(transcoder) = transcoder_for(self.transcoder, self.agreed.codec, to) {
@@ -175,11 +189,24 @@ fn digit(heard: Heard, turn: &mut Turn<'_>) {
         match heard {
             Heard::Pressed(digit) => far.outgoing.digits.press(digit),
             Heard::Released(_, duration) => far.outgoing.digits.release(duration),
+            Heard::Told(digit, duration) => far.outgoing.digits.dial(digit, duration),
             Heard::Nothing => {}
         }
         far.outgoing.handle_timeout(turn.now, far.wire, turn.sink);
     }
     turn.heard.push(heard);
+}
+
+/// A payload of silence as long as another; empty for Opus, whose packets say nothing of their length.
+fn silent(codec: Codec, length: usize) -> &'static [u8] {
+    static MU_LAW: [u8; LONGEST] = [0xff; LONGEST];
+    static A_LAW: [u8; LONGEST] = [0xd5; LONGEST];
+    let silence: &[u8] = match codec {
+        Codec::Pcmu => &MU_LAW,
+        Codec::Pcma => &A_LAW,
+        Codec::Opus => &[],
+    };
+    silence.get(..length.min(silence.len())).unwrap_or_default()
 }
 
 fn transcoder_for(slot: &mut Option<Transcoder>, from: Codec, to: Target) -> Option<&mut Transcoder> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use crate::command::{Bandwidth, Codec};
+use crate::command::{Bandwidth, Codec, Dtmf};
 use crate::keying::Peer;
 
 pub(crate) use negotiate::{accept_answer, create_answer, create_offer};
@@ -144,6 +144,8 @@ pub(crate) struct LocalMedia {
     pub(crate) cname: String,
     /// Who may send.
     pub(crate) direction: Direction,
+    /// How digits travel.
+    pub(crate) dtmf: Dtmf,
 }
 
 /// A telephone-event format (RFC 4733 §2.4.1).
@@ -181,6 +183,8 @@ pub(crate) struct Negotiated {
     pub(crate) receive: SmallVec<[(u8, Codec); 2]>,
     /// Telephone-event formats, the one to send with first.
     pub(crate) telephone_events: Vec<TelephoneEvent>,
+    /// How digits travel.
+    pub(crate) dtmf: Dtmf,
     /// The packet length the peer wants.
     pub(crate) ptime: Duration,
     /// Where the peer receives RTP, by its SDP.

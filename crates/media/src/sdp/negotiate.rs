@@ -6,7 +6,7 @@ use super::read::{RemoteAudio, remote_audio};
 use super::settled::{Settled, event_of_answer};
 use super::write::{Description, Format};
 use super::{Direction, LocalKeying, LocalMedia, Negotiated, SdpError, TelephoneEvent};
-use crate::command::Codec;
+use crate::command::{Codec, Dtmf};
 use crate::keying::Setup;
 
 /// Our answer, and what follows from it.
@@ -50,7 +50,8 @@ pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answ
         .find_map(|codec| remote.formats.iter().find(|format| format.codec() == Some(*codec)).map(|f| (*codec, f)));
     let (codec, format) = chosen.ok_or(SdpError::NoCodec)?;
     // The answerer sends and receives by the offerer's numbers (RFC 3264 §6.1 asks for the same in both directions).
-    let events = remote.formats.iter().filter(|format| format.is_telephone_event()).map(|format| TelephoneEvent {
+    let events = remote.formats.iter().filter(|format| local.dtmf.has_events() && format.is_telephone_event());
+    let events = events.map(|format| TelephoneEvent {
         send_payload_type: format.payload_type,
         receive_payload_type: format.payload_type,
         clock_rate: format.clock_rate,
@@ -74,6 +75,7 @@ pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answ
     let receive = smallvec![(format.payload_type, codec)];
     let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
+    negotiated.dtmf = local.dtmf;
     // Plain legs have a port of their own for RTCP, and our answer does not take the peer's mux.
     negotiated.rtcp_mux = remote.secure;
     if let Some(peer) = &mut negotiated.peer {
@@ -109,13 +111,14 @@ pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Neg
     // It may change between them at any time (RFC 3264 §7 wants us prepared).
     let receive = common().map(|(payload_type, codec, _)| (payload_type, codec)).collect();
     let numbers = settled.numbers;
-    let events = remote.formats.iter().filter(|format| format.is_telephone_event());
+    let events = remote.formats.iter().filter(|format| local.dtmf.has_events() && format.is_telephone_event());
     let events = events.filter_map(|format| event_of_answer(numbers, format.payload_type, format.clock_rate));
     let telephone_events = best_event_first(codec, events.collect());
     let direction = remote.direction.answered_with(local.direction);
     let opus = format.opus();
     let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
+    negotiated.dtmf = local.dtmf;
     if let Some(peer) = &mut negotiated.peer {
         // An answerer must choose (RFC 5763 §5); one that does not is taken at the role it has, or at the recommended choice.
         peer.setup = match (peer.setup, settled.setup) {
@@ -141,6 +144,7 @@ fn negotiated(
         send_payload_type,
         receive,
         telephone_events,
+        dtmf: Dtmf::default(),
         ptime: remote.ptime,
         remote_rtp: remote.rtp,
         remote_rtcp: remote.rtcp,
@@ -185,6 +189,9 @@ fn offered_formats(local: &LocalMedia, settled: &Settled) -> Vec<Format> {
     let numbers = settled.numbers;
     let mut formats: Vec<Format> =
         local.codecs.iter().map(|codec| Format::Audio(*codec, numbers.audio(*codec))).collect();
+    if !local.dtmf.has_events() {
+        return formats;
+    }
     // One telephone-event for each clock rate in use (RFC 4733 §2.4.1 wants the audio's).
     let rates: &[u32] = if local.codecs.contains(&Codec::Opus) { &[48_000, 8000] } else { &[8000] };
     formats.extend(rates.iter().filter_map(|rate| Some(Format::TelephoneEvent(numbers.event(*rate)?, *rate))));

@@ -32,6 +32,7 @@ fn local(keying: LocalKeying, codecs: &[Codec]) -> LocalMedia {
         ssrc: 99,
         cname: "cn".to_owned(),
         direction: Direction::SendRecv,
+        dtmf: crate::command::Dtmf::Auto,
     }
 }
 

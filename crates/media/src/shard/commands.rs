@@ -7,9 +7,9 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use super::{PortOwner, Shard};
-use crate::command::{Bandwidth, Codec, Command, Event, Hold, Keying, LocalPort, MediaSessionId, PortRequest};
+use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Hold, Keying, LocalPort, MediaSessionId, PortRequest};
 use crate::keying::SecureTransport;
-use crate::leg::{Ingress, Join, MediaSession, Outgoing, PlainWire, Watch, Wire};
+use crate::leg::{Ingress, Join, MediaSession, Outgoing, PlainWire, Watch, Wire, relay_told};
 use crate::rtcp::{NtpClock, Reporter};
 use crate::rtp::Egress;
 use crate::sdp::{Direction, LocalKeying, LocalMedia};
@@ -20,6 +20,11 @@ impl Shard {
         match command {
             Command::Open { session, keying, codecs, silence_timeout } => {
                 self.open(now, session, keying, codecs, silence_timeout);
+            }
+            Command::SetDtmf { session, dtmf } => {
+                if let Some(leg) = self.sessions.get_mut(&session) {
+                    leg.local.dtmf = dtmf;
+                }
             }
             Command::CreateOffer { session, bandwidth } => self.create_offer(session, bandwidth),
             Command::HandleOffer { session, sdp, bandwidth } => self.handle_offer(now, session, &sdp, bandwidth),
@@ -34,6 +39,10 @@ impl Shard {
                     leg.outgoing.play_ringback(now);
                 }
                 self.settle(now, session);
+            }
+            Command::PressDigit { session, digit, duration } => {
+                self.with_turn(now, session, |ingress, turn| relay_told(ingress, digit, duration, turn));
+                self.schedule(now, session);
             }
             Command::SendDigits { session, digits, duration } => {
                 if let Some(leg) = self.sessions.get_mut(&session) {
@@ -59,6 +68,10 @@ impl Shard {
             self.fail(session, "the shard is full");
             return;
         }
+        let dtmf = match &keying {
+            Keying::DtlsSrtp => Dtmf::Rfc4733,
+            Keying::Plain { .. } => Dtmf::Auto,
+        };
         let (wire, local_keying) = match keying {
             Keying::DtlsSrtp => self.secure_wire(session),
             Keying::Plain { networks } => self.plain_wire(session, networks),
@@ -83,6 +96,7 @@ impl Shard {
             ssrc,
             cname: cname.clone(),
             direction: Direction::SendRecv,
+            dtmf,
         };
         let leg = MediaSession {
             local,

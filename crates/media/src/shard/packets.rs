@@ -115,7 +115,12 @@ impl Shard {
     }
 
     /// Runs one turn of a session's ear, with the mouth it is joined to at hand.
-    fn with_turn(&mut self, now: Instant, id: MediaSessionId, turn: impl FnOnce(&mut crate::leg::Ingress, Turn<'_>)) {
+    pub(super) fn with_turn(
+        &mut self,
+        now: Instant,
+        id: MediaSessionId,
+        turn: impl FnOnce(&mut crate::leg::Ingress, Turn<'_>),
+    ) {
         let join = self.sessions.get(&id).map(|leg| leg.join);
         let mut heard = Vec::new();
         let sink = &mut self.sink;
@@ -145,7 +150,7 @@ impl Shard {
             }
         }
         for heard in heard {
-            if let Heard::Released(digit, duration) = heard {
+            if let Heard::Released(digit, duration) | Heard::Told(digit, duration) = heard {
                 self.pending.events.push_back(Event::Digit { session: id, digit, duration });
             }
         }
