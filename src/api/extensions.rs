@@ -11,66 +11,17 @@ use utoipa::ToSchema;
 
 use super::problem::Refusals;
 use super::request::{Body, IfMatch, Listing, PageQuery, Placed, chronological, created, patched, shown};
+use super::resource::operations;
 use super::{ApiState, Problem, validate};
 use crate::store::{Extension, Stored, Timestamp};
 
-/// Lists extensions.
-#[utoipa::path(get, path = "/extensions", tag = "extensions", operation_id = "list_extensions", params(PageQuery), security(("api_key" = ["extensions:read"])),
-    responses((status = 200, description = "A page of extensions", body = inline(Listing<Stored<Extension>>)), Refusals))]
-pub(super) async fn list(
-    State(api): State<ApiState>,
-    page: PageQuery,
-) -> Result<Json<Listing<Stored<Extension>>>, Problem> {
-    Ok(page.listing(api.store.extensions(&page.page()).await?))
-}
-
-/// Makes an extension.
-#[utoipa::path(post, path = "/extensions", tag = "extensions", operation_id = "create_extension", request_body = Extension, security(("api_key" = ["extensions:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
-    responses((status = 201, description = "Made", body = inline(Stored<Extension>)), Refusals))]
-pub(super) async fn create(State(api): State<ApiState>, Body(body): Body) -> Result<Response, Problem> {
-    let row = api.store.create_extension(validate::extension(body)?).await?;
-    Ok(created(format!("/v1/extensions/{}", row.id), Some(row.version), &row))
-}
-
-/// Reads an extension.
-#[utoipa::path(get, path = "/extensions/{id}", tag = "extensions", operation_id = "read_extension", params(("id" = String, Path, description = "`ext_…`")),
-    security(("api_key" = ["extensions:read"])),
-    responses((status = 200, description = "The extension", body = inline(Stored<Extension>)), Refusals))]
-pub(super) async fn read(State(api): State<ApiState>, Path(id): Path<String>) -> Result<Response, Problem> {
-    Ok(shown(&api.store.extension(&id).await?))
-}
-
-/// Changes an extension by a JSON merge patch (RFC 7396): `null` gives a field its default back.
-#[utoipa::path(patch, path = "/extensions/{id}", tag = "extensions", operation_id = "patch_extension", security(("api_key" = ["extensions:write"])),
-    params(("id" = String, Path, description = "`ext_…`"), ("If-Match" = Option<String>, Header, description = "The `ETag` it must still have")),
-    request_body(content = Object, content_type = "application/merge-patch+json", description = "The fields to change"),
-    responses((status = 200, description = "Changed", body = inline(Stored<Extension>)), Refusals))]
-pub(super) async fn patch(
-    State(api): State<ApiState>,
-    Path(id): Path<String>,
-    if_match: IfMatch,
-    Body(body): Body,
-) -> Result<Response, Problem> {
-    let current = api.store.extension(&id).await?;
-    if_match.check(current.version)?;
-    let extension = validate::extension(patched(&current.value, body))?;
-    Ok(shown(&api.store.update_extension(&id, current.version, extension).await?))
-}
-
-/// Deletes an extension.
-#[utoipa::path(delete, path = "/extensions/{id}", tag = "extensions", operation_id = "delete_extension", security(("api_key" = ["extensions:write"])),
-    params(("id" = String, Path, description = "`ext_…`"), ("If-Match" = Option<String>, Header, description = "The `ETag` it must still have")),
-    responses((status = 204, description = "Deleted"), Refusals))]
-pub(super) async fn delete(
-    State(api): State<ApiState>,
-    Path(id): Path<String>,
-    if_match: IfMatch,
-) -> Result<StatusCode, Problem> {
-    let current = api.store.extension(&id).await?;
-    if_match.check(current.version)?;
-    api.store.delete_extension(&id, current.version).await?;
-    Ok(StatusCode::NO_CONTENT)
+operations! {
+    row: Extension,
+    named: "an extension", "extensions", "extension",
+    id: "`ext_…`",
+    may: "extensions:read", "extensions:write",
+    store: extensions, create_extension, extension, update_extension, delete_extension,
+    from: validate::extension,
 }
 
 /// A browser registered for an extension.

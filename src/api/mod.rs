@@ -13,6 +13,7 @@ mod idempotency;
 mod numbers;
 mod problem;
 mod request;
+mod resource;
 mod system;
 mod trunks;
 mod validate;
