@@ -105,6 +105,12 @@ shutdown_s = 1
     return this.until(() => this.api('GET', '/calls'), ({ data }) => data.length === 0)
   }
 
+  // Hangs up what a test that failed has left behind.
+  async hangUp() {
+    for (const { id } of (await this.api('GET', '/calls')).data) await this.api('POST', `/calls/${id}/hangup`)
+    await this.noCalls()
+  }
+
   async registrations(agent) {
     return (await this.api('GET', `/extensions/${agent.extensionId}/registrations`)).data
   }

@@ -1,27 +1,41 @@
-// The media of a trunk, packet by packet: RTP (RFC 3550) with PCMU and telephone-events (RFC 4733), as it comes and goes.
+// The media of a trunk, packet by packet: RTP and RTCP (RFC 3550) with PCMU and telephone-events (RFC 4733), as it comes and goes.
 
 import { createSocket } from 'node:dgram'
+
+import { Bell } from './bell.mjs'
+import { tone } from './sound.mjs'
 
 const EVENTS = '0123456789*#ABCD'
 const EVENT_TYPE = 101
 const FRAME = 160
+// Of what it sends.
+export const SSRC = 0x7e57
 const FRAME_MS = 20
 
 export class RtpPeer {
-  static async open() {
-    const socket = createSocket('udp4')
-    await new Promise((done) => socket.bind(0, '127.0.0.1', done))
-    return new RtpPeer(socket)
+  // RTP on a port and RTCP on the next.
+  static async open(address = '127.0.0.1') {
+    for (;;) {
+      const socket = await bound(0, address)
+      const control = await bound(socket.address().port + 1, address).catch(() => undefined)
+      if (control) return new RtpPeer(socket, control)
+      socket.close()
+    }
   }
 
-  constructor(socket) {
-    Object.assign(this, { socket, port: socket.address().port, received: [], frequency: null, sample: 0, pressing: null })
+  constructor(socket, control) {
+    Object.assign(this, { socket, control, port: socket.address().port, received: [], reports: [], bell: new Bell() })
+    Object.assign(this, { frequency: null, sample: 0, pressing: null })
     // Both wrap within the first second.
     Object.assign(this, { sequence: 65_510, timestamp: 4_294_963_000, marker: true })
     // Like a gateway behind NAT: it sends to where it is sent from.
     socket.on('message', (packet, { address, port }) => {
       this.remote = { address, port }
       this.received.push({ at: performance.now(), ...parse(packet) })
+    })
+    control.on('message', (packet) => {
+      this.reports.push(...parseReports(packet))
+      this.bell.ring()
     })
   }
 
@@ -33,6 +47,20 @@ export class RtpPeer {
     this.clock = setInterval(() => {
       for (; sent * FRAME_MS <= performance.now() - start; sent++) this.frame()
     }, 5)
+  }
+
+  // How a tone was heard in all the audio that came, put in order by its timestamps, without the first second.
+  heard(frequency) {
+    const audio = this.received.filter(({ payloadType }) => payloadType === 0)
+    const start = audio[0]?.timestamp ?? 0
+    const samples = new Float32Array(Math.max(0, ...audio.map(({ timestamp, payload }) => ((timestamp - start) >>> 0) + payload.length)))
+    for (const { timestamp, payload } of audio) samples.set(Array.from(payload, linear), (timestamp - start) >>> 0)
+    return tone(samples.subarray(8000), 8000, frequency)
+  }
+
+  // Waits for a report (RFC 3550 6.4) that is as it is wanted.
+  report(isWanted, timeout = 20_000) {
+    return this.bell.until(() => this.reports.find(isWanted), timeout, () => `reports were ${JSON.stringify(this.reports)}`)
   }
 
   // Sends nothing any more.
@@ -84,7 +112,7 @@ export class RtpPeer {
     header.writeUInt8(payloadType | (this.marker ? 0x80 : 0), 1)
     header.writeUInt16BE(this.sequence, 2)
     header.writeUInt32BE(timestamp, 4)
-    header.writeUInt32BE(0x7e57, 8)
+    header.writeUInt32BE(SSRC, 8)
     this.sequence = (this.sequence + 1) & 0xffff
     this.marker = false
     if (this.remote) this.socket.send(Buffer.concat([header, payload]), this.remote.port, this.remote.address)
@@ -106,7 +134,31 @@ export class RtpPeer {
   stop() {
     this.fallSilent()
     this.socket.close()
+    this.control.close()
   }
+}
+
+function bound(port, address) {
+  const socket = createSocket('udp4')
+  return new Promise((done, failed) => {
+    socket.once('error', failed)
+    socket.bind(port, address, () => done(socket))
+  })
+}
+
+// The sender and receiver reports of a compound packet, each with its first report block.
+function parseReports(compound) {
+  const reports = []
+  for (let rest = compound; rest.length >= 4; rest = rest.subarray(4 + 4 * rest.readUInt16BE(2))) {
+    const [blocks, type] = [rest.readUInt8(0) & 0x1f, rest.readUInt8(1)]
+    if (type !== 200 && type !== 201) continue
+    const block = rest.subarray(type === 200 ? 28 : 8)
+    reports.push({
+      type, ssrc: rest.readUInt32BE(4), sent: type === 200 ? rest.readUInt32BE(20) : undefined,
+      about: blocks > 0 ? { ssrc: block.readUInt32BE(0), lost: block.readUInt8(4) } : undefined
+    })
+  }
+  return reports
 }
 
 function parse(packet) {
@@ -116,6 +168,7 @@ function parse(packet) {
     payloadType: second & 0x7f,
     sequence: packet.readUInt16BE(2),
     timestamp: packet.readUInt32BE(4),
+    ssrc: packet.readUInt32BE(8),
     payload: packet.subarray(12 + 4 * (packet.readUInt8(0) & 0x0f))
   }
 }
@@ -126,4 +179,10 @@ function mulaw(sample) {
   const segment = Math.floor(Math.log2(magnitude)) - 5
   const code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0f)
   return ~(sample < 0 ? code | 0x80 : code) & 0xff
+}
+
+function linear(code) {
+  const [segment, low] = [(~code >> 4) & 0x07, ~code & 0x0f]
+  const magnitude = (((low << 1) + 33) << segment) - 33
+  return ((code & 0x80 ? 1 : -1) * magnitude) / 8192
 }
