@@ -142,6 +142,7 @@ fn a_browser_that_lost_its_connection_may_come_back_and_hang_up() {
     talk.simulation.pass(Duration::from_secs(20));
     assert!(!talk.simulation.is_hung_up(talk.trunk, talk.incoming), "media may still flow");
     talk.simulation.reconnect(talk.browser, sip::ConnectionId(77));
+    talk.simulation.register(talk.browser, "100", 600);
     talk.simulation.hang_up(talk.browser, talk.outgoing);
     assert!(talk.simulation.is_hung_up(talk.trunk, talk.incoming));
     talk.simulation.assert_all_over();

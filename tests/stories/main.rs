@@ -17,6 +17,7 @@ mod carrier;
 mod changing_the_directory;
 mod every_call_ends;
 mod failing_over;
+mod hijacking;
 mod inside_a_call;
 mod limits;
 mod losing_messages;

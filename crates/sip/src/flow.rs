@@ -65,6 +65,23 @@ pub struct Flow {
     pub connection: Option<ConnectionId>,
 }
 
+impl Flow {
+    /// Whether what comes on this flow may belong to what goes on over `other`. A WebSocket carries one client's messages and no other's;
+    /// on the other transports an element may use several connections and ports, and whether it is the right one is its user's to know.
+    pub(crate) fn may_speak_for(self, other: Self) -> bool {
+        match (self.transport.is_websocket(), other.transport.is_websocket()) {
+            (true, true) => self.connection == other.connection,
+            (false, false) => true,
+            (true, false) | (false, true) => false,
+        }
+    }
+
+    /// The connection, where it is part of what names a transaction.
+    pub(crate) fn websocket(self) -> Option<ConnectionId> {
+        self.connection.filter(|_| self.transport.is_websocket())
+    }
+}
+
 /// One message to be written to a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {

@@ -38,7 +38,7 @@ struct Caller {
 impl Switchboard {
     pub(crate) fn invitation(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request) {
         let admitted = if flow.transport.is_websocket() {
-            self.authenticate(now, request, Challenge::Proxy).and_then(|extension| {
+            self.authenticate(now, flow, request, Challenge::Proxy).and_then(|extension| {
                 self.acceptable(request)?;
                 self.admit_agent(request, &extension.number, extension.agent_id)
             })

@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use sip::{Event, Flow, Method, Request, RequestId, ResponseDraft, SessionEvent, SessionId, StatusCode, Verdict};
 
-use crate::call::CallEvent;
+use crate::call::{CallEvent, LegId, Party};
+use crate::calls::CallKey;
 use crate::directory::Extension;
+use crate::proven::Proof;
 use crate::registration;
 use crate::switchboard::Switchboard;
 
@@ -31,7 +33,7 @@ impl Switchboard {
     }
 
     fn agent_request(&mut self, now: Instant, flow: Flow, request: &Request) -> ResponseDraft {
-        let extension = match self.authenticate(now, request, Challenge::Registrar) {
+        let extension = match self.authenticate(now, flow, request, Challenge::Registrar) {
             Ok(extension) => extension,
             Err(refusal) => return *refusal,
         };
@@ -66,6 +68,7 @@ impl Switchboard {
     pub(crate) fn authenticate(
         &mut self,
         now: Instant,
+        flow: Flow,
         request: &Request,
         challenge: Challenge,
     ) -> Result<Extension, Box<ResponseDraft>> {
@@ -80,14 +83,16 @@ impl Switchboard {
         };
         let stale = match verdict {
             Verdict::Accepted { username } => {
-                let extension = directory
-                    .credentials
-                    .get(&username)
-                    .and_then(|credential| directory.extensions.get(&credential.extension))
-                    .filter(|extension| directory.may_use(&extension.number));
-                return extension.cloned().ok_or_else(|| {
-                    ResponseDraft::new(StatusCode::FORBIDDEN).with_reason("The agent is disabled or unknown").into()
-                });
+                let credential = directory.credentials.get(&username);
+                let allowed = credential
+                    .and_then(|credential| Some((credential, directory.extensions.get(&credential.extension)?)))
+                    .filter(|(_, extension)| directory.may_use(&extension.number));
+                let Some((credential, extension)) = allowed else {
+                    let draft = ResponseDraft::new(StatusCode::FORBIDDEN);
+                    return Err(draft.with_reason("The agent is disabled or unknown").into());
+                };
+                self.proven.add(flow, &Proof::of(credential));
+                return Ok(extension.clone());
             }
             Verdict::Missing => false,
             Verdict::Stale | Verdict::Replayed => true,
@@ -102,6 +107,26 @@ impl Switchboard {
             draft = draft.with_header(challenge.header(), value);
         }
         Err(draft.into())
+    }
+
+    /// Whether an agent's leg may move to the WebSocket that a request of its dialog came on: one that speaks for the same extension, or
+    /// with this very request proves that it does.
+    fn may_move(
+        &mut self,
+        now: Instant,
+        known: Option<(CallKey, LegId)>,
+        flow: Flow,
+        request: &Request,
+    ) -> Result<(), Box<ResponseDraft>> {
+        let leg = known.and_then(|(key, leg)| self.calls.facts(key)?.leg(leg));
+        let Some(Party::Extension { number, .. }) = leg.map(|leg| leg.party.clone()) else {
+            return Err(ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST).into());
+        };
+        if self.proven.speaks_for(flow, &number, &self.directory) {
+            return Ok(());
+        }
+        let extension = self.authenticate(now, flow, request, Challenge::Proxy)?;
+        if extension.number == number { Ok(()) } else { Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()) }
     }
 
     /// The peers that a call's session may now be spoken with from are believed.
@@ -120,6 +145,13 @@ impl Switchboard {
             let draft = self.inside_request(now, known, &request);
             self.endpoint.respond(now, id, draft);
             self.believe(session);
+            return;
+        }
+        if let SessionEvent::Roamed { id, flow, request } = event {
+            match self.may_move(now, known, flow, &request) {
+                Ok(()) => self.endpoint.admit(now, id),
+                Err(refusal) => self.endpoint.respond(now, id, *refusal),
+            }
             return;
         }
         if matches!(event, SessionEvent::Ended) {
@@ -144,7 +176,7 @@ impl Switchboard {
             SessionEvent::Bye { request } => CallEvent::Bye { leg, reasons: crate::call::reasons(&request.headers) },
             SessionEvent::FlowLost => CallEvent::FlowLost { leg },
             SessionEvent::Ended => CallEvent::SessionOver { leg },
-            SessionEvent::Request { .. } => return,
+            SessionEvent::Request { .. } | SessionEvent::Roamed { .. } => return,
         };
         self.call_event(now, key, event);
     }

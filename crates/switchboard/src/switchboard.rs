@@ -14,6 +14,7 @@ use crate::dialplan::Dialplan;
 use crate::directory::Directory;
 use crate::ids::Ids;
 use crate::output::{BindingView, Operator, OperatorError, Output, ShardIndex};
+use crate::proven::Proven;
 use crate::registrar::Registrar;
 
 /// Registrar, location and every call of this process, sans-IO. Drain `poll_output` after every input.
@@ -26,6 +27,7 @@ pub struct Switchboard {
     pub(crate) endpoint: Endpoint,
     pub(crate) authenticator: Authenticator,
     pub(crate) registrar: Registrar,
+    pub(crate) proven: Proven,
     pub(crate) calls: Calls,
     pub(crate) ids: Ids,
     pub(crate) draining: bool,
@@ -53,6 +55,7 @@ impl Switchboard {
             endpoint: Endpoint::new(endpoint, ids.seed()),
             authenticator: Authenticator::new(ids.seed()),
             registrar: Registrar::default(),
+            proven: Proven::default(),
             calls: Calls::default(),
             admission: Admission::new(&directory),
             ids,
@@ -89,6 +92,7 @@ impl Switchboard {
 
     /// A connection closed: its bindings are gone, its unanswered calls end.
     pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
+        self.proven.close(connection);
         for extension in self.registrar.close(connection) {
             self.show_bindings(&extension);
         }

@@ -85,6 +85,7 @@ impl Simulation {
             | SessionEvent::NoAck
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }
+            | SessionEvent::Roamed { .. }
             | SessionEvent::FlowLost
             | SessionEvent::Ended => None,
         })

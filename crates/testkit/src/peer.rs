@@ -134,7 +134,7 @@ impl Peer {
     }
 
     /// Answers the last challenge, as the browser clients do. `Ha1::new(a, b, c)` digests `a:b:c`, whatever the parts are.
-    fn credentials(
+    pub fn credentials(
         &mut self,
         user: &str,
         secret: &str,

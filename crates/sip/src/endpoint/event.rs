@@ -137,6 +137,16 @@ pub enum SessionEvent {
         /// The request.
         request: Request,
     },
+    /// A request inside the dialog came over another WebSocket than the session's: its peer's, come back on a new connection, or anybody's
+    /// who knows the dialog. To be taken with `Endpoint::admit` or refused with `Endpoint::respond`.
+    Roamed {
+        /// Names it.
+        id: RequestId,
+        /// Where it came from.
+        flow: Flow,
+        /// The request.
+        request: Request,
+    },
     /// The flow under the session closed. The session lives on: its owner decides.
     FlowLost,
     /// Nothing more will come for this session.

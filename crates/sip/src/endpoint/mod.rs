@@ -91,7 +91,7 @@ impl Endpoint {
         self.counters.received += 1;
         match Message::parse(bytes) {
             Ok(Message::Request(request)) => self.handle_request(now, flow, request),
-            Ok(Message::Response(response)) => self.handle_response(now, response),
+            Ok(Message::Response(response)) => self.handle_response(now, flow, response),
             Err(error) => {
                 self.counters.malformed += 1;
                 let answer = error.answer();

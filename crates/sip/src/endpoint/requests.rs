@@ -15,7 +15,7 @@ impl Endpoint {
     pub(super) fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
         Self::stamp_via(&mut request.headers, flow);
         let Ok(Some(via)) = request.headers.top_via() else { return };
-        let key = ServerKey::of(&request, &via, &request.method);
+        let key = ServerKey::of(flow, &request, &via, &request.method);
         if let Some(id) = self.server_keys.get(&key).copied() {
             if request.method != Method::Ack {
                 self.server_retransmission(now, id);
@@ -26,7 +26,7 @@ impl Endpoint {
             }
         }
         if request.method == Method::Ack {
-            self.handle_success_ack(now, &request);
+            self.handle_success_ack(now, flow, &request);
             return;
         }
         if self.servers.len() >= self.config.max_transactions {
@@ -38,7 +38,7 @@ impl Endpoint {
             return;
         }
         let invite = (request.method == Method::Cancel)
-            .then(|| self.server_keys.get(&ServerKey::of(&request, &via, &Method::Invite)).copied())
+            .then(|| self.server_keys.get(&ServerKey::of(flow, &request, &via, &Method::Invite)).copied())
             .flatten();
         let (id, merged) = self.start_server(flow, request, key);
         if merged {
@@ -59,7 +59,7 @@ impl Endpoint {
         let to_tag = request.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
         match to_tag {
             Some(tag) => match self.session_of(&request, tag) {
-                Some(session) => self.handle_in_dialog(now, session, id, flow, request),
+                Some(session) => self.find_flow(now, session, id, flow, request),
                 None => self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)),
             },
             None if request.method == Method::Invite => self.handle_invite(now, id, flow, request),
@@ -139,6 +139,30 @@ impl Endpoint {
         Some(session)
     }
 
+    /// Dialog identifiers are no secret: a request counts only over what its session goes over.
+    fn find_flow(&mut self, now: Instant, session: SessionId, id: TransactionId, flow: Flow, request: Request) {
+        let Some(usage) = self.usages.sessions.get(&session) else { return };
+        if flow.may_speak_for(usage.flow) {
+            self.handle_in_dialog(now, session, id, flow, request);
+        } else if flow.transport.is_websocket() && usage.flow.transport.is_websocket() {
+            self.tell(session, SessionEvent::Roamed { id: RequestId(id.0), flow, request });
+        } else {
+            self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST));
+        }
+    }
+
+    /// Takes a request told by [`SessionEvent::Roamed`] as the peer's: the session moves to the connection it came on.
+    pub fn admit(&mut self, now: Instant, request: RequestId) {
+        let id = TransactionId(request.0);
+        let Some(transaction) = self.servers.get(&id) else { return };
+        let (flow, request) = (transaction.flow, transaction.request.clone());
+        let to_tag = request.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
+        match to_tag.and_then(|tag| self.session_of(&request, tag)) {
+            Some(session) => self.handle_in_dialog(now, session, id, flow, request),
+            None => self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)),
+        }
+    }
+
     fn handle_in_dialog(&mut self, now: Instant, session: SessionId, id: TransactionId, flow: Flow, request: Request) {
         let number = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
@@ -202,12 +226,12 @@ impl Endpoint {
     }
 
     /// An ACK that is not for a failure: for our 2xx, or for nothing.
-    fn handle_success_ack(&mut self, now: Instant, request: &Request) {
+    fn handle_success_ack(&mut self, now: Instant, flow: Flow, request: &Request) {
         let tag = request.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
         let number = request.headers.cseq().ok().flatten().map(|cseq| cseq.number);
         let session = tag.and_then(|tag| self.session_of(request, tag));
         let usage = session.and_then(|session| self.usages.sessions.get_mut(&session).map(|usage| (session, usage)));
-        let Some((session, usage)) = usage else {
+        let Some((session, usage)) = usage.filter(|(_, usage)| flow.may_speak_for(usage.flow)) else {
             self.counters.stray += 1;
             return;
         };

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use super::transactions::ClientUser;
 use super::{Endpoint, Event, SessionEvent, SessionId};
+use crate::flow::Flow;
 use crate::message::{Method, Reason, Response, StatusCode};
 use crate::session::{Cancel, Established, State, TransactionId};
 use crate::transaction::Timer;
 
 impl Endpoint {
-    pub(super) fn handle_response(&mut self, now: Instant, response: Response) {
-        match self.client_of(&response) {
+    pub(super) fn handle_response(&mut self, now: Instant, flow: Flow, response: Response) {
+        let asked = |id: &TransactionId| self.clients.get(id).is_some_and(|asked| flow.may_speak_for(asked.flow));
+        match self.client_of(&response).filter(asked) {
             Some(id) => self.client_response(now, id, &response),
             None => self.counters.stray += 1,
         }
@@ -139,7 +141,7 @@ impl Endpoint {
         &mut self,
         id: TransactionId,
         to_tag: String,
-        flow: crate::flow::Flow,
+        flow: Flow,
         mut ack: crate::message::Request,
     ) {
         let (_, via) = self.via(flow);

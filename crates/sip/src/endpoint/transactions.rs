@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{Endpoint, OutgoingId, SessionId, TimerOwner};
-use crate::flow::Flow;
+use crate::flow::{ConnectionId, Flow};
 use crate::message::{CSeq, Headers, Method, Request, Response, StatusCode, Via};
 use crate::session::TransactionId;
 use crate::transaction::{
@@ -20,12 +20,14 @@ pub(super) struct ClientKey {
     method: Method,
 }
 
-/// A server transaction is named by the branch and sent-by of its topmost Via, and whether it is the INVITE's.
+/// A server transaction is named by the branch and sent-by of its topmost Via, and whether it is the INVITE's; on a WebSocket also by the
+/// connection, so that nobody touches the transactions of another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ServerKey {
     branch: String,
     sent_by: String,
     method: Method,
+    websocket: Option<ConnectionId>,
 }
 
 /// The same request come by two ways (§8.2.2.2): From tag, Call-ID, CSeq.
@@ -34,6 +36,7 @@ pub(super) struct MergeKey {
     from_tag: String,
     call_id: String,
     cseq: String,
+    websocket: Option<ConnectionId>,
 }
 
 /// Who waits for a client transaction.
@@ -93,12 +96,12 @@ pub(super) struct ServerTransaction {
 
 impl ServerKey {
     /// The key of a request, as seen by the transaction it belongs to: ACK belongs to the INVITE's.
-    pub(super) fn of(request: &Request, via: &Via, method: &Method) -> Self {
+    pub(super) fn of(flow: Flow, request: &Request, via: &Via, method: &Method) -> Self {
         let branch = via.branch().filter(|_| via.has_rfc3261_branch());
         let branch = branch.map_or_else(|| legacy_branch(request), std::borrow::Cow::into_owned);
         let sent_by = format!("{}:{}", via.host, via.port.unwrap_or(5060)).to_ascii_lowercase();
         let method = if *method == Method::Ack { Method::Invite } else { method.clone() };
-        Self { branch, sent_by, method }
+        Self { branch, sent_by, method, websocket: flow.websocket() }
     }
 }
 
@@ -113,12 +116,13 @@ fn legacy_branch(request: &Request) -> String {
 }
 
 impl MergeKey {
-    fn of(request: &Request) -> Option<Self> {
+    fn of(flow: Flow, request: &Request) -> Option<Self> {
         let from = request.headers.from().ok()??;
         Some(Self {
             from_tag: from.tag()?.into_owned(),
             call_id: request.headers.call_id()?.to_owned(),
             cseq: request.headers.cseq().ok()??.to_string(),
+            websocket: flow.websocket(),
         })
     }
 }
@@ -301,7 +305,7 @@ impl Endpoint {
     pub(super) fn start_server(&mut self, flow: Flow, request: Request, key: ServerKey) -> (TransactionId, bool) {
         let id = TransactionId(self.next_id());
         let has_tag = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
-        let merge = if has_tag { None } else { MergeKey::of(&request) };
+        let merge = if has_tag { None } else { MergeKey::of(flow, &request) };
         let merged = merge.as_ref().is_some_and(|merge| self.merges.contains_key(merge));
         let merge = merge.filter(|_| !merged);
         if let Some(merge) = &merge {

@@ -176,6 +176,7 @@ pub(crate) fn event_word(event: &Event) -> String {
             SessionEvent::NoAck => "no ack".to_owned(),
             SessionEvent::Bye { .. } => "bye".to_owned(),
             SessionEvent::Request { request, .. } => format!("request {}", request.method),
+            SessionEvent::Roamed { request, .. } => format!("roamed {}", request.method),
             SessionEvent::FlowLost => "flow lost".to_owned(),
             SessionEvent::Ended => "ended".to_owned(),
         },

@@ -1,0 +1,112 @@
+//! What counts over which flow: nothing that a WebSocket brings touches what goes on over another connection or transport.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods
+)]
+
+mod support;
+
+use sip::{ConnectionId, Event, Flow, RequestId, ResponseDraft, SessionEvent, SessionId, StatusCode};
+use support::{Side, request, tag_of, udp, websocket};
+
+/// Somebody else's WebSocket.
+fn foreign() -> Flow {
+    Flow { connection: Some(ConnectionId(2)), ..websocket() }
+}
+
+/// A session that came over this flow, and our tag in it. Its ACK is still to come.
+fn called(flow: Flow) -> (Side, SessionId, String) {
+    let mut side = Side::new();
+    side.receive(flow, &request("INVITE", "1", 1, "", ""));
+    let session = side.invited();
+    let tag = tag_of(&side.accept(session));
+    (side, session, tag)
+}
+
+fn roamed(side: &mut Side) -> RequestId {
+    let found = side.events().into_iter().find_map(|event| match event {
+        Event::Session { event: SessionEvent::Roamed { id, .. }, .. } => Some(id),
+        _ => None,
+    });
+    found.expect("a request roamed")
+}
+
+#[test]
+fn a_response_counts_only_over_what_its_request_went_over() {
+    let mut side = Side::new();
+    let (_, invite) = side.invite(udp());
+    side.answer(foreign(), &invite, StatusCode::OK);
+    assert!(side.event_words().is_empty() && side.sent_words().is_empty());
+    side.answer(udp(), &invite, StatusCode::OK);
+    assert_eq!(side.event_words(), ["answered"]);
+    let (_, invite) = side.invite(websocket());
+    for flow in [foreign(), udp()] {
+        side.answer(flow, &invite, StatusCode::OK);
+        assert!(side.event_words().is_empty());
+    }
+    side.answer(websocket(), &invite, StatusCode::OK);
+    assert_eq!(side.event_words(), ["answered"]);
+}
+
+#[test]
+fn over_datagrams_and_streams_a_peer_may_use_several_ports_and_connections() {
+    let (mut side, _, tag) = called(udp());
+    let stream = Flow { transport: sip::Transport::Tcp, connection: Some(ConnectionId(9)), ..udp() };
+    side.receive(stream, &request("ACK", "2", 1, &tag, ""));
+    side.receive(stream, &request("BYE", "3", 2, &tag, ""));
+    assert_eq!(side.event_words(), ["confirmed", "bye", "ended"]);
+}
+
+#[test]
+fn a_trunks_dialog_does_not_exist_on_a_websocket_nor_a_browsers_on_a_datagram() {
+    for (own, other) in [(udp(), foreign()), (websocket(), udp())] {
+        let (mut side, _, tag) = called(own);
+        side.receive(other, &request("ACK", "2", 1, &tag, ""));
+        side.receive(other, &request("BYE", "3", 2, &tag, ""));
+        assert_eq!(side.sent_words(), ["481"]);
+        assert!(side.event_words().is_empty());
+        side.receive(own, &request("ACK", "2", 1, &tag, ""));
+        assert_eq!(side.event_words(), ["confirmed"]);
+    }
+}
+
+#[test]
+fn an_ack_over_another_websocket_confirms_nothing() {
+    let (mut side, _, tag) = called(websocket());
+    side.receive(foreign(), &request("ACK", "2", 1, &tag, ""));
+    assert!(side.event_words().is_empty());
+}
+
+#[test]
+fn a_cancel_or_a_repetition_over_another_websocket_finds_no_transaction() {
+    let mut side = Side::new();
+    side.receive(websocket(), &request("INVITE", "1", 1, "", ""));
+    assert_eq!(side.event_words(), ["invite"]);
+    side.sent();
+    side.receive(foreign(), &request("CANCEL", "1", 1, "", ""));
+    assert_eq!(side.sent_words(), ["481"]);
+    side.receive(foreign(), &request("INVITE", "1", 1, "", ""));
+    assert_eq!(side.event_words(), ["invite"], "another call of somebody else");
+}
+
+#[test]
+fn a_request_over_another_websocket_waits_for_leave_and_then_moves_the_session() {
+    let (mut side, session, tag) = called(websocket());
+    side.receive(websocket(), &request("ACK", "2", 1, &tag, ""));
+    side.events();
+    side.receive(foreign(), &request("INFO", "3", 2, &tag, ""));
+    let id = roamed(&mut side);
+    side.endpoint.respond(side.now, id, ResponseDraft::new(StatusCode::FORBIDDEN));
+    assert_eq!((side.sent_words(), side.event_words()), (vec!["403".to_owned()], Vec::new()));
+    side.receive(foreign(), &request("INFO", "4", 2, &tag, ""));
+    let id = roamed(&mut side);
+    side.endpoint.admit(side.now, id);
+    assert_eq!(side.event_words(), ["request INFO"], "a refused one was not counted");
+    side.endpoint.bye(side.now, session, None);
+    let flows: Vec<_> = std::iter::from_fn(|| side.endpoint.poll_transmit()).map(|transmit| transmit.flow).collect();
+    assert_eq!(flows, [foreign()]);
+}

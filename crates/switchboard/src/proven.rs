@@ -1,0 +1,56 @@
+//! Whom a WebSocket speaks for: the extensions whose credentials were verified on it, for as long as the directory holds them so.
+
+use std::collections::HashMap;
+
+use sip::{ConnectionId, Flow, Ha1};
+
+use crate::directory::{Credential, Directory};
+
+/// Extensions one connection may speak for: a page phones as one, a device as a few.
+const MAX_PROOFS: usize = 8;
+
+/// A credential as it was when a request verified with it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Proof {
+    pub(crate) username: String,
+    pub(crate) extension: String,
+    ha1: Ha1,
+}
+
+impl Proof {
+    pub(crate) fn of(credential: &Credential) -> Self {
+        Self {
+            username: credential.username.clone(),
+            extension: credential.extension.clone(),
+            ha1: credential.ha1.clone(),
+        }
+    }
+}
+
+/// What was proven on every open WebSocket.
+#[derive(Debug, Default)]
+pub(crate) struct Proven(HashMap<ConnectionId, Vec<Proof>>);
+
+impl Proven {
+    /// A request on this flow has verified. The oldest of too many proofs goes.
+    pub(crate) fn add(&mut self, flow: Flow, proof: &Proof) {
+        let Some(connection) = flow.connection.filter(|_| flow.transport.is_websocket()) else { return };
+        let proofs = self.0.entry(connection).or_default();
+        proofs.retain(|known| known.username != proof.username);
+        if proofs.len() >= MAX_PROOFS {
+            proofs.remove(0);
+        }
+        proofs.push(proof.clone());
+    }
+
+    /// A connection closed.
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        self.0.remove(&connection);
+    }
+
+    /// Whether the flow speaks for an extension.
+    pub(crate) fn speaks_for(&self, flow: Flow, extension: &str, directory: &Directory) -> bool {
+        let proofs = flow.connection.and_then(|connection| self.0.get(&connection));
+        proofs.into_iter().flatten().any(|proof| proof.extension == extension && directory.upholds(proof))
+    }
+}
