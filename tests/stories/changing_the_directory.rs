@@ -40,6 +40,55 @@ fn a_removed_credential_takes_its_registration_along_and_a_new_one_works_at_once
 }
 
 #[test]
+fn a_browser_stops_ringing_when_its_own_credential_is_removed_or_renewed_and_others_ring_on() {
+    for renewed in [true, false] {
+        let mut simulation = Simulation::new(PLAN);
+        let (lost, kept, caller) = (simulation.browser(1), simulation.browser(2), simulation.browser(3));
+        simulation.change(|directory| {
+            let second = sip::Ha1::new("100b", testkit::REALM, "secret-100b");
+            let credential = directory.credentials["100"].clone();
+            let credential = switchboard::Credential { username: "100b".to_owned(), ha1: second, ..credential };
+            directory.credentials.insert("100b".to_owned(), credential);
+        });
+        simulation.register(lost, "100", 600);
+        // The same extension with another credential.
+        let now = simulation.now;
+        let contact = "<sip:100@kept.invalid;transport=ws>";
+        simulation.peer(kept).register(now, "100", contact, 600, None);
+        simulation.settle();
+        let challenge = simulation.last_response(kept);
+        simulation.peer(kept).register_with("100b", now, "100", contact, 600, Some((&challenge, "secret-100b")));
+        simulation.settle();
+        assert_eq!(simulation.bindings["100"].len(), 2);
+        simulation.change(|directory| {
+            if renewed {
+                let renewed = sip::Ha1::new("100", testkit::REALM, "secret-new");
+                directory.credentials.get_mut("100").unwrap().ha1 = renewed;
+            } else {
+                directory.credentials.remove("100");
+            }
+        });
+        let [binding] = &simulation.bindings["100"][..] else { panic!("one binding is left") };
+        assert_eq!(binding.contact, "sip:100@kept.invalid;transport=ws");
+        simulation.call(caller, "101", "100");
+        assert_eq!((simulation.invites(lost).len(), simulation.invites(kept).len()), (0, 1));
+    }
+}
+
+#[test]
+fn a_call_goes_on_when_the_credential_it_was_begun_with_is_renewed() {
+    let mut talk = talk();
+    talk.simulation.change(|directory| {
+        directory.credentials.get_mut("100").unwrap().ha1 = sip::Ha1::new("100", testkit::REALM, "secret-new");
+    });
+    let digit = "Content-Type: application/dtmf-relay\r\n";
+    let answer = talk.simulation.request_inside(talk.browser, talk.outgoing, "INFO", 10, digit, "Signal=1\r\n");
+    assert_eq!(answer.unwrap().status, StatusCode::OK);
+    talk.simulation.hang_up(talk.trunk, talk.incoming);
+    assert!(talk.simulation.is_hung_up(talk.browser, talk.outgoing));
+}
+
+#[test]
 fn a_removed_extension_is_gone_and_its_number_unknown() {
     let mut simulation = Simulation::new(PLAN);
     let (browser, other) = (simulation.browser(1), simulation.browser(2));

@@ -17,6 +17,7 @@ use crate::directory::Trunk;
 use crate::identity::{Identity, user_of};
 use crate::number::e164;
 use crate::output::{CallId, Direction, Output, ShardIndex};
+use crate::proven::Authenticated;
 use crate::requests::Challenge;
 use crate::switchboard::Switchboard;
 
@@ -38,7 +39,7 @@ struct Caller {
 impl Switchboard {
     pub(crate) fn invitation(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request) {
         let admitted = if flow.transport.is_websocket() {
-            self.authenticate(now, flow, request, Challenge::Proxy).and_then(|extension| {
+            self.authenticate(now, flow, request, Challenge::Proxy).and_then(|Authenticated { extension, .. }| {
                 self.acceptable(request)?;
                 self.admit_agent(request, &extension.number, extension.agent_id)
             })

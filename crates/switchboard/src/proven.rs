@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sip::{ConnectionId, Flow, Ha1};
 
-use crate::directory::{Credential, Directory};
+use crate::directory::{Credential, Directory, Extension};
 
 /// Extensions one connection may speak for: a page phones as one, a device as a few.
 const MAX_PROOFS: usize = 8;
@@ -25,6 +25,20 @@ impl Proof {
             ha1: credential.ha1.clone(),
         }
     }
+
+    /// For tests in which credentials play no part.
+    #[cfg(test)]
+    pub(crate) fn some(extension: &str) -> Self {
+        let ha1 = Ha1 { md5: [0; 16], sha256: [0; 32] };
+        Self { username: extension.to_owned(), extension: extension.to_owned(), ha1 }
+    }
+}
+
+/// Who a request that verified is from.
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticated {
+    pub(crate) extension: Extension,
+    pub(crate) proof: Proof,
 }
 
 /// What was proven on every open WebSocket.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sip::{ConnectionId, Contact, Flow, Uri};
 
 use crate::directory::OnLimit;
+use crate::proven::Proof;
 
 /// One registered contact.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub(crate) struct Binding {
     pub(crate) contact: Uri,
     pub(crate) user_agent: Option<String>,
     pub(crate) flow: Flow,
+    /// The credential it was registered with: it goes when that does.
+    proof: Proof,
     call_id: String,
     cseq: u32,
     pub(crate) registered: Instant,
@@ -49,6 +52,7 @@ impl Binding {
 /// A REGISTER, authenticated and taken apart.
 pub(crate) struct Registration<'a> {
     pub(crate) extension: &'a str,
+    pub(crate) proof: &'a Proof,
     pub(crate) max_contacts: usize,
     pub(crate) on_limit: OnLimit,
     pub(crate) flow: Flow,
@@ -143,6 +147,7 @@ impl Registrar {
                         contact: contact.uri().clone(),
                         user_agent: registration.user_agent.map(str::to_owned),
                         flow: registration.flow,
+                        proof: registration.proof.clone(),
                         call_id: registration.call_id.to_owned(),
                         cseq: registration.cseq,
                         registered,
@@ -188,13 +193,16 @@ impl Registrar {
         extensions
     }
 
-    /// Drops the bindings of extensions that may not register any more. Gives the extensions concerned.
-    pub(crate) fn retain(&mut self, mut may: impl FnMut(&str) -> bool) -> Vec<String> {
-        let gone: Vec<String> = self.extensions.keys().filter(|extension| !may(extension)).cloned().collect();
-        for extension in &gone {
-            self.replace(extension, Vec::new());
+    /// Drops the bindings whose credential does not hold any more. Gives the extensions concerned.
+    pub(crate) fn retain(&mut self, holds: impl Fn(&Proof) -> bool) -> Vec<String> {
+        let concerned = self.extensions.iter().filter(|(_, bindings)| !bindings.iter().all(|b| holds(&b.proof)));
+        let concerned: Vec<String> = concerned.map(|(extension, _)| extension.clone()).collect();
+        for extension in &concerned {
+            let mut after = self.bindings(extension).to_vec();
+            after.retain(|binding| holds(&binding.proof));
+            self.replace(extension, after);
         }
-        gone
+        concerned
     }
 
     fn replace(&mut self, extension: &str, after: Vec<Binding>) {
@@ -265,6 +273,7 @@ mod tests {
             self.now += Duration::from_secs(1);
             let registration = Registration {
                 extension,
+                proof: &Proof::some(extension),
                 max_contacts: 2,
                 on_limit,
                 flow: flow(connection),

@@ -5,23 +5,25 @@ use std::time::{Duration, Instant};
 use sip::{Contacts, Flow, Request, ResponseDraft, StatusCode};
 
 use crate::config::SwitchboardConfig;
-use crate::directory::{Directory, Extension};
+use crate::directory::Directory;
 use crate::ids::Ids;
+use crate::proven::Authenticated;
 use crate::registrar::{Asked, RegisterError, Registrar, Registration};
 
 /// Contacts one REGISTER may bring: far beyond any client, and small enough to answer.
 const MAX_CONTACTS: usize = 10;
 
-/// Carries out a REGISTER of `extension` and gives its response and whether bindings changed.
+/// Carries out an authenticated REGISTER and gives its response and whether bindings changed.
 pub(crate) fn register(
     registrar: &mut Registrar,
-    extension: &Extension,
+    agent: &Authenticated,
     request: &Request,
     flow: Flow,
     now: Instant,
     config: &SwitchboardConfig,
     ids: &mut Ids,
 ) -> (ResponseDraft, bool) {
+    let Authenticated { extension, proof } = agent;
     let asked = match asked(request, config) {
         Ok(asked) => asked,
         Err(refusal) => return (*refusal, false),
@@ -33,6 +35,7 @@ pub(crate) fn register(
     let outbound = named && request.headers.supported().iter().any(|tag| tag.eq_ignore_ascii_case("outbound"));
     let registration = Registration {
         extension: &extension.number,
+        proof,
         max_contacts: extension.max_contacts,
         on_limit: extension.on_limit,
         flow,

@@ -6,8 +6,7 @@ use sip::{Event, Flow, Method, Request, RequestId, ResponseDraft, SessionEvent, 
 
 use crate::call::{CallEvent, LegId, Party};
 use crate::calls::CallKey;
-use crate::directory::Extension;
-use crate::proven::Proof;
+use crate::proven::{Authenticated, Proof};
 use crate::registration;
 use crate::switchboard::Switchboard;
 
@@ -33,12 +32,12 @@ impl Switchboard {
     }
 
     fn agent_request(&mut self, now: Instant, flow: Flow, request: &Request) -> ResponseDraft {
-        let extension = match self.authenticate(now, flow, request, Challenge::Registrar) {
-            Ok(extension) => extension,
+        let agent = match self.authenticate(now, flow, request, Challenge::Registrar) {
+            Ok(agent) => agent,
             Err(refusal) => return *refusal,
         };
         match &request.method {
-            Method::Register => self.register(now, flow, request, &extension),
+            Method::Register => self.register(now, flow, request, &agent),
             Method::Options => ResponseDraft::new(StatusCode::OK).with_header("Accept", "application/sdp"),
             Method::Subscribe | Method::Publish | Method::Notify => ResponseDraft::new(StatusCode::BAD_EVENT),
             Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Prack | Method::Cancel => {
@@ -49,12 +48,13 @@ impl Switchboard {
         }
     }
 
-    fn register(&mut self, now: Instant, flow: Flow, request: &Request, extension: &Extension) -> ResponseDraft {
+    fn register(&mut self, now: Instant, flow: Flow, request: &Request, agent: &Authenticated) -> ResponseDraft {
+        let extension = &agent.extension;
         if let Err(status) = registration::check_address(request, &self.directory, &extension.number) {
             return ResponseDraft::new(status);
         }
         let (draft, changed) =
-            registration::register(&mut self.registrar, extension, request, flow, now, &self.config, &mut self.ids);
+            registration::register(&mut self.registrar, agent, request, flow, now, &self.config, &mut self.ids);
         if draft.status == StatusCode::OK {
             self.counters.registrations += 1;
         }
@@ -64,14 +64,14 @@ impl Switchboard {
         draft
     }
 
-    /// The extension a request's credentials are for, or the challenge or refusal to send.
+    /// The extension a request's credentials are for, with what proves it, or the challenge or refusal to send.
     pub(crate) fn authenticate(
         &mut self,
         now: Instant,
         flow: Flow,
         request: &Request,
         challenge: Challenge,
-    ) -> Result<Extension, Box<ResponseDraft>> {
+    ) -> Result<Authenticated, Box<ResponseDraft>> {
         let directory = self.directory.clone();
         let lookup = |username: &str| directory.credentials.get(username).map(|credential| credential.ha1.clone());
         let verdict = match self.authenticator.verify(now, request, challenge.credentials(), lookup) {
@@ -91,8 +91,9 @@ impl Switchboard {
                     let draft = ResponseDraft::new(StatusCode::FORBIDDEN);
                     return Err(draft.with_reason("The agent is disabled or unknown").into());
                 };
-                self.proven.add(flow, &Proof::of(credential));
-                return Ok(extension.clone());
+                let proof = Proof::of(credential);
+                self.proven.add(flow, &proof);
+                return Ok(Authenticated { extension: extension.clone(), proof });
             }
             Verdict::Missing => false,
             Verdict::Stale | Verdict::Replayed => true,
@@ -125,8 +126,8 @@ impl Switchboard {
         if self.proven.speaks_for(flow, &number, &self.directory) {
             return Ok(());
         }
-        let extension = self.authenticate(now, flow, request, Challenge::Proxy)?;
-        if extension.number == number { Ok(()) } else { Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()) }
+        let agent = self.authenticate(now, flow, request, Challenge::Proxy)?;
+        if agent.extension.number == number { Ok(()) } else { Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()) }
     }
 
     /// The peers that a call's session may now be spoken with from are believed.

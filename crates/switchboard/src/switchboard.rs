@@ -147,16 +147,14 @@ impl Switchboard {
         Ok(())
     }
 
-    /// A new snapshot of agents, trunks and numbers. Extensions that lost their last credential or whose agent is disabled lose
-    /// their bindings; running calls go on.
+    /// A new snapshot of agents, trunks and numbers. Bindings go whose credential was removed or renewed, or whose agent was disabled;
+    /// running calls go on.
     pub fn handle_directory(&mut self, _now: Instant, directory: Arc<Directory>) {
         self.directory = directory;
         self.admission = Admission::new(&self.directory);
-        let with_credential: std::collections::HashSet<&str> =
-            self.directory.credentials.values().map(|credential| credential.extension.as_str()).collect();
         let directory = &self.directory;
-        let gone = self.registrar.retain(|number| with_credential.contains(number) && directory.may_use(number));
-        for extension in gone {
+        let concerned = self.registrar.retain(|proof| directory.upholds(proof));
+        for extension in concerned {
             self.show_bindings(&extension);
         }
     }

@@ -64,6 +64,19 @@ impl Peer {
         expires: u32,
         answering: Option<(&Response, &str)>,
     ) -> OutgoingId {
+        self.register_with(user, now, user, contact, expires, answering)
+    }
+
+    /// As [`Self::register`], with the credential of this username.
+    pub fn register_with(
+        &mut self,
+        username: &str,
+        now: Instant,
+        user: &str,
+        contact: &str,
+        expires: u32,
+        answering: Option<(&Response, &str)>,
+    ) -> OutgoingId {
         let uri = Uri::parse(&format!("sip:{REALM}")).expect("a uri");
         let address = NameAddr::new(Uri::parse(&format!("sip:{user}@{REALM}")).expect("a uri"));
         let mut headers = self.headers.clone();
@@ -72,7 +85,7 @@ impl Peer {
         }
         headers.push(("Expires".to_owned(), expires.to_string()));
         if let Some((response, secret)) = answering {
-            let value = self.credentials(user, secret, &Method::Register, &uri, response, "WWW-Authenticate");
+            let value = self.credentials(username, secret, &Method::Register, &uri, response, "WWW-Authenticate");
             headers.push(("Authorization".to_owned(), value));
         }
         let request = OutgoingRequest {

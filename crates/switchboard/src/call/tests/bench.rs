@@ -15,6 +15,7 @@ use crate::dialplan::{Step, Target};
 use crate::directory::{CallerId, Directory, Extension, Gateway, OnLimit, Trunk};
 use crate::ids::Ids;
 use crate::output::{CallId, Direction};
+use crate::proven::Proof;
 use crate::registrar::{Asked, Registrar, Registration};
 
 /// One call among everything it may look at: extension 100 with two phones, 101 with none, 102 with one; the trunks `main` and `spare`.
@@ -268,6 +269,7 @@ fn registrar(now: Instant) -> Registrar {
         let address = NameAddr::parse(&format!("<sip:p{connection}@x.invalid>")).unwrap();
         let registration = Registration {
             extension,
+            proof: &Proof::some(extension),
             max_contacts: 2,
             on_limit: OnLimit::Reject,
             flow: flow(connection),
