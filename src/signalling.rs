@@ -154,7 +154,10 @@ impl Signalling {
             Inbound::Opened { flow, writer } => self.flows.opened(now, flow, writer),
             Inbound::Message { flow, bytes } => self.switchboard.handle_message(now, flow, &bytes),
             Inbound::Closed { connection } => {
-                self.unreachable.extend(self.flows.closed(connection).map(|Unreachable(flow)| flow));
+                // First of all, so that what is then sent over a new connection to the same peer does not fail with the old one.
+                if let Some(Unreachable(flow)) = self.flows.closed(connection) {
+                    self.switchboard.handle_flow_failed(now, flow);
+                }
                 self.switchboard.handle_flow_closed(now, connection);
             }
         }

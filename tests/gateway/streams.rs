@@ -119,6 +119,32 @@ async fn a_call_goes_out_over_a_tcp_connection_opened_for_it() {
 }
 
 #[tokio::test]
+async fn a_trunk_whose_connection_has_closed_is_told_of_the_hangup_over_a_new_one() {
+    let gateway = Gateway::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    gateway.trunk(listener.local_addr().unwrap(), "tcp").await;
+    let carrier = TrunkAudio::new().await;
+    let (mut agent, mut browser) = (Phone::registered(&gateway, "100").await, Browser::new().await);
+    let session = agent.call("100", "+4930222333", &browser.offer()).await;
+    let (stream, _) = within("a connection", listener.accept()).await.unwrap();
+    let mut trunk = Phone::stream(&gateway, stream);
+    let (incoming, _) = trunk.invitation().await;
+    trunk.accept(incoming, &carrier.description()).await;
+    browser.connect(&agent.answer(session).await.body).await;
+    drop(trunk);
+    agent.hang_up(session).await;
+    let mut received = String::new();
+    within("the BYE", async {
+        let (mut again, _) = listener.accept().await.unwrap();
+        while !received.contains("BYE ") {
+            received.push(char::from(again.read_u8().await.unwrap()));
+        }
+    })
+    .await;
+    gateway.running.shutdown_within(Duration::ZERO).await;
+}
+
+#[tokio::test]
 async fn a_refused_tcp_connection_fails_the_call_with_503() {
     let gateway = Gateway::start().await;
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::flow::{Flow, Transport};
+use crate::flow::Flow;
 use crate::message::{CSeq, Host, Method, NameAddr, Request, Response, Uri};
 
 /// The default port of SIP over UDP and TCP (RFC 3261 §19.1.2).
@@ -108,21 +108,28 @@ impl Dialog {
         request
     }
 
-    /// Where requests of this dialog go. A connection is always kept: browsers' Contacts cannot be resolved (RFC 5626 §5.3). Over UDP
-    /// the first route or the peer's Contact decides when it is an address that can be reached from here; a peer behind NAT
-    /// names one that cannot, and then the source of its messages decides.
+    /// Where requests of this dialog go. A connection is kept as long as it lives; over UDP [`Self::target`] decides.
     pub(crate) fn next_hop(&self, flow: Flow) -> Flow {
-        if flow.connection.is_some() || flow.transport != Transport::Udp {
+        if flow.transport.is_reliable() { flow } else { self.target(flow) }
+    }
+
+    /// Where the first route or the peer's Contact leads, when it is an address that can be reached from here. A peer behind NAT names one
+    /// that cannot, and then the source of its messages decides; so it does for a name, which nobody resolves here, but a connection
+    /// that the peer opened did not come from the port it listens on. A WebSocket leads nowhere but to itself (RFC 5626 §5.3).
+    pub(crate) fn target(&self, flow: Flow) -> Flow {
+        if flow.transport.is_websocket() {
             return flow;
         }
         let uri = self.routes.first().map_or(&self.remote_target, |route| &route.uri);
-        let wants_udp = uri.param("transport").is_none_or(|transport| transport.eq_ignore_ascii_case("udp"));
-        match uri.host() {
-            Some(Host::Ip(ip)) if wants_udp && !is_hidden_behind(*ip, flow.peer.ip()) => {
-                Flow { peer: SocketAddr::new(*ip, uri.port().unwrap_or(SIP_PORT)), ..flow }
-            }
-            Some(_) | None => flow,
-        }
+        let port = uri.port().unwrap_or(SIP_PORT);
+        let transport = uri.param("transport");
+        let same = transport.is_none_or(|transport| transport.eq_ignore_ascii_case(flow.transport.via_token()));
+        let ip = match uri.host() {
+            Some(Host::Ip(ip)) if same && !is_hidden_behind(*ip, flow.peer.ip()) => *ip,
+            Some(_) | None if flow.connection.is_none() => return flow,
+            Some(_) | None => flow.peer.ip(),
+        };
+        Flow { peer: SocketAddr::new(ip, port), connection: None, ..flow }
     }
 }
 
@@ -143,6 +150,7 @@ fn is_hidden_behind(announced: IpAddr, source: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{ConnectionId, Transport};
 
     fn invite(extra: &str) -> Request {
         let text = format!(
@@ -199,5 +207,21 @@ mod tests {
         assert_eq!(open.next_hop(udp("203.0.113.9:40000")).peer.to_string(), "198.51.100.7:5070");
         let named = dialog("Contact: <sip:2@carrier.example>\r\n");
         assert_eq!(named.next_hop(udp("203.0.113.9:5060")).peer.to_string(), "203.0.113.9:5060");
+    }
+
+    #[test]
+    fn a_connection_is_kept_and_a_lost_one_opened_again_to_the_contact_but_never_a_websocket() {
+        let peer = "203.0.113.9:40000".parse().expect("address");
+        let flow = |transport| Flow { transport, peer, connection: Some(ConnectionId(1)) };
+        let open = dialog("Contact: <sip:2@198.51.100.7:5070;transport=tcp>\r\n");
+        assert_eq!(open.next_hop(flow(Transport::Tcp)), flow(Transport::Tcp));
+        let again = open.target(flow(Transport::Tcp));
+        assert_eq!((again.peer.to_string().as_str(), again.connection), ("198.51.100.7:5070", None));
+        let named = dialog("Contact: <sip:2@carrier.example;transport=tcp>\r\n");
+        let again = named.target(flow(Transport::Tcp));
+        assert_eq!((again.peer.to_string().as_str(), again.connection), ("203.0.113.9:5060", None));
+        let dialled = Flow { connection: None, ..flow(Transport::Tcp) };
+        assert_eq!(named.target(dialled), dialled);
+        assert_eq!(open.target(flow(Transport::Wss)), flow(Transport::Wss));
     }
 }

@@ -37,6 +37,11 @@ impl Transport {
         self != Self::Udp
     }
 
+    /// Whether it is a stream that either side may open again to the other's address.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
     /// Whether messages travel in WebSocket frames.
     #[must_use]
     pub fn is_websocket(self) -> bool {
@@ -74,6 +79,11 @@ impl Flow {
             (false, false) => true,
             (true, false) | (false, true) => false,
         }
+    }
+
+    /// Whether both are over the same transport; WebSockets are, inside TLS or not.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        self.transport == other.transport || (self.transport.is_websocket() && other.transport.is_websocket())
     }
 
     /// The connection, where it is part of what names a transaction.

@@ -110,3 +110,71 @@ fn a_request_over_another_websocket_waits_for_leave_and_then_moves_the_session()
     let flows: Vec<_> = std::iter::from_fn(|| side.endpoint.poll_transmit()).map(|transmit| transmit.flow).collect();
     assert_eq!(flows, [foreign()]);
 }
+
+fn stream(connection: Option<u64>, peer: &str) -> Flow {
+    Flow { transport: sip::Transport::Tcp, peer: peer.parse().unwrap(), connection: connection.map(ConnectionId) }
+}
+
+fn sent_to(side: &mut Side) -> Vec<(String, Flow)> {
+    let transmits = std::iter::from_fn(|| side.endpoint.poll_transmit());
+    transmits.map(|t| (support::word(&sip::Message::parse(&t.bytes).unwrap()), t.flow)).collect()
+}
+
+#[test]
+fn when_a_trunks_connection_has_closed_its_bye_goes_over_a_new_one_to_the_contact() {
+    let accepted = stream(Some(5), "198.51.100.7:40000");
+    let (mut side, session, tag) = called(accepted);
+    side.receive(accepted, &request("ACK", "2", 1, &tag, ""));
+    side.endpoint.handle_flow_closed(side.now, ConnectionId(5));
+    assert_eq!(side.event_words(), ["confirmed", "flow closed"], "the session is not lost with its connection");
+    side.endpoint.bye(side.now, session, None);
+    assert_eq!(sent_to(&mut side), [("BYE".to_owned(), stream(None, "198.51.100.7:5060"))]);
+}
+
+#[test]
+fn a_bye_lost_with_its_connection_is_sent_once_more_and_no_oftener() {
+    let accepted = stream(Some(5), "198.51.100.7:40000");
+    let (mut side, session, tag) = called(accepted);
+    side.receive(accepted, &request("ACK", "2", 1, &tag, ""));
+    side.endpoint.bye(side.now, session, Some(&sip::Reason::q850(16, "bye")));
+    assert_eq!(sent_to(&mut side), [("BYE".to_owned(), accepted)]);
+    side.endpoint.handle_flow_closed(side.now, ConnectionId(5));
+    let bye = side.last_request();
+    assert_eq!((bye.headers.get("CSeq"), bye.headers.reasons().len()), (Some("2 BYE"), 1));
+    side.events();
+    side.endpoint.handle_flow_failed(side.now, stream(None, "198.51.100.7:5060"));
+    assert!(side.sent_words().is_empty());
+    assert_eq!(side.event_words(), ["ended"]);
+    side.assert_empty();
+}
+
+#[test]
+fn a_connection_we_opened_and_lost_is_opened_again_to_where_the_contact_leads() {
+    let mut side = Side::new();
+    let gateway = stream(None, "198.51.100.9:5080");
+    let (session, invite) = side.invite(gateway);
+    side.answer(gateway, &invite, StatusCode::OK);
+    assert_eq!(sent_to(&mut side), [("ACK".to_owned(), gateway)], "the connection is kept while it lives");
+    side.endpoint.handle_flow_failed(side.now, gateway);
+    side.endpoint.bye(side.now, session, None);
+    assert_eq!(sent_to(&mut side), [("BYE".to_owned(), stream(None, "198.51.100.7:5060"))]);
+}
+
+#[test]
+fn a_repeated_200_follows_the_peer_to_a_new_connection() {
+    let accepted = stream(Some(5), "198.51.100.7:40000");
+    let (mut side, _, _) = called(accepted);
+    side.endpoint.handle_flow_closed(side.now, ConnectionId(5));
+    side.now += support::T1;
+    side.endpoint.handle_timeout(side.now);
+    assert_eq!(sent_to(&mut side), [("200".to_owned(), stream(None, "198.51.100.7:5060"))]);
+}
+
+#[test]
+fn a_request_over_a_stream_does_not_pull_a_datagrams_session_along() {
+    let (mut side, session, tag) = called(udp());
+    side.receive(udp(), &request("ACK", "2", 1, &tag, ""));
+    side.receive(stream(Some(5), "198.51.100.7:40000"), &request("INFO", "3", 2, &tag, ""));
+    side.endpoint.bye(side.now, session, None);
+    assert_eq!(sent_to(&mut side), [("BYE".to_owned(), udp())]);
+}

@@ -127,12 +127,18 @@ impl Endpoint {
         self.output.events.push_back(Event::FlowClosed { connection });
     }
 
-    /// A flow without a connection of its own could not be used (no route, connection refused): what was sent on it fails.
+    /// A flow without a connection of its own could not be used (no route, connection refused, closed): what was sent on it fails.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
         let mut failed: Vec<_> = self.clients.iter().filter(|(_, t)| t.flow == flow).map(|(id, _)| *id).collect();
         failed.sort_unstable();
         for id in failed {
             self.fail_client(now, id);
+        }
+        if flow.transport.is_stream() {
+            let lost: Vec<_> = self.usages.sessions.iter().filter(|(_, s)| s.flow == flow).map(|(id, _)| *id).collect();
+            for session in lost {
+                self.reopen(session);
+            }
         }
     }
 

@@ -177,7 +177,7 @@ impl Endpoint {
             return;
         }
         dialog.remote_sequence = Some(number);
-        if usage.flow.connection != flow.connection || usage.flow.transport != flow.transport {
+        if flow.connection != usage.flow.connection && flow.is_like(usage.flow) {
             // The peer came back on another connection: what we send follows it (RFC 5626 §5.3).
             usage.flow = flow;
         }

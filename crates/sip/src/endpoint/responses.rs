@@ -22,7 +22,7 @@ impl Endpoint {
         match user {
             ClientUser::Invite(session) => self.invite_response(now, id, session, response),
             ClientUser::Modify(session) => self.modification_response(now, id, session, response),
-            ClientUser::Bye(session) => {
+            ClientUser::Bye(session) | ClientUser::LastBye(session) => {
                 // 401, 408, 481 and the rest end the session as 200 does: there is nothing left to hang up (§15.1.1).
                 if response.status.is_final() {
                     self.end_session(now, session);
@@ -39,12 +39,16 @@ impl Endpoint {
 
     /// No final response will come: timer B or F, or the transport failed.
     pub(super) fn client_fails(&mut self, now: Instant, id: TransactionId, user: ClientUser, status: StatusCode) {
-        let Some(request) = self.clients.get(&id).map(|transaction| &transaction.request) else { return };
-        let response = Response::for_request(request, status);
+        let Some(transaction) = self.clients.get(&id) else { return };
+        let response = Response::for_request(&transaction.request, status);
         match user {
             ClientUser::Invite(session) => self.refused(now, session, response, true),
             ClientUser::Modify(session) => self.modification_refused(now, id, session, response, true),
-            ClientUser::Bye(session) => self.end_session(now, session),
+            ClientUser::Bye(session) if status == StatusCode::SERVICE_UNAVAILABLE => {
+                let (request, flow) = (transaction.request.clone(), transaction.flow);
+                self.leave_again(now, session, &request, flow);
+            }
+            ClientUser::Bye(session) | ClientUser::LastBye(session) => self.end_session(now, session),
             ClientUser::Outgoing(id) => self.output.events.push_back(Event::Response { id, response }),
             ClientUser::Nobody => {}
         }

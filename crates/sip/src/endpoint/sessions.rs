@@ -43,6 +43,22 @@ impl Endpoint {
 
     /// Sends BYE for an established session.
     pub(super) fn leave(&mut self, now: Instant, session: SessionId, reason: Option<&Reason>) {
+        self.leave_as(now, session, reason, ClientUser::Bye(session));
+    }
+
+    /// The BYE of a session could not be sent. A stream may have closed long ago, so one more attempt over a new one is made.
+    pub(super) fn leave_again(&mut self, now: Instant, session: SessionId, failed: &Request, over: Flow) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        if !over.transport.is_stream() {
+            self.end_session(now, session);
+            return;
+        }
+        usage.flow = usage.dialog.target(over);
+        let reason = failed.headers.reasons().into_iter().next();
+        self.leave_as(now, session, reason.as_ref(), ClientUser::LastBye(session));
+    }
+
+    fn leave_as(&mut self, now: Instant, session: SessionId, reason: Option<&Reason>, user: ClientUser) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         usage.timers.stop(Timer::Success);
         usage.timers.stop(Timer::NoAck);
@@ -59,7 +75,7 @@ impl Endpoint {
         if let Some(offered) = offered {
             self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
         }
-        self.start_client(now, flow, bye, ClientUser::Bye(session));
+        self.start_client(now, flow, bye, user);
     }
 
     pub(super) fn session_timer(&mut self, now: Instant, session: SessionId, timer: Timer, at: Instant) {
@@ -130,8 +146,20 @@ impl Endpoint {
                 self.tell(session, SessionEvent::FlowLost);
                 self.end_session(now, session);
             }
+            State::Established(_) | State::Leaving if usage.flow.transport.is_stream() => {
+                self.reopen(session);
+            }
             State::Established(_) => self.tell(session, SessionEvent::FlowLost),
             State::Leaving => self.end_session(now, session),
+        }
+    }
+
+    /// The peer of a session over a stream that closed is reached over a new one, opened for the next message.
+    pub(super) fn reopen(&mut self, session: SessionId) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        usage.flow = usage.dialog.target(usage.flow);
+        if let State::Established(Established { unacknowledged: Some(success), .. }) = &mut usage.state {
+            success.flow = usage.flow;
         }
     }
 
@@ -154,7 +182,7 @@ impl Endpoint {
                 State::Calling { early, .. } => early.as_slice(),
                 State::Incoming { .. } | State::Established(_) | State::Leaving => std::slice::from_ref(&usage.dialog),
             };
-            dialogs.iter().map(|dialog| dialog.next_hop(usage.flow))
+            dialogs.iter().map(|dialog| dialog.target(usage.flow))
         })
     }
 

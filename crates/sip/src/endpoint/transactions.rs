@@ -48,6 +48,8 @@ pub(super) enum ClientUser {
     Modify(SessionId),
     /// The BYE of a session.
     Bye(SessionId),
+    /// The BYE sent again after the stream of the first was lost.
+    LastBye(SessionId),
     /// A request outside dialogs.
     Outgoing(OutgoingId),
     /// Nobody: a CANCEL, or the BYE to a fork that lost.
