@@ -204,6 +204,10 @@ const phone = {
     }
   },
   listen: (frequency: number, seconds: number) => sound.listen(frequency, seconds),
+  // The microphone says nothing, as with the mute key of a softphone.
+  mute(isMuted: boolean) {
+    for (const { track } of line.connection()!.getSenders()) if (track) track.enabled = !isMuted
+  },
   // Presses keys, each for so many milliseconds; done when the last is up.
   digits(keys: string, duration: number) {
     const sender = line.connection()!.getSenders().find((candidate) => candidate.dtmf)!.dtmf!
