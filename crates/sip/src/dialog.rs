@@ -2,11 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::flow::Flow;
+use crate::flow::{Flow, SIP_PORT};
 use crate::message::{CSeq, Host, Method, NameAddr, Request, Response, Uri};
-
-/// The default port of SIP over UDP and TCP (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
 
 /// What both ends of a dialog share.
 #[derive(Debug, Clone)]

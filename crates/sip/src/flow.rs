@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+/// The default port of SIP over UDP and TCP (RFC 3261 §19.1.2).
+pub(crate) const SIP_PORT: u16 = 5060;
+
 /// The transport of a flow (RFC 3261 §18, RFC 7118).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {

@@ -178,3 +178,40 @@ fn a_request_over_a_stream_does_not_pull_a_datagrams_session_along() {
     side.endpoint.bye(side.now, session, None);
     assert_eq!(sent_to(&mut side), [("BYE".to_owned(), udp())]);
 }
+
+/// Where the first response to a datagram from port 40000 goes, with this end of its Via.
+fn answered_at(via: &str, message: &str) -> String {
+    let mut side = Side::new();
+    let source = Flow { peer: "198.51.100.7:40000".parse().unwrap(), ..udp() };
+    side.receive(source, &message.replace("198.51.100.7:5060;branch", &format!("{via};branch")));
+    let sent = sent_to(&mut side);
+    assert!(sent.iter().all(|(_, flow)| flow.peer == sent[0].1.peer));
+    sent[0].1.peer.to_string()
+}
+
+#[test]
+fn a_response_goes_to_the_port_its_via_names_unless_that_asks_for_the_source_port() {
+    let broken = request("INVITE", "1", 1, "", "").replace("CSeq: 1 INVITE", "CSeq: 1 BYE");
+    for message in [request("INVITE", "1", 1, "", ""), request("BYE", "1", 1, "x", ""), broken] {
+        assert_eq!(answered_at("198.51.100.7:5070", &message), "198.51.100.7:5070");
+        assert_eq!(answered_at("198.51.100.7", &message), "198.51.100.7:5060");
+        assert_eq!(answered_at("10.0.0.9:5070", &message), "198.51.100.7:5070", "the address it came from");
+        assert_eq!(answered_at("198.51.100.7:5070;rport", &message), "198.51.100.7:40000");
+    }
+}
+
+#[test]
+fn a_repeated_200_goes_where_the_first_went_and_over_a_stream_back() {
+    for (flow, reply) in [
+        (Flow { peer: "198.51.100.7:40000".parse().unwrap(), ..udp() }, udp()),
+        (stream(Some(5), "198.51.100.7:40000"), stream(Some(5), "198.51.100.7:40000")),
+    ] {
+        let mut side = Side::new();
+        side.receive(flow, &request("INVITE", "1", 1, "", ""));
+        let session = side.invited();
+        side.accept(session);
+        side.now += support::T1;
+        side.endpoint.handle_timeout(side.now);
+        assert_eq!(sent_to(&mut side), [("200".to_owned(), reply)]);
+    }
+}

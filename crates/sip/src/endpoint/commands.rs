@@ -14,7 +14,7 @@ impl Endpoint {
     pub fn respond(&mut self, now: Instant, request: RequestId, draft: ResponseDraft) {
         let id = TransactionId(request.0);
         let Some(transaction) = self.servers.get(&id) else { return };
-        let (session, flow) = (transaction.session, transaction.flow);
+        let (session, flow) = (transaction.session, transaction.reply);
         let sequence = transaction.request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
         let contact = transaction.request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
         let status = draft.status;
@@ -94,7 +94,7 @@ impl Endpoint {
         let Some(response) = self.response(id, draft) else { return };
         let Some(transaction) = self.servers.get(&id) else { return };
         let sequence = transaction.request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
-        let (flow, interval) = (transaction.flow, self.config.timers.t1);
+        let (flow, interval) = (transaction.reply, self.config.timers.t1);
         let bytes = response.to_bytes();
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
             usage.timers.stop(Timer::Provisional);

@@ -97,9 +97,9 @@ impl Endpoint {
                 let answer = error.answer();
                 let answered = answer.is_some();
                 if let Some(mut answer) = answer {
-                    Self::stamp_via(&mut answer.headers, flow);
+                    let reply = Self::stamp_via(&mut answer.headers, flow);
                     let tag = self.token();
-                    self.transmit(flow, answer.with_to_tag(&tag).to_bytes());
+                    self.transmit(reply, answer.with_to_tag(&tag).to_bytes());
                 }
                 self.output.events.push_back(Event::Malformed { flow, reason: error.to_string(), answered });
             }

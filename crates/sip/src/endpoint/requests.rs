@@ -13,7 +13,7 @@ use crate::transaction::{Timer, TimerTable};
 
 impl Endpoint {
     pub(super) fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
-        Self::stamp_via(&mut request.headers, flow);
+        let reply = Self::stamp_via(&mut request.headers, flow);
         let Ok(Some(via)) = request.headers.top_via() else { return };
         let key = ServerKey::of(flow, &request, &via, &request.method);
         if let Some(id) = self.server_keys.get(&key).copied() {
@@ -34,13 +34,13 @@ impl Endpoint {
             let refusal =
                 Response::for_request(&request, StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", "10");
             let tag = self.token();
-            self.transmit(flow, refusal.with_to_tag(&tag).to_bytes());
+            self.transmit(reply, refusal.with_to_tag(&tag).to_bytes());
             return;
         }
         let invite = (request.method == Method::Cancel)
             .then(|| self.server_keys.get(&ServerKey::of(flow, &request, &via, &Method::Invite)).copied())
             .flatten();
-        let (id, merged) = self.start_server(flow, request, key);
+        let (id, merged) = self.start_server(flow, reply, request, key);
         if merged {
             self.refuse(now, id, ResponseDraft::new(StatusCode::LOOP_DETECTED));
         } else if let Some(refusal) = self.objection(id) {

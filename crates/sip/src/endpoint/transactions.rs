@@ -1,12 +1,13 @@
 //! The endpoint's transactions: finding them by message (RFC 3261 §17.1.3, §17.2.3), and carrying out what their machines want.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{Endpoint, OutgoingId, SessionId, TimerOwner};
-use crate::flow::{ConnectionId, Flow};
+use crate::flow::{ConnectionId, Flow, SIP_PORT, Transport};
 use crate::message::{CSeq, Headers, Method, Request, Response, StatusCode, Via};
 use crate::session::TransactionId;
 use crate::transaction::{
@@ -84,7 +85,10 @@ pub(super) enum ServerMachine {
 #[derive(Debug)]
 pub(super) struct ServerTransaction {
     pub(super) machine: ServerMachine,
+    /// Where the request came from.
     pub(super) flow: Flow,
+    /// Where its responses go.
+    pub(super) reply: Flow,
     pub(super) request: Request,
     last: Option<Bytes>,
     key: ServerKey,
@@ -130,12 +134,16 @@ impl MergeKey {
 }
 
 impl Endpoint {
-    /// Notes in the topmost Via where a message really came from (§18.2.1, RFC 3581).
-    pub(super) fn stamp_via(headers: &mut Headers, flow: Flow) {
-        if let Ok(Some(mut via)) = headers.top_via() {
-            via.stamp(flow.peer);
-            headers.set_top_via(&via);
+    /// Notes in the topmost Via where a message really came from (§18.2.1, RFC 3581), and gives where its response goes (§18.2.2): to the
+    /// port it came from when its sender asks for that by `rport`, else to the port that sender listens on; over a connection back.
+    pub(super) fn stamp_via(headers: &mut Headers, flow: Flow) -> Flow {
+        let Ok(Some(mut via)) = headers.top_via() else { return flow };
+        via.stamp(flow.peer);
+        headers.set_top_via(&via);
+        if flow.transport != Transport::Udp || via.wants_rport() {
+            return flow;
         }
+        Flow { peer: SocketAddr::new(flow.peer.ip(), via.port.unwrap_or(SIP_PORT)), ..flow }
     }
 
     /// A Via for a request of ours on a flow.
@@ -304,7 +312,13 @@ impl Endpoint {
     }
 
     /// Makes a server transaction for a new request. `None` when it is the same request come by another way.
-    pub(super) fn start_server(&mut self, flow: Flow, request: Request, key: ServerKey) -> (TransactionId, bool) {
+    pub(super) fn start_server(
+        &mut self,
+        flow: Flow,
+        reply: Flow,
+        request: Request,
+        key: ServerKey,
+    ) -> (TransactionId, bool) {
         let id = TransactionId(self.next_id());
         let has_tag = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
         let merge = if has_tag { None } else { MergeKey::of(flow, &request) };
@@ -323,6 +337,7 @@ impl Endpoint {
         let transaction = ServerTransaction {
             machine,
             flow,
+            reply,
             request,
             last: None,
             key,
@@ -415,8 +430,8 @@ impl Endpoint {
             match *action {
                 Action::Send => {
                     if let Some(bytes) = transaction.last.clone() {
-                        let flow = transaction.flow;
-                        self.transmit(flow, bytes);
+                        let reply = transaction.reply;
+                        self.transmit(reply, bytes);
                     }
                 }
                 Action::Start(timer, after) => {
