@@ -8,6 +8,7 @@ use crate::api::unknown_scopes;
 use crate::cli::ApiKey;
 use crate::config::{self, Config, ConfigErrors};
 use crate::init::{InitError, Made, init};
+use crate::music::{self, MusicFileError};
 use crate::store::{Page, Store, StoreError};
 
 /// API keys listed in one step.
@@ -22,6 +23,9 @@ pub enum CommandError {
     /// The dialplan is wrong: every mistake, one a line.
     #[error("{0}")]
     Dialplan(String),
+    /// The music on hold cannot be played.
+    #[error(transparent)]
+    Music(#[from] MusicFileError),
     /// The first start could not be prepared.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -58,13 +62,14 @@ pub fn read_dialplan(directory: &Path) -> Result<Dialplan, CommandError> {
     })
 }
 
-/// `patchcord check`: configuration and dialplan; a wrong configuration leaves the dialplan's folder unknown.
+/// `patchcord check`: configuration, dialplan and music on hold; a wrong configuration leaves the dialplan's folder unknown.
 ///
 /// # Errors
 /// Everything that is wrong.
 pub fn check(path: &Path) -> Result<(), CommandError> {
     let config = config::load(path)?;
     read_dialplan(&config.dialplan.directory)?;
+    music::load(&config.media.music_on_hold)?;
     println!("{}: the configuration and the dialplan are right", path.display());
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod identifier;
 pub mod init;
 mod logging;
 mod metrics;
+mod music;
 mod net;
 mod page;
 pub mod resolver;

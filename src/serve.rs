@@ -23,6 +23,7 @@ use crate::api::{self, ApiState};
 use crate::commands::{CommandError, read_dialplan};
 use crate::config::Config;
 use crate::gateway::{GatewayHandle, GatewayTables, gateway};
+use crate::music::{self, MusicFileError};
 use crate::net::https::{self, Handle, TlsError};
 use crate::net::websocket::SipSocket;
 use crate::net::{Inbox, address, tcp, udp};
@@ -58,6 +59,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The music on hold cannot be played.
+    #[error(transparent)]
+    Music(#[from] MusicFileError),
     /// The media shards cannot be started.
     #[error(transparent)]
     Shards(#[from] ShardError),
@@ -104,13 +108,14 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let identity = https::tls(&config.http.certificate, &config.http.key)?;
     let tls = RustlsConfig::from_config(identity.config);
     let (dialplan, dialplan_watch) = watch::channel(Arc::new(read_dialplan(&config.dialplan.directory)?));
+    let music = music::load(&config.media.music_on_hold)?;
     let listeners = Listeners::bind(config).await?;
     let store = Store::open(&config.database, &config.sip.domain).await?;
 
     // Cancelled by a task or thread that ends unasked, too: half a gateway must not look alive.
     let stop = CancellationToken::new();
     let cleanup = stop.clone().drop_guard();
-    let shards = shards::start(&config.media, &stop)?;
+    let shards = shards::start(&config.media, &music, &stop)?;
     let ports = listeners.ports(shards.browser_addresses.clone());
     let (inbox, inbound) = Inbox::new();
     let (gateway, tables, commands) = gateway();

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use media::{Hears, Hold};
 use serde::Serialize;
 use switchboard::{CallId, CallView, LegView, Operator};
 use utoipa::ToSchema;
 
 use super::problem::Refusals;
-use super::request::{Listing, PageQuery, Placed, chronological};
-use super::{ApiState, Problem};
+use super::request::{Body, Listing, PageQuery, Placed, chronological};
+use super::{ApiState, Problem, validate};
 use crate::store::{CodecName, Timestamp, direction_name, state_name};
 
 /// A running call.
@@ -52,6 +53,10 @@ pub(super) struct Leg {
     state: &'static str,
     /// The codec agreed on.
     codec: Option<CodecName>,
+    /// Who holds it: `none`, `local` (the gateway, by this API), `remote` (its own phone) or `both`.
+    hold: &'static str,
+    /// What it is sent: `nothing`, `party` (whom it talks to), `music` or `ringback`.
+    hears: &'static str,
     /// How its signalling travels.
     transport: String,
     /// The signalling peer.
@@ -65,6 +70,18 @@ impl From<LegView> for Leg {
             party: leg.party,
             state: state_name(leg.state),
             codec: leg.codec.map(Into::into),
+            hold: match leg.media.hold {
+                Hold::None => "none",
+                Hold::Local => "local",
+                Hold::Remote => "remote",
+                Hold::Both => "both",
+            },
+            hears: match leg.media.hears {
+                Hears::Nothing => "nothing",
+                Hears::Party => "party",
+                Hears::Music => "music",
+                Hears::Ringback => "ringback",
+            },
             transport: leg.transport.to_string().to_ascii_lowercase(),
             remote: leg.remote.to_string(),
         }
@@ -118,5 +135,45 @@ pub(super) async fn read(State(api): State<ApiState>, Path(id): Path<String>) ->
     responses((status = 202, description = "It is being taken down"), Refusals))]
 pub(super) async fn hangup(State(api): State<ApiState>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     api.gateway.operator(Operator::Hangup { call: CallId(id) }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Whose hold.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
+pub(super) struct HoldRequest {
+    /// The leg that holds: it is neither heard nor hears anything, and whoever talks to it hears music. By default the agent's; the
+    /// caller's between agents.
+    leg_id: Option<String>,
+}
+
+/// Holds a running call. Doing it again changes nothing.
+#[utoipa::path(post, path = "/calls/{id}/hold", tag = "calls", operation_id = "hold_call",
+    params(("id" = String, Path, description = "`call_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
+    request_body = HoldRequest, security(("api_key" = ["calls:control"])),
+    responses((status = 202, description = "It is held; its phone is being told"), Refusals))]
+pub(super) async fn hold(api: State<ApiState>, id: Path<String>, body: Body) -> Result<StatusCode, Problem> {
+    set_hold(api, id, body, true).await
+}
+
+/// Resumes a call held by this API; what a phone itself holds it alone can resume (409). Doing it again changes nothing.
+#[utoipa::path(post, path = "/calls/{id}/resume", tag = "calls", operation_id = "resume_call",
+    params(("id" = String, Path, description = "`call_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
+    request_body = HoldRequest, security(("api_key" = ["calls:control"])),
+    responses((status = 202, description = "It is resumed; its phone is being told"), Refusals))]
+pub(super) async fn resume(api: State<ApiState>, id: Path<String>, body: Body) -> Result<StatusCode, Problem> {
+    set_hold(api, id, body, false).await
+}
+
+async fn set_hold(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+    Body(body): Body,
+    hold: bool,
+) -> Result<StatusCode, Problem> {
+    let leg = validate::held_leg(body)?;
+    api.gateway.operator(Operator::Hold { call: CallId(id), leg, hold }).await?;
     Ok(StatusCode::ACCEPTED)
 }

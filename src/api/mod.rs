@@ -80,6 +80,8 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
         .routes(routes!(calls::hangup))
+        .routes(routes!(calls::hold))
+        .routes(routes!(calls::resume))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::read))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use switchboard::OperatorError;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::gateway::GatewayError;
@@ -123,7 +124,20 @@ impl From<StoreError> for Problem {
 impl From<GatewayError> for Problem {
     fn from(error: GatewayError) -> Self {
         match &error {
-            GatewayError::Refused(reason) => Self::new(StatusCode::NOT_FOUND, "not_found", reason.to_string()),
+            GatewayError::Refused(reason) => {
+                let (status, code) = match reason {
+                    OperatorError::UnknownCall => (StatusCode::NOT_FOUND, "not_found"),
+                    OperatorError::UnknownLeg => {
+                        return Self::invalid(vec![FieldError {
+                            pointer: "/leg_id".into(),
+                            detail: reason.to_string(),
+                        }]);
+                    }
+                    OperatorError::NotConnected => (StatusCode::CONFLICT, "not_connected"),
+                    OperatorError::HeldByPhone => (StatusCode::CONFLICT, "held_by_phone"),
+                };
+                Self::new(status, code, reason.to_string())
+            }
             GatewayError::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()),
         }
     }

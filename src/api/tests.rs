@@ -296,6 +296,50 @@ async fn a_call_is_hung_up_by_the_switchboard_or_refused_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_call_is_held_for_the_agent_or_the_leg_that_is_named() {
+    let mut api = Api::new().await;
+    let mut commands = std::mem::replace(&mut api.commands, tokio::sync::mpsc::channel(1).1);
+    let switchboard = tokio::spawn(async move {
+        use switchboard::{Operator, OperatorError};
+        let mut asked = Vec::new();
+        while let Some(command) = commands.recv().await {
+            let Operator::Hold { call, leg, hold } = command.operator else { panic!("{:?}", command.operator) };
+            let answer = match call.0.as_str() {
+                "call_1" => Ok(()),
+                "call_2" => Err(OperatorError::NotConnected),
+                "call_3" => Err(OperatorError::HeldByPhone),
+                "call_4" => Err(OperatorError::UnknownLeg),
+                _ => Err(OperatorError::UnknownCall),
+            };
+            asked.push((leg, hold));
+            command.reply.send(answer).unwrap();
+            if asked.len() == 7 {
+                break;
+            }
+        }
+        asked
+    });
+    let cases = [
+        ("call_1/hold", Value::Null, StatusCode::ACCEPTED, ""),
+        ("call_1/hold", json!({"leg_id": "leg_1"}), StatusCode::ACCEPTED, ""),
+        ("call_1/resume", Value::Null, StatusCode::ACCEPTED, ""),
+        ("call_2/hold", Value::Null, StatusCode::CONFLICT, "not_connected"),
+        ("call_3/resume", Value::Null, StatusCode::CONFLICT, "held_by_phone"),
+        ("call_4/hold", json!({"leg_id": "leg_2"}), StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        ("call_5/hold", Value::Null, StatusCode::NOT_FOUND, "not_found"),
+        ("call_1/hold", json!({"leg_id": 7}), StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        ("call_1/hold", json!({"music": true}), StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+    ];
+    for (path, body, status, code) in cases {
+        let answer = api.call("POST", &format!("/v1/calls/{path}"), body).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        assert_eq!(answer.body["code"].as_str().unwrap_or_default(), code, "{path}");
+    }
+    let asked = switchboard.await.unwrap();
+    assert_eq!(asked[..3], [(None, true), (Some("leg_1".to_owned()), true), (None, false)]);
+}
+
+#[tokio::test]
 async fn readiness_follows_listeners_certificate_and_draining() {
     let api = Api::new().await;
     let ready = || async { api.send(Request::get("/readyz").body(Body::empty()).unwrap()).await.status };
@@ -331,6 +375,8 @@ async fn the_openapi_document_is_whole() {
         "/v1/calls",
         "/v1/calls/{id}",
         "/v1/calls/{id}/hangup",
+        "/v1/calls/{id}/hold",
+        "/v1/calls/{id}/resume",
         "/v1/cdrs",
         "/v1/cdrs/{id}",
         "/v1/api-keys",

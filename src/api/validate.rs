@@ -111,6 +111,13 @@ fn networks(fields: &mut Fields, name: &str) -> Vec<IpNet> {
     read.unwrap_or_default()
 }
 
+/// The leg a hold is about, when one is named.
+pub(super) fn held_leg(body: Value) -> Result<Option<String>, Problem> {
+    let mut fields = Fields::of(body);
+    let leg = fields.text("leg_id", id);
+    fields.finish(leg)
+}
+
 pub(super) fn agent(body: Value) -> Result<Agent, Problem> {
     let mut fields = Fields::of(body);
     let agent = Agent {

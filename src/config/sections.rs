@@ -133,6 +133,8 @@ pub struct Media {
     pub rtp_port_max: u16,
     /// A call whose leg sends no media for this many seconds is ended; 0 never ends one.
     pub silence_timeout_s: u64,
+    /// A WAV file for held parties to hear; empty plays a melody of the gateway's own.
+    pub music_on_hold: PathBuf,
 }
 
 impl Media {
@@ -153,6 +155,7 @@ impl Default for Media {
             rtp_port_min: 20_000,
             rtp_port_max: 29_999,
             silence_timeout_s: 60,
+            music_on_hold: PathBuf::new(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
-use media::{Certificate, Shard, ShardConfig};
+use media::{Certificate, Music, Shard, ShardConfig};
 use mio::{Poll, Waker};
 use switchboard::ShardIndex;
 use tokio::sync::mpsc;
@@ -131,11 +131,11 @@ pub(crate) fn count(config: &config::Media) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Binds every shard's port, then starts the threads. `failed` is cancelled when a thread ends by a panic.
+/// Binds every shard's port, then starts the threads, all with this music on hold. `failed` is cancelled when a thread ends by a panic.
 ///
 /// # Errors
 /// When a port is taken or a thread cannot be started.
-pub(crate) fn start(config: &config::Media, failed: &CancellationToken) -> Result<Shards, ShardError> {
+pub(crate) fn start(config: &config::Media, music: &Music, failed: &CancellationToken) -> Result<Shards, ShardError> {
     let shards = count(config);
     let addresses = advertised(config);
     let certificate = Arc::new(Certificate::generate()?);
@@ -155,7 +155,7 @@ pub(crate) fn start(config: &config::Media, failed: &CancellationToken) -> Resul
             candidates: addresses.iter().map(|address| SocketAddr::new(*address, bound.port())).collect(),
             started: (Instant::now(), SystemTime::now()),
             max_sessions: SESSIONS,
-            music: media::Music::default(),
+            music: music.clone(),
         };
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (commands, receiver) = sync_channel(COMMANDS_WAITING);

@@ -56,7 +56,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..20) {
+        match self.random.random_range(0..26) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -70,6 +70,9 @@ impl Chaos {
             }
             14 => self.simulation.change(|directory| *directory = fresh()),
             10 => self.ask_inside(),
+            15 | 16 => self.change_media(),
+            17 | 18 => self.answer_change(),
+            19 => self.operator_holds(),
             11 if self.random.random_bool(0.3) => {
                 let call = self.simulation.views.last().map(|view| view.id.clone());
                 let now = self.simulation.now;
@@ -166,6 +169,46 @@ impl Chaos {
             let digit = "Content-Type: application/dtmf-relay\r\n";
             self.simulation.request_inside(peer, session, method, sequence, digit, "Signal=1\r\n");
         }
+    }
+
+    /// A random peer holds, resumes, asks for an offer or sends a refresh, by re-INVITE or UPDATE.
+    fn change_media(&mut self) {
+        let Some((peer, session)) = self.any_session() else { return };
+        let method = self.pick(&[0, 0, 1]);
+        let method = if method == 0 { sip::Method::Invite } else { sip::Method::Update };
+        let sdp = self.pick(&["v=0 a=sendonly", "v=0 a=inactive", "v=0 a=sendrecv", ""]);
+        let body = (!sdp.is_empty()).then(|| ("application/sdp".to_owned(), sdp.into()));
+        let contact = sip::Uri::parse("sip:peer@192.0.2.77").unwrap();
+        let now = self.simulation.now;
+        // Without an answered session nothing is sent, which is well too.
+        let endpoint = &mut self.simulation.peer(peer).endpoint;
+        endpoint.modify(now, session, sip::Modification { method, contact, body });
+    }
+
+    /// A random peer answers what it was asked last, one way or another, or a second time.
+    fn answer_change(&mut self) {
+        let Some((peer, session)) = self.any_session() else { return };
+        let Some((id, _)) = self.simulation.asked(peer, session).pop() else { return };
+        let status = StatusCode::new(self.pick(&[200, 200, 200, 481, 488, 491, 500, 408])).unwrap();
+        let sdp = self.random.random_bool(0.8).then_some("v=0 a=inactive");
+        let now = self.simulation.now;
+        let peer = self.simulation.peer(peer);
+        let draft = peer.draft(status, sdp);
+        peer.endpoint.respond(now, id, draft);
+    }
+
+    fn operator_holds(&mut self) {
+        let Some(view) = self.simulation.views.last() else { return };
+        let (call, hold) = (view.id.clone(), self.random.random_bool(0.6));
+        let legs: Vec<Option<String>> = view.legs.iter().map(|leg| Some(leg.id.clone())).chain([None]).collect();
+        let leg = legs[self.random.random_range(0..legs.len())].clone();
+        // Not every call can be held in every state.
+        self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Hold { call, leg, hold }).ok();
+    }
+
+    fn any_session(&mut self) -> Option<(SocketAddr, SessionId)> {
+        let sessions = self.sessions.clone();
+        (!sessions.is_empty()).then(|| self.pick(&sessions))
     }
 
     /// What a random peer does to a random session of its own.

@@ -18,6 +18,7 @@ mod changing_the_directory;
 mod every_call_ends;
 mod failing_over;
 mod hijacking;
+mod holding;
 mod inside_a_call;
 mod limits;
 mod losing_messages;

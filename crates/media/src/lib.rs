@@ -21,5 +21,5 @@ pub use command::{
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };
-pub use music::Music;
+pub use music::{Music, MusicError};
 pub use shard::{Shard, ShardConfig, ShardCounters, Transmit};

@@ -340,6 +340,7 @@ fn a_reinvite_the_peer_takes_back_gets_487_and_no_answer_after_it() {
     side.sent();
     side.receive(udp(), &request("CANCEL", "3", 2, &tag, ""));
     assert_eq!(side.sent_words(), ["200", "487"]);
+    assert_eq!(side.event_words(), ["withdrawn"]);
     side.receive(udp(), &request("ACK", "3", 2, &tag, ""));
     respond(&mut side, id, StatusCode::OK);
     assert!(side.sent_words().is_empty(), "one final response only");
@@ -362,4 +363,40 @@ fn a_bye_while_a_reinvite_waits_ends_both() {
     assert!(!modify(&mut side, session, Method::Invite));
     side.receive(udp(), &request("ACK", "3", 2, &tag, ""));
     side.assert_empty();
+}
+
+#[test]
+fn a_change_taken_back_while_it_waits_is_not_sent_and_one_under_way_goes_on() {
+    let (mut side, session, tag) = called();
+    modify(&mut side, session, Method::Invite);
+    let reinvite = side.last_request();
+    side.endpoint.take_back(session);
+    side.answer(udp(), &reinvite, StatusCode::REQUEST_PENDING);
+    side.sent();
+    side.receive(udp(), &(request("UPDATE", "3", 2, &tag, SDP) + "v=0"));
+    let id = asked(&mut side);
+    side.endpoint.take_back(session);
+    respond(&mut side, id, StatusCode::OK);
+    assert_eq!(side.sent_words(), ["200"]);
+    assert!(side.pass(Duration::from_secs(10)).is_empty());
+    assert!(side.event_words().is_empty());
+    assert!(modify(&mut side, session, Method::Invite));
+    assert_eq!(side.sent_words(), ["INVITE"]);
+}
+
+#[test]
+fn a_reinvite_that_proceeds_when_the_session_ends_is_not_waited_for_without_end() {
+    for hears_first in [true, false] {
+        let (mut side, session, tag) = called();
+        modify(&mut side, session, Method::Invite);
+        let reinvite = side.last_request();
+        if hears_first {
+            side.answer(udp(), &reinvite, StatusCode::RINGING);
+        }
+        side.receive(udp(), &request("BYE", "3", 2, &tag, ""));
+        side.answer(udp(), &reinvite, StatusCode::RINGING);
+        side.pass(Duration::from_secs(20));
+        side.answer(udp(), &reinvite, StatusCode::RINGING);
+        side.assert_empty();
+    }
 }

@@ -84,6 +84,10 @@ impl Calls {
         self.ids.get(id).copied()
     }
 
+    pub(crate) fn call(&self, key: CallKey) -> Option<&Call> {
+        self.calls.get(&key).map(|entry| &entry.call)
+    }
+
     pub(crate) fn shard(&self, key: CallKey) -> Option<ShardIndex> {
         self.calls.get(&key).map(|entry| entry.shard)
     }
@@ -200,6 +204,7 @@ fn view(call: &Call, clock: &Clock) -> CallView {
                 party: leg.party.shown().to_owned(),
                 state: leg.state,
                 codec: leg.codec,
+                media: leg.media,
                 transport: leg.flow.transport,
                 remote: leg.flow.peer,
             })

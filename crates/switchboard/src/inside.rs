@@ -1,11 +1,11 @@
-//! Requests inside a call: digits by INFO (RFC 6086). What is not supported gets its status, and the call goes on; never 408 or 481,
-//! on which clients would hang up (RFC 3261 §12.2.1.2).
+//! Requests inside a call: digits by INFO (RFC 6086); changes of media by re-INVITE and UPDATE, which the call itself answers. What is not
+//! supported gets its status, and the call goes on; never 408 or 481, on which clients would hang up (RFC 3261 §12.2.1.2).
 
 use std::time::{Duration, Instant};
 
-use sip::{Method, Request, ResponseDraft, StatusCode};
+use sip::{Method, Request, RequestId, ResponseDraft, StatusCode};
 
-use crate::call::{CallEvent, LegId};
+use crate::call::{CallEvent, Change, LegId};
 use crate::calls::CallKey;
 use crate::switchboard::Switchboard;
 
@@ -19,21 +19,30 @@ const USUAL_DIGIT: Duration = Duration::from_millis(160);
 const DIGIT: (Duration, Duration) = (Duration::from_millis(40), Duration::from_secs(5));
 
 impl Switchboard {
-    /// The answer to a request inside a dialog, which belongs to a call unless that is over.
+    /// Deals with a request inside a dialog, which belongs to a call unless that is over.
     pub(crate) fn inside_request(
         &mut self,
         now: Instant,
         known: Option<(CallKey, LegId)>,
+        id: RequestId,
         request: &Request,
-    ) -> ResponseDraft {
-        let Some((key, leg)) = known else { return ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST) };
-        match &request.method {
+    ) {
+        let Some((key, leg)) = known else {
+            self.endpoint.respond(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST));
+            return;
+        };
+        let draft = match &request.method {
             Method::Info => self.info(now, key, leg, request),
             Method::Options => ResponseDraft::new(StatusCode::OK).with_header("Accept", "application/sdp"),
             // A refresh without an offer, or a new Contact (RFC 3311 §5.2).
-            Method::Update if request.body.is_empty() => ResponseDraft::new(StatusCode::OK),
-            Method::Invite | Method::Update => ResponseDraft::new(StatusCode::NOT_ACCEPTABLE_HERE)
-                .with_header("Warning", "399 patchcord \"The session's media cannot be changed\""),
+            Method::Update if request.body.is_empty() => {
+                self.with_contact(ResponseDraft::new(StatusCode::OK), key, leg)
+            }
+            Method::Invite | Method::Update => {
+                let sdp = (!request.body.is_empty()).then(|| request.body.clone());
+                self.call_event(now, key, CallEvent::Change { leg, change: Change::Offered { request: id, sdp } });
+                return;
+            }
             Method::Notify | Method::Subscribe | Method::Publish => ResponseDraft::new(StatusCode::BAD_EVENT),
             Method::Refer | Method::Message | Method::Prack | Method::Register => {
                 ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED)
@@ -41,7 +50,8 @@ impl Switchboard {
             Method::Ack | Method::Bye | Method::Cancel | Method::Other(_) => {
                 ResponseDraft::new(StatusCode::NOT_IMPLEMENTED)
             }
-        }
+        };
+        self.endpoint.respond(now, id, draft);
     }
 
     fn info(&mut self, now: Instant, key: CallKey, leg: LegId, request: &Request) -> ResponseDraft {

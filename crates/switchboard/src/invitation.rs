@@ -5,11 +5,10 @@ use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip::{Flow, Invitation, Request, ResponseDraft, SessionId, StatusCode};
+use sip::{Flow, Request, ResponseDraft, SessionId, StatusCode};
 
 use crate::call::{
-    Action, Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal,
-    own_contact,
+    Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal,
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Step, Target};
@@ -17,12 +16,10 @@ use crate::directory::Trunk;
 use crate::identity::{Identity, user_of};
 use crate::number::e164;
 use crate::output::{CallId, Direction, Output, ShardIndex};
+use crate::perform::SDP;
 use crate::proven::Authenticated;
 use crate::requests::Challenge;
 use crate::switchboard::Switchboard;
-
-/// SDP's media type.
-const SDP: &str = "application/sdp";
 
 /// A caller whom we know.
 struct Caller {
@@ -235,76 +232,6 @@ impl Switchboard {
                 self.counters.answered += 1;
             }
             self.outputs.push_back(Output::CallEnded(record));
-        }
-    }
-
-    fn perform(&mut self, now: Instant, key: CallKey, action: Action) {
-        match action {
-            Action::Invite { leg, flow, envelope, offer } => {
-                let asserted = envelope.asserted.map(|address| ("P-Asserted-Identity".to_owned(), address.to_string()));
-                let session = self.endpoint.invite(
-                    now,
-                    Invitation {
-                        flow,
-                        uri: envelope.uri,
-                        from: envelope.from,
-                        to: envelope.to,
-                        contact: envelope.contact,
-                        max_forwards: Some(envelope.max_forwards),
-                        headers: asserted.into_iter().collect(),
-                        body: Some((SDP.to_owned(), offer)),
-                    },
-                );
-                self.calls.bind(session, key, leg);
-                self.calls.believed.add(session, flow);
-            }
-            Action::Media(command) => {
-                if let Some(shard) = self.calls.shard(key) {
-                    self.outputs.push_back(Output::Media { shard, command });
-                }
-            }
-            Action::SetTimer(timer, after) => self.calls.set_timer(key, timer, now + after),
-            Action::ClearTimer(timer) => self.calls.clear_timer(key, timer),
-            Action::Progress { leg, status, sdp } => {
-                let draft = self.with_contact(ResponseDraft::new(status), key, leg);
-                let draft = match sdp {
-                    Some(sdp) => draft.with_body(SDP, sdp),
-                    None => draft,
-                };
-                self.with_session(leg, |endpoint, session| endpoint.progress(now, session, draft));
-            }
-            Action::Accept { leg, sdp } => {
-                let draft = self.with_contact(ResponseDraft::new(StatusCode::OK), key, leg).with_body(SDP, sdp);
-                self.with_session(leg, |endpoint, session| endpoint.accept(now, session, draft));
-            }
-            Action::Reject { leg, status, phrase, reasons } => {
-                let mut draft = ResponseDraft::new(status);
-                draft.reason = phrase;
-                for reason in reasons {
-                    draft = draft.with_header("Reason", reason);
-                }
-                self.with_session(leg, |endpoint, session| endpoint.reject(now, session, draft));
-            }
-            Action::Cancel { leg, reason } => {
-                self.with_session(leg, |endpoint, session| endpoint.cancel(now, session, reason));
-            }
-            Action::Bye { leg, reason } => {
-                self.with_session(leg, |endpoint, session| endpoint.bye(now, session, reason.as_ref()));
-            }
-        }
-    }
-
-    fn with_session(&mut self, leg: LegId, act: impl FnOnce(&mut sip::Endpoint, SessionId)) {
-        if let Some(session) = self.calls.session_of(leg) {
-            act(&mut self.endpoint, session);
-            self.believe(session);
-        }
-    }
-
-    fn with_contact(&self, draft: ResponseDraft, key: CallKey, leg: LegId) -> ResponseDraft {
-        match self.calls.facts(key).and_then(|facts| facts.leg(leg)) {
-            Some(leg) => draft.with_contact(own_contact(None, leg.flow.transport, &self.config)),
-            None => draft,
         }
     }
 }

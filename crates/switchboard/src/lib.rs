@@ -13,6 +13,7 @@ mod inside;
 mod invitation;
 mod number;
 mod output;
+mod perform;
 mod proven;
 mod registrar;
 mod registration;

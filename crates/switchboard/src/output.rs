@@ -47,6 +47,16 @@ pub enum Operator {
         /// Which.
         call: CallId,
     },
+    /// Holds a call on behalf of one of its legs, or resumes it: who talks to that leg hears music, the leg hears nothing and is not
+    /// heard. Doing it twice changes nothing.
+    Hold {
+        /// Which call.
+        call: CallId,
+        /// The leg that holds, by its id; the agent's when `None`.
+        leg: Option<String>,
+        /// Whether it is held from now on.
+        hold: bool,
+    },
     /// No new calls from now on (503 with Retry-After); running ones go on.
     Drain,
     /// BYE or a final response on every leg, now.
@@ -59,6 +69,15 @@ pub enum OperatorError {
     /// No such call is running.
     #[error("no running call has this id")]
     UnknownCall,
+    /// The call has no such leg that talks.
+    #[error("the call has no such leg that talks")]
+    UnknownLeg,
+    /// Nobody talks yet, or any more.
+    #[error("the call is not connected")]
+    NotConnected,
+    /// The leg's own phone holds: it alone can resume.
+    #[error("the phone itself holds the call: only there it can be resumed")]
+    HeldByPhone,
 }
 
 /// A running call as the API shows it.
@@ -97,6 +116,8 @@ pub struct LegView {
     pub state: CallState,
     /// The codec agreed on.
     pub codec: Option<media::Codec>,
+    /// Who holds it, and what it is sent.
+    pub media: media::MediaState,
     /// How its signalling travels.
     pub transport: sip::Transport,
     /// The signalling peer.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sip::{Event, Flow, Method, Request, RequestId, ResponseDraft, SessionEvent, SessionId, StatusCode, Verdict};
 
-use crate::call::{CallEvent, LegId, Party};
+use crate::call::{CallEvent, Change, LegId, Party};
 use crate::calls::CallKey;
 use crate::proven::{Authenticated, Proof};
 use crate::registration;
@@ -143,8 +143,7 @@ impl Switchboard {
         let known = self.calls.of_session(session);
         self.believe(session);
         if let SessionEvent::Request { id, request } = event {
-            let draft = self.inside_request(now, known, &request);
-            self.endpoint.respond(now, id, draft);
+            self.inside_request(now, known, id, &request);
             self.believe(session);
             return;
         }
@@ -168,12 +167,12 @@ impl Switchboard {
                 CallEvent::Cancelled { reasons: crate::call::reasons(&request.headers) }
             }
             SessionEvent::Confirmed { body } => CallEvent::Confirmed { body },
-            // What is lost also ends, by the BYE the endpoint has sent; no change is asked for here that could end otherwise.
-            SessionEvent::Acknowledged { .. }
-            | SessionEvent::Modified { .. }
-            | SessionEvent::ModifyRefused { .. }
-            | SessionEvent::Lost { .. } => return,
-            SessionEvent::NoAck => CallEvent::NoAck,
+            SessionEvent::Acknowledged { body } => CallEvent::Change { leg, change: Change::Acknowledged { body } },
+            SessionEvent::Modified { response } => CallEvent::Change { leg, change: Change::Accepted { response } },
+            SessionEvent::ModifyRefused { .. } => CallEvent::Change { leg, change: Change::Refused },
+            SessionEvent::Withdrawn { id } => CallEvent::Change { leg, change: Change::Withdrawn { request: id } },
+            SessionEvent::Lost { .. } => CallEvent::Lost { leg },
+            SessionEvent::NoAck => CallEvent::NoAck { leg },
             SessionEvent::Bye { request } => CallEvent::Bye { leg, reasons: crate::call::reasons(&request.headers) },
             SessionEvent::FlowLost => CallEvent::FlowLost { leg },
             SessionEvent::Ended => CallEvent::SessionOver { leg },

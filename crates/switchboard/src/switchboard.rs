@@ -7,13 +7,13 @@ use std::time::Instant;
 use sip::{Authenticator, ConnectionId, Endpoint, EndpointConfig, Flow, Transport};
 
 use crate::admission::Admission;
-use crate::call::{CallEvent, CallTimer};
+use crate::call::{CallEvent, CallTimer, Change};
 use crate::calls::Calls;
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::Dialplan;
 use crate::directory::Directory;
 use crate::ids::Ids;
-use crate::output::{BindingView, Operator, OperatorError, Output, ShardIndex};
+use crate::output::{BindingView, CallId, Operator, OperatorError, Output, ShardIndex};
 use crate::proven::Proven;
 use crate::registrar::Registrar;
 
@@ -128,13 +128,14 @@ impl Switchboard {
     /// An operator asks for something.
     ///
     /// # Errors
-    /// When it names a call that does not run.
+    /// When it names a call that does not run, or one that cannot be held or resumed.
     pub fn handle_operator(&mut self, now: Instant, operator: Operator) -> Result<(), OperatorError> {
         match operator {
             Operator::Hangup { call } => {
                 let key = self.calls.of_id(&call).ok_or(OperatorError::UnknownCall)?;
                 self.call_event(now, key, CallEvent::Hangup);
             }
+            Operator::Hold { call, leg, hold } => self.operator_holds(now, &call, leg.as_deref(), hold)?,
             Operator::Drain => self.draining = true,
             Operator::HangupAll => {
                 self.draining = true;
@@ -144,6 +145,23 @@ impl Switchboard {
             }
         }
         self.drain(now);
+        Ok(())
+    }
+
+    fn operator_holds(
+        &mut self,
+        now: Instant,
+        call: &CallId,
+        leg: Option<&str>,
+        hold: bool,
+    ) -> Result<(), OperatorError> {
+        let key = self.calls.of_id(call).ok_or(OperatorError::UnknownCall)?;
+        let holder = self.calls.call(key).ok_or(OperatorError::UnknownCall)?.holder(leg)?;
+        if !hold && holder.media.hold == media::Hold::Remote {
+            return Err(OperatorError::HeldByPhone);
+        }
+        let (leg, change) = (holder.id, Change::Held { hold });
+        self.call_event(now, key, CallEvent::Change { leg, change });
         Ok(())
     }
 

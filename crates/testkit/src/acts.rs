@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sip::{Message, Response, SessionEvent, SessionId, StatusCode};
+use sip::{Message, Method, Modification, Response, SessionEvent, SessionId, StatusCode};
 
 use crate::directory::REALM;
 use crate::simulation::Simulation;
@@ -63,6 +63,51 @@ impl Simulation {
         self.invites(peer).last().expect("an INVITE").0
     }
 
+    /// A peer offers another description inside its call, or asks for one, by re-INVITE; as soon as its endpoint may.
+    ///
+    /// # Panics
+    /// When there is no answered session, or a change of it is under way.
+    pub fn reinvite(&mut self, peer: SocketAddr, session: SessionId, sdp: Option<&str>) {
+        self.reinvite_later(peer, session, sdp);
+        self.settle();
+    }
+
+    /// As [`Self::reinvite`], but nothing is delivered yet.
+    ///
+    /// # Panics
+    /// As [`Self::reinvite`].
+    pub fn reinvite_later(&mut self, peer: SocketAddr, session: SessionId, sdp: Option<&str>) {
+        self.modify_later(peer, session, Method::Invite, sdp);
+    }
+
+    /// As [`Self::reinvite_later`], by re-INVITE or UPDATE.
+    ///
+    /// # Panics
+    /// As [`Self::reinvite`].
+    pub fn modify_later(&mut self, peer: SocketAddr, session: SessionId, method: Method, sdp: Option<&str>) {
+        let now = self.now;
+        let peer = self.peer(peer);
+        let change = Modification {
+            method,
+            contact: peer.contact(),
+            body: sdp.map(|sdp| ("application/sdp".to_owned(), sdp.to_owned().into())),
+        };
+        assert!(peer.endpoint.modify(now, session, change), "the session cannot be changed");
+    }
+
+    /// A peer answers the latest request inside its call.
+    ///
+    /// # Panics
+    /// When there was none.
+    pub fn answer_inside(&mut self, peer: SocketAddr, session: SessionId, status: StatusCode, sdp: Option<&str>) {
+        let (id, _) = self.asked(peer, session).pop().expect("a request inside the call");
+        let now = self.now;
+        let peer = self.peer(peer);
+        let draft = peer.draft(status, sdp);
+        peer.endpoint.respond(now, id, draft);
+        self.settle();
+    }
+
     /// A peer hangs up.
     pub fn hang_up(&mut self, peer: SocketAddr, session: SessionId) {
         let now = self.now;
@@ -90,6 +135,7 @@ impl Simulation {
             | SessionEvent::Modified { .. }
             | SessionEvent::ModifyRefused { .. }
             | SessionEvent::Lost { .. }
+            | SessionEvent::Withdrawn { .. }
             | SessionEvent::NoAck
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use media::Command;
-use sip::{Message, Method, Response, SessionEvent, SessionId};
+use media::{Command, Hold};
+use sip::{Message, Method, RequestId, Response, SessionEvent, SessionId};
 
 use crate::peer::Heard;
 use crate::simulation::Simulation;
@@ -70,6 +70,65 @@ impl Simulation {
             .collect()
     }
 
+    /// The requests a peer got inside its call and may have to answer.
+    pub fn asked(&mut self, peer: SocketAddr, session: SessionId) -> Vec<(RequestId, sip::Request)> {
+        let events = self.events(peer, session).into_iter();
+        events
+            .filter_map(|event| match event {
+                SessionEvent::Request { id, request } => Some((id, request)),
+                SessionEvent::Progress { .. }
+                | SessionEvent::Answered { .. }
+                | SessionEvent::Refused { .. }
+                | SessionEvent::Cancelled { .. }
+                | SessionEvent::Confirmed { .. }
+                | SessionEvent::Acknowledged { .. }
+                | SessionEvent::Modified { .. }
+                | SessionEvent::ModifyRefused { .. }
+                | SessionEvent::Lost { .. }
+                | SessionEvent::Withdrawn { .. }
+                | SessionEvent::NoAck
+                | SessionEvent::Bye { .. }
+                | SessionEvent::Roamed { .. }
+                | SessionEvent::FlowLost
+                | SessionEvent::Ended => None,
+            })
+            .collect()
+    }
+
+    /// What became of a peer's changes of its call: the status of each, 200 for one that was accepted.
+    pub fn changes(&mut self, peer: SocketAddr, session: SessionId) -> Vec<u16> {
+        let events = self.events(peer, session).into_iter();
+        events
+            .filter_map(|event| match event {
+                SessionEvent::Modified { response }
+                | SessionEvent::ModifyRefused { response, .. }
+                | SessionEvent::Lost { response } => Some(response.status.code()),
+                SessionEvent::Progress { .. }
+                | SessionEvent::Answered { .. }
+                | SessionEvent::Refused { .. }
+                | SessionEvent::Cancelled { .. }
+                | SessionEvent::Confirmed { .. }
+                | SessionEvent::Acknowledged { .. }
+                | SessionEvent::Withdrawn { .. }
+                | SessionEvent::NoAck
+                | SessionEvent::Bye { .. }
+                | SessionEvent::Request { .. }
+                | SessionEvent::Roamed { .. }
+                | SessionEvent::FlowLost
+                | SessionEvent::Ended => None,
+            })
+            .collect()
+    }
+
+    /// Who holds each leg of the call shown last, caller first.
+    ///
+    /// # Panics
+    /// When no call was shown.
+    #[must_use]
+    pub fn holds(&self) -> Vec<Hold> {
+        self.views.last().expect("a call").legs.iter().map(|leg| leg.media.hold).collect()
+    }
+
     /// The refusal of a peer's INVITE.
     pub fn refusal(&mut self, peer: SocketAddr, session: SessionId) -> Option<Response> {
         self.events(peer, session).into_iter().find_map(|event| match event {
@@ -82,6 +141,7 @@ impl Simulation {
             | SessionEvent::Modified { .. }
             | SessionEvent::ModifyRefused { .. }
             | SessionEvent::Lost { .. }
+            | SessionEvent::Withdrawn { .. }
             | SessionEvent::NoAck
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }

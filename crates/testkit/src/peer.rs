@@ -141,7 +141,7 @@ impl Peer {
         }
     }
 
-    fn contact(&self) -> Uri {
+    pub(crate) fn contact(&self) -> Uri {
         let peer = self.from_switchboard.peer;
         Uri::sip(Some("peer"), Host::Ip(peer.ip()), Some(peer.port()))
     }

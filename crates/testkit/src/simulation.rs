@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use media::{Codec, Command, MediaSessionId, Statistics};
+use media::{Codec, Command, Hold, MediaSessionId, MediaState, Statistics};
 use sip::{ConnectionId, Flow, Message, Transmit, Transport};
 use switchboard::{
     BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard, SwitchboardConfig,
@@ -57,10 +57,22 @@ pub struct Simulation {
     /// Decides which messages are lost, by peer and text, in either direction.
     pub loses: Loss,
     directory: Directory,
+    /// Who holds each media session.
+    holds: BTreeMap<MediaSessionId, Held>,
     /// What shards will tell once they catch up, in order.
     late: VecDeque<(ShardIndex, media::Event)>,
     /// Flows found gone while messages were sent.
     unreachable: Vec<Flow>,
+}
+
+/// Hold as a simulated shard knows it.
+#[derive(Debug, Default)]
+struct Held {
+    agreed: bool,
+    ours: bool,
+    theirs: bool,
+    proposed: bool,
+    told: Hold,
 }
 
 /// Whether a message between a peer and the switchboard is lost.
@@ -99,6 +111,7 @@ impl Simulation {
             sent: Vec::new(),
             loses: Box::new(|_, _| false),
             directory,
+            holds: BTreeMap::new(),
             late: VecDeque::new(),
             unreachable: Vec::new(),
         }
@@ -243,6 +256,9 @@ impl Simulation {
     fn play_shard(&mut self, shard: ShardIndex, command: Command) {
         self.commands.push(command.clone());
         let mute = matches!(self.script, MediaScript::Mute | MediaScript::Dead);
+        if self.script == MediaScript::Works {
+            self.note_hold(shard, &command);
+        }
         let sdp = |session: MediaSessionId| format!("v=0 session {}", session.0).into_bytes();
         let event = match command {
             Command::CreateOffer { session, .. } if !mute => {
@@ -274,11 +290,65 @@ impl Simulation {
             | Command::PressDigit { .. }
             | Command::SendDigits { .. } => return,
         };
-        // A shard tells in order: what comes after something late is late too.
+        self.tell(shard, event);
+    }
+
+    /// A shard tells in order: what comes after something late is late too.
+    fn tell(&mut self, shard: ShardIndex, event: media::Event) {
         if self.script == MediaScript::Slow || !self.late.is_empty() {
             self.late.push_back((shard, event));
         } else {
             self.switchboard.handle_media(self.now, shard, event);
+        }
+    }
+
+    /// Keeps who holds in mind, by the words a description has for it, and tells when that changes.
+    fn note_hold(&mut self, shard: ShardIndex, command: &Command) {
+        let holds =
+            |sdp: &[u8]| ["sendonly", "inactive"].iter().any(|word| String::from_utf8_lossy(sdp).contains(word));
+        let (session, held) = match command {
+            Command::HandleOffer { session, sdp, .. } => {
+                let held = self.holds.entry(*session).or_default();
+                held.proposed = holds(sdp);
+                if !held.agreed {
+                    held.theirs = held.proposed;
+                }
+                held.agreed = true;
+                (*session, held)
+            }
+            Command::HandleAnswer { session, sdp } => {
+                let held = self.holds.entry(*session).or_default();
+                if !held.ours {
+                    held.theirs = holds(sdp);
+                }
+                held.agreed = true;
+                (*session, held)
+            }
+            Command::Adopt { session } => {
+                let held = self.holds.entry(*session).or_default();
+                held.theirs = held.proposed;
+                (*session, held)
+            }
+            Command::Hold { session, hold } => {
+                let held = self.holds.entry(*session).or_default();
+                held.ours = *hold;
+                (*session, held)
+            }
+            Command::Open { .. }
+            | Command::Close { .. }
+            | Command::CreateOffer { .. }
+            | Command::Bridge { .. }
+            | Command::Echo { .. }
+            | Command::Ringback { .. }
+            | Command::SetDtmf { .. }
+            | Command::PressDigit { .. }
+            | Command::SendDigits { .. } => return,
+        };
+        let hold = Hold::new(held.ours, held.theirs);
+        if held.told != hold {
+            held.told = hold;
+            let state = MediaState { hold, ..MediaState::default() };
+            self.tell(shard, media::Event::Changed { session, state });
         }
     }
 }

@@ -121,6 +121,11 @@ pub enum SessionEvent {
         /// The response.
         response: Response,
     },
+    /// The peer took its re-INVITE back before it was answered; the endpoint has sent 200 to the CANCEL and 487.
+    Withdrawn {
+        /// The re-INVITE, void from now on.
+        id: RequestId,
+    },
     /// No ACK within 64*T1 of our 2xx to the INVITE or a re-INVITE; the endpoint has sent BYE (RFC 3261 §13.3.1.4, §14.2). `Ended`
     /// follows.
     NoAck,

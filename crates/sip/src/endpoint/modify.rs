@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use super::sessions::cancel_of;
-use super::transactions::ClientUser;
-use super::{Endpoint, RequestId, ResponseDraft, SessionEvent, SessionId};
+use super::transactions::{ClientTransaction, ClientUser};
+use super::{Endpoint, RequestId, ResponseDraft, SessionEvent, SessionId, TimerOwner};
 use crate::message::{CSeq, Method, Request, Response, StatusCode};
 use crate::session::{Established, Modification, Modifying, Session, Stage, State, TransactionId};
 use crate::transaction::Timer;
@@ -77,6 +77,15 @@ impl Endpoint {
         true
     }
 
+    /// Takes back a change that was not sent yet, or is to be sent again after a 491: nothing will be told of it.
+    pub fn take_back(&mut self, session: SessionId) {
+        let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
+        if let State::Established(established) = &mut usage.state {
+            established.ours.take_if(|ours| !matches!(ours.stage, Stage::Sent { .. }));
+            usage.timers.stop(Timer::Glare);
+        }
+    }
+
     /// Sends a change that waited, when nothing stands in its way any more.
     pub(super) fn send_due_modification(&mut self, now: Instant, session: SessionId) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
@@ -100,6 +109,25 @@ impl Endpoint {
         if method == Method::Invite {
             // Timer B ends with the first provisional response: from then on this one watches.
             self.start_session_timer(session, Timer::Overdue, now + self.config.timers.transaction_timeout());
+        }
+    }
+
+    /// A session is over while a re-INVITE of ours is under way: its 2xx is still acknowledged, but not waited for without end.
+    pub(super) fn abandon_modification(&mut self, now: Instant, established: &Established) {
+        if let Some(Modifying { stage: Stage::Sent { transaction, .. }, .. }) = &established.ours {
+            self.abandon_client(now, *transaction);
+        }
+    }
+
+    /// Has an INVITE that may proceed for ever end after another 64*T1.
+    fn abandon_client(&mut self, now: Instant, id: TransactionId) {
+        let at = now + self.config.timers.transaction_timeout();
+        let is_endless = |client: &&mut ClientTransaction| {
+            client.request.method == Method::Invite && !client.timers.is_running(Timer::B)
+        };
+        if let Some(client) = self.clients.get_mut(&id).filter(is_endless) {
+            client.timers.start(Timer::B, at);
+            self.timers.push(at, TimerOwner::Client(id), Timer::B);
         }
     }
 
@@ -141,8 +169,9 @@ impl Endpoint {
     ) {
         if response.status.is_provisional() {
             let ours = self.usages.sessions.get_mut(&session).and_then(Session::ours);
-            if let Some(Modifying { stage: Stage::Sent { transaction, heard, .. }, .. }) = ours {
-                *heard |= *transaction == id;
+            match ours.map(|ours| &mut ours.stage) {
+                Some(Stage::Sent { transaction, heard, .. }) if *transaction == id => *heard = true,
+                Some(_) | None => self.abandon_client(now, id),
             }
         } else if response.status.is_success() {
             self.modification_success(id, session, response);

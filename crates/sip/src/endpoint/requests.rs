@@ -270,6 +270,8 @@ impl Endpoint {
             State::Established(established) if established.offered == Some(invite) => {
                 established.offered = None;
                 self.refuse(now, invite, ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+                self.tell(session, SessionEvent::Withdrawn { id: RequestId(invite.0) });
+                self.send_due_modification(now, session);
             }
             // Too late: the final response is on its way (§9.2).
             State::Incoming { .. } | State::Established(_) | State::Calling { .. } | State::Leaving => {}

@@ -62,18 +62,17 @@ impl Endpoint {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         usage.timers.stop(Timer::Success);
         usage.timers.stop(Timer::NoAck);
-        let offered = match &mut usage.state {
-            State::Established(established) => established.offered.take(),
+        let established = match std::mem::replace(&mut usage.state, State::Leaving) {
+            State::Established(established) => Some(established),
             State::Calling { .. } | State::Incoming { .. } | State::Leaving => None,
         };
-        usage.state = State::Leaving;
         let flow = usage.dialog.next_hop(usage.flow);
         let mut bye = usage.dialog.request(Method::Bye, None);
         if let Some(reason) = reason {
             bye.headers.push("Reason", reason.to_string());
         }
-        if let Some(offered) = offered {
-            self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        if let Some(established) = established {
+            self.settle_changes(now, &established);
         }
         self.start_client(now, flow, bye, user);
     }
@@ -167,8 +166,8 @@ impl Endpoint {
     pub(super) fn end_session(&mut self, now: Instant, session: SessionId) {
         let Some(usage) = self.usages.sessions.remove(&session) else { return };
         self.usages.dialogs.remove(&(usage.dialog.call_id.clone(), usage.dialog.local_tag()));
-        if let State::Established(Established { offered: Some(offered), .. }) = usage.state {
-            self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        if let State::Established(established) = &usage.state {
+            self.settle_changes(now, established);
         }
         self.tell(session, SessionEvent::Ended);
     }
@@ -184,6 +183,14 @@ impl Endpoint {
             };
             dialogs.iter().map(|dialog| dialog.target(usage.flow))
         })
+    }
+
+    /// What becomes of the changes of a session that is over.
+    fn settle_changes(&mut self, now: Instant, established: &Established) {
+        if let Some(offered) = established.offered {
+            self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        }
+        self.abandon_modification(now, established);
     }
 
     /// Moves a session to another flow, e.g. after its browser came back on a new connection. Nothing is sent.

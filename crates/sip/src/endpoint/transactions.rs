@@ -71,7 +71,7 @@ pub(super) struct ClientTransaction {
     bytes: Bytes,
     key: ClientKey,
     pub(super) user: ClientUser,
-    timers: TimerTable,
+    pub(super) timers: TimerTable,
     /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
     pub(super) acknowledged: SmallVec<[(String, Flow, Bytes); 1]>,
 }

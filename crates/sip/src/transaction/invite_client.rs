@@ -29,9 +29,10 @@ impl InviteClient {
 
     pub(crate) fn on_response(self, class: ResponseClass, timers: &Timers, reliable: bool) -> (Self, Actions) {
         match (self, class) {
-            (Self::Calling { .. } | Self::Proceeding, ResponseClass::Provisional) => {
+            (Self::Calling { .. }, ResponseClass::Provisional) => {
                 (Self::Proceeding, smallvec![Action::Stop(Timer::A), Action::Stop(Timer::B), Action::Deliver])
             }
+            (Self::Proceeding, ResponseClass::Provisional) => (self, smallvec![Action::Deliver]),
             (Self::Calling { .. } | Self::Proceeding, ResponseClass::Success) => (
                 Self::Accepted,
                 smallvec![
@@ -65,7 +66,8 @@ impl InviteClient {
                 let interval = interval.saturating_mul(2);
                 (Self::Calling { interval }, smallvec![Action::Send, Action::Start(Timer::A, timers.t1 * interval)])
             }
-            (Self::Calling { .. }, Timer::B) => {
+            // Once it proceeds, only for one that nobody waits for any more.
+            (Self::Calling { .. } | Self::Proceeding, Timer::B) => {
                 (self, smallvec![Action::Stop(Timer::A), Action::TimedOut, Action::Terminate])
             }
             (Self::Completed, Timer::D) | (Self::Accepted, Timer::M) => (self, smallvec![Action::Terminate]),

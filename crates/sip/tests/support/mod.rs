@@ -173,6 +173,7 @@ pub(crate) fn event_word(event: &Event) -> String {
                 format!("modify refused {}{}", response.status.code(), if *local { " local" } else { "" })
             }
             SessionEvent::Lost { response } => format!("lost {}", response.status.code()),
+            SessionEvent::Withdrawn { .. } => "withdrawn".to_owned(),
             SessionEvent::NoAck => "no ack".to_owned(),
             SessionEvent::Bye { .. } => "bye".to_owned(),
             SessionEvent::Request { request, .. } => format!("request {}", request.method),

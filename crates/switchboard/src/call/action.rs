@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip::{Flow, Reason, Response, StatusCode};
+use sip::{Flow, Reason, RequestId, Response, StatusCode};
 
 use super::leg::{Envelope, LegId};
 
@@ -22,8 +22,12 @@ pub(crate) enum CallEvent {
     Cancelled { reasons: Vec<String> },
     /// The caller's ACK, with its body.
     Confirmed { body: Vec<u8> },
-    /// The caller never sent its ACK.
-    NoAck,
+    /// A leg never sent its ACK.
+    NoAck { leg: LegId },
+    /// The media of a leg is to change, or does.
+    Change { leg: LegId, change: Change },
+    /// A leg does not know the call any more; BYE was sent.
+    Lost { leg: LegId },
     /// A leg hung up.
     Bye { leg: LegId, reasons: Vec<String> },
     /// A leg's connection closed.
@@ -38,6 +42,23 @@ pub(crate) enum CallEvent {
     Timer(CallTimer),
     /// An operator ends the call.
     Hangup,
+}
+
+/// What happens to a change of a leg's media.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// The leg wants one: by this offer, or by an offer of ours when there is none (offerless re-INVITE).
+    Offered { request: RequestId, sdp: Option<Bytes> },
+    /// It took such a wish back.
+    Withdrawn { request: RequestId },
+    /// Its ACK for our 200 to such a wish, with its body.
+    Acknowledged { body: Vec<u8> },
+    /// It accepted ours.
+    Accepted { response: Response },
+    /// It refused ours, or that could not be sent.
+    Refused,
+    /// An operator holds the call on behalf of the leg, or resumes it.
+    Held { hold: bool },
 }
 
 /// The timers of a call; each runs at most once at a time.
@@ -64,6 +85,12 @@ pub(crate) enum Action {
     Accept { leg: LegId, sdp: Bytes },
     /// Refuse the caller.
     Reject { leg: LegId, status: StatusCode, phrase: Option<String>, reasons: Vec<String> },
+    /// Answer a leg's wish to change its media.
+    Respond { leg: LegId, request: RequestId, status: StatusCode, sdp: Option<Bytes>, warning: Option<String> },
+    /// Offer a leg a change of its media by re-INVITE.
+    Modify { leg: LegId, sdp: Bytes },
+    /// Forget a change that was not sent yet.
+    TakeBack { leg: LegId },
     /// Take back an INVITE.
     Cancel { leg: LegId, reason: Option<Reason> },
     /// Hang up an established leg.

@@ -13,6 +13,7 @@ use super::connected::Connected;
 use super::ending::Ending;
 use super::facts::{CallerOffer, Context, Facts};
 use super::leg::{LegId, Party, Signal};
+use super::modifying;
 use crate::output::{CallState, EndedBy};
 
 /// How long a shard may take to describe or negotiate: it computes, it does not wait for a peer.
@@ -128,6 +129,10 @@ impl Answering {
                 Failure::new(480, "The caller's connection was lost before the call was answered.")
             }
             CallEvent::Timer(CallTimer::Media) => Failure::new(500, "Media was not agreed on in time."),
+            CallEvent::Change { leg, change } => {
+                modifying::untimely(leg, &change, actions);
+                return State::Answering(self);
+            }
             CallEvent::Hangup => {
                 let failure = Failure::new(480, "An operator ended the call.");
                 return Ending::refuse(facts, &failure, EndedBy::Operator, actions);
@@ -137,7 +142,8 @@ impl Answering {
             | CallEvent::Answered { .. }
             | CallEvent::Refused { .. }
             | CallEvent::Confirmed { .. }
-            | CallEvent::NoAck
+            | CallEvent::NoAck { .. }
+            | CallEvent::Lost { .. }
             | CallEvent::Bye { .. }
             | CallEvent::FlowLost { .. }
             | CallEvent::SessionOver { .. }
@@ -165,12 +171,15 @@ impl Answering {
     }
 
     fn answer(self, sdp: Bytes, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) -> State {
-        let caller = facts.caller_id();
+        let (caller, answer_owed) = (facts.caller_id(), facts.offer == CallerOffer::Wanted);
         actions.push(Action::ClearTimer(CallTimer::Media));
         actions.push(Action::Accept { leg: caller, sdp });
         if let Some(leg) = facts.leg_mut(caller) {
             leg.signal = Signal::Up;
             leg.state = CallState::Connected;
+            if answer_owed {
+                modifying::begin_offered(leg);
+            }
         }
         facts.answered = Some(ctx.now);
         match self.callee {
@@ -181,6 +190,6 @@ impl Answering {
                 actions.push(Action::Media(Command::Echo { session: caller.media() }));
             }
         }
-        State::Connected(Connected { callee: self.callee, answer_owed: facts.offer == CallerOffer::Wanted })
+        State::Connected(Connected { callee: self.callee, answer_owed })
     }
 }

@@ -9,6 +9,7 @@ use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::ending::Ending;
 use super::facts::{Context, Facts, Outcome};
 use super::leg::LegId;
+use super::modifying::{self, Pair};
 use crate::output::{CallResult, EndedBy};
 
 /// People talk.
@@ -29,9 +30,7 @@ impl Connected {
     ) -> State {
         match event {
             CallEvent::Bye { leg, reasons } => Ending::hung_up(facts, leg, &reasons, actions),
-            CallEvent::SessionOver { leg } if facts.is_caller(leg) || Some(leg) == self.callee => {
-                Ending::hung_up(facts, leg, &[], actions)
-            }
+            CallEvent::SessionOver { leg } if self.concerns(leg, facts) => Ending::hung_up(facts, leg, &[], actions),
             CallEvent::Cancelled { reasons } => Ending::hung_up(facts, facts.caller_id(), &reasons, actions),
             CallEvent::Confirmed { body } if self.answer_owed => {
                 self.answer_owed = false;
@@ -40,9 +39,29 @@ impl Connected {
                 }
                 let session = facts.caller_id().media();
                 actions.push(Action::Media(Command::HandleAnswer { session, sdp: body }));
+                modifying::settle(facts.caller_id(), self.pair(facts), facts, actions);
                 State::Connected(self)
             }
-            CallEvent::NoAck => failed(facts, "The caller never confirmed the answer: no ACK arrived.", actions),
+            CallEvent::NoAck { leg } => {
+                failed(facts, &format!("{} never confirmed our answer: no ACK arrived.", side(facts, leg)), actions)
+            }
+            CallEvent::Lost { leg } if self.concerns(leg, facts) => {
+                let explanation = format!("{} does not know the call any more.", side(facts, leg));
+                let outcome = Outcome { q850: Some(41), ..answered(EndedBy::System, &explanation) };
+                Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
+            }
+            CallEvent::Change { leg, change } => {
+                if self.concerns(leg, facts) {
+                    modifying::on(leg, change, self.pair(facts), facts, actions);
+                } else {
+                    modifying::untimely(leg, &change, actions);
+                }
+                State::Connected(self)
+            }
+            CallEvent::Timer(CallTimer::Media) => {
+                modifying::overdue(self.pair(facts), facts, actions);
+                State::Connected(self)
+            }
             CallEvent::Media { leg, event } => self.on_media(leg, event, facts, actions),
             CallEvent::Digit { leg, digit, duration } => {
                 let far = if facts.is_caller(leg) { self.callee } else { Some(facts.caller_id()) };
@@ -64,16 +83,26 @@ impl Connected {
             | CallEvent::Confirmed { .. }
             | CallEvent::FlowLost { .. }
             | CallEvent::SessionOver { .. }
-            | CallEvent::Timer(CallTimer::Attempt | CallTimer::NoAnswer | CallTimer::Media | CallTimer::Closing) => {
-                State::Connected(self)
-            }
+            | CallEvent::Lost { .. }
+            | CallEvent::Timer(CallTimer::Attempt | CallTimer::NoAnswer | CallTimer::Closing) => State::Connected(self),
         }
     }
 
+    fn pair(&self, facts: &Facts) -> Pair {
+        [Some(facts.caller_id()), self.callee]
+    }
+
+    fn concerns(&self, leg: LegId, facts: &Facts) -> bool {
+        self.pair(facts).contains(&Some(leg))
+    }
+
     fn on_media(self, leg: LegId, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> State {
-        if !facts.is_caller(leg) && Some(leg) != self.callee {
+        if !self.concerns(leg, facts) {
             return State::Connected(self);
         }
+        let Some(event) = modifying::of_shard(leg, event, self.pair(facts), facts, actions) else {
+            return State::Connected(self);
+        };
         match event {
             media::Event::Silent { .. } => {
                 let outcome = Outcome {

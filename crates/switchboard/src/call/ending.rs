@@ -9,6 +9,7 @@ use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::cause::Failure;
 use super::facts::{Facts, Outcome};
 use super::leg::{LegId, Medium, Signal};
+use super::modifying;
 use crate::output::{CallResult, CallState, EndedBy};
 
 /// How long a shard may take to close before the record is written without its figures.
@@ -19,6 +20,9 @@ pub(crate) struct Ending {}
 
 impl Ending {
     pub(crate) fn on(self, event: CallEvent, facts: &Facts, actions: &mut Actions) -> State {
+        if let CallEvent::Change { leg, change } = &event {
+            modifying::untimely(*leg, change, actions);
+        }
         if matches!(event, CallEvent::Timer(CallTimer::Closing)) {
             return State::Over;
         }

@@ -138,10 +138,12 @@ impl Facts {
     /// Takes down what an event says by itself, before the state looks at it.
     pub(crate) fn note(&mut self, event: &CallEvent) {
         match event {
-            CallEvent::SessionOver { leg } | CallEvent::Refused { leg, .. } | CallEvent::Bye { leg, .. } => {
-                self.end_signal(*leg);
-            }
-            CallEvent::Cancelled { .. } | CallEvent::NoAck => self.end_signal(self.caller_id()),
+            CallEvent::SessionOver { leg }
+            | CallEvent::Refused { leg, .. }
+            | CallEvent::Bye { leg, .. }
+            | CallEvent::NoAck { leg }
+            | CallEvent::Lost { leg } => self.end_signal(*leg),
+            CallEvent::Cancelled { .. } => self.end_signal(self.caller_id()),
             CallEvent::Answered { leg, .. } => {
                 if let Some(leg) = self.leg_mut(*leg).filter(|leg| leg.signal == Signal::Calling) {
                     leg.signal = Signal::Up;
@@ -152,6 +154,7 @@ impl Facts {
             | CallEvent::Progress { .. }
             | CallEvent::Confirmed { .. }
             | CallEvent::FlowLost { .. }
+            | CallEvent::Change { .. }
             | CallEvent::Digit { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => {}

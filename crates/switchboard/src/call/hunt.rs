@@ -15,6 +15,7 @@ use super::early::Early;
 use super::ending::Ending;
 use super::facts::{Context, Facts};
 use super::leg::{Leg, LegId, Party, Signal};
+use super::modifying;
 use super::target::{Candidate, Resolved, resolve};
 use crate::dialplan::Step;
 use crate::output::EndedBy;
@@ -101,6 +102,10 @@ impl Hunt {
                 self.early_digit(leg, digit, duration, facts, actions);
                 Next::Stay
             }
+            CallEvent::Change { leg, change } => {
+                modifying::untimely(leg, &change, actions);
+                Next::Stay
+            }
             CallEvent::Hangup => {
                 let failure = Failure::new(480, "An operator ended the call.");
                 Self::give_up(&failure, EndedBy::Operator, facts, actions)
@@ -112,7 +117,8 @@ impl Hunt {
             // A callee whose connection closes has refused already: its INVITE failed with it.
             | CallEvent::FlowLost { .. }
             | CallEvent::Confirmed { .. }
-            | CallEvent::NoAck => Next::Stay,
+            | CallEvent::Lost { .. }
+            | CallEvent::NoAck { .. } => Next::Stay,
         }
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use media::{Codec, MediaSessionId, MediaState, Statistics};
 use sip::{Flow, NameAddr, Uri};
 
+use super::modifying::Modifying;
 use crate::output::CallState;
 
 /// Names a leg for the life of the process. Its media session carries the same number.
@@ -96,6 +97,7 @@ pub(crate) struct Leg {
     pub(crate) codec: Option<Codec>,
     /// What media does with it.
     pub(crate) media: MediaState,
+    pub(crate) modifying: Modifying,
     pub(crate) statistics: Option<Statistics>,
     /// Our description: the answer to the caller's offer, or our offer to an offerless caller.
     pub(crate) description: Option<Bytes>,
@@ -114,6 +116,7 @@ impl Leg {
             state: CallState::Routing,
             codec: None,
             media: MediaState::default(),
+            modifying: Modifying::default(),
             statistics: None,
             description: None,
             envelope: None,

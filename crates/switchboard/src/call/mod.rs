@@ -12,12 +12,13 @@ mod ending;
 mod facts;
 mod hunt;
 mod leg;
+mod modifying;
 mod progress;
 mod ringing;
 mod routing;
 mod target;
 
-pub(crate) use action::{Action, Actions, CallEvent, CallTimer};
+pub(crate) use action::{Action, Actions, CallEvent, CallTimer, Change};
 pub(crate) use cause::{Failure, reasons};
 pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
 pub(crate) use leg::{Leg, LegId, Party, Signal};
@@ -30,7 +31,7 @@ use self::hunt::Hunt;
 use self::ringing::Ringing;
 use self::routing::Routing;
 use crate::dialplan::Step;
-use crate::output::CallState;
+use crate::output::{CallState, OperatorError};
 
 /// A running call.
 pub(crate) struct Call {
@@ -71,6 +72,21 @@ impl Call {
     /// Whether nothing is owed to anybody any more.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
+    }
+
+    /// The leg an operator's hold is about: the one named, else the agent's, which is the caller's when agents talk to each other.
+    ///
+    /// # Errors
+    /// When nobody talks, or the leg is none that does.
+    pub(crate) fn holder(&self, name: Option<&str>) -> Result<&Leg, OperatorError> {
+        let State::Connected(connected) = &self.state else { return Err(OperatorError::NotConnected) };
+        let legs = [Some(self.facts.caller_id()), connected.callee].into_iter().flatten();
+        let mut legs = legs.filter_map(|leg| self.facts.leg(leg));
+        let found = legs.find(|leg| match name {
+            Some(name) => leg.name == name,
+            None => matches!(leg.party, Party::Extension { .. }),
+        });
+        found.ok_or(OperatorError::UnknownLeg)
     }
 
     /// As the API shows it.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::{Codec, Command, Statistics};
-use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, Response, StatusCode, Transport};
+use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, StatusCode, Transport};
 
 use crate::call::leg::{Leg, LegId, Party, Signal};
-use crate::call::{Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Context, Facts, State, Usage};
+use crate::call::{Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, State, Usage};
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
 use crate::directory::{CallerId, Directory, Extension, Gateway, OnLimit, Trunk};
@@ -117,9 +117,9 @@ impl Bench {
     pub(super) fn assert_timers_fit(&self) {
         let allowed: &[CallTimer] = match &self.call.state {
             State::Routing(_) | State::Ringing(_) => &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media],
-            State::Answering(_) => &[CallTimer::Media],
+            State::Answering(_) | State::Connected(_) => &[CallTimer::Media],
             State::Ending(_) => &[CallTimer::Closing],
-            State::Connected(_) | State::Over => &[],
+            State::Over => &[],
         };
         let left: Vec<_> = self.running.iter().filter(|timer| !allowed.contains(timer)).collect();
         assert!(left.is_empty(), "{left:?} runs on in {}", self.state());
@@ -143,7 +143,7 @@ impl Bench {
             ["cancelled"] => CallEvent::Cancelled { reasons: Vec::new() },
             ["ack"] => CallEvent::Confirmed { body: Vec::new() },
             ["ack", "sdp"] => CallEvent::Confirmed { body: b"a's answer".to_vec() },
-            ["no-ack"] => CallEvent::NoAck,
+            ["no-ack"] => CallEvent::NoAck { leg: self.leg("a") },
             ["hang-up"] => CallEvent::Hangup,
             ["timer", timer] => CallEvent::Timer(match *timer {
                 "attempt" => CallTimer::Attempt,
@@ -152,6 +152,14 @@ impl Bench {
                 "closing" => CallTimer::Closing,
                 other => panic!("no timer {other}"),
             }),
+            [leg, "no-ack"] => CallEvent::NoAck { leg: self.leg(leg) },
+            [leg, "lost"] => CallEvent::Lost { leg: self.leg(leg) },
+            [
+                leg,
+                change @ ("offered" | "asked" | "withdrawn" | "acknowledged" | "accepted" | "modify-refused" | "held"
+                | "resumed"),
+                rest @ ..,
+            ] => CallEvent::Change { leg: self.leg(leg), change: change_event(change, rest == ["sdp"]) },
             [leg, "bye"] => CallEvent::Bye { leg: self.leg(leg), reasons: Vec::new() },
             [leg, "flow-lost"] => CallEvent::FlowLost { leg: self.leg(leg) },
             [leg, "over"] => CallEvent::SessionOver { leg: self.leg(leg) },
@@ -186,6 +194,11 @@ impl Bench {
             }
             Action::Accept { .. } => "200".to_owned(),
             Action::Reject { status, reasons, .. } => format!("{}{}", status.code(), q850(reasons)),
+            Action::Respond { leg, status, sdp, .. } => {
+                format!("{} to {}{}", status.code(), self.letter(*leg), if sdp.is_some() { " sdp" } else { "" })
+            }
+            Action::Modify { leg, .. } => format!("re-INVITE {}", self.letter(*leg)),
+            Action::TakeBack { leg } => format!("take back {}", self.letter(*leg)),
             Action::Cancel { leg, reason: why } => format!("CANCEL {}{}", self.letter(*leg), reason(why)),
             Action::Bye { leg, reason: why } => format!("BYE {}{}", self.letter(*leg), reason(why)),
             Action::Media(command) => self.media_words(command),
@@ -231,8 +244,28 @@ pub(super) fn kind(event: &str) -> &str {
             b'2' => "answered",
             _ => "refused",
         },
-        [_, kind] | [kind] => kind,
+        [_, kind] | [_, kind, "sdp"] | [kind] => kind,
         other => panic!("no event {other:?}"),
+    }
+}
+
+/// What happens to the one change of these tables.
+fn change_event(change: &str, has_sdp: bool) -> Change {
+    let request = RequestId(1);
+    let body = if has_sdp { "theirs" } else { "" };
+    match change {
+        "offered" => Change::Offered { request, sdp: Some("theirs".into()) },
+        "asked" => Change::Offered { request, sdp: None },
+        "withdrawn" => Change::Withdrawn { request },
+        "acknowledged" => Change::Acknowledged { body: body.into() },
+        "accepted" => {
+            let (status, headers) = (StatusCode::OK, Headers::new());
+            Change::Accepted { response: Response { status, reason: String::new(), headers, body: body.into() } }
+        }
+        "modify-refused" => Change::Refused,
+        "held" => Change::Held { hold: true },
+        "resumed" => Change::Held { hold: false },
+        other => panic!("no change {other}"),
     }
 }
 
@@ -244,6 +277,7 @@ fn media_event(leg: LegId, event: &str) -> media::Event {
         "negotiated" => media::Event::Negotiated { session, codec: Codec::Pcmu },
         "rejected" => media::Event::Rejected { session, reason },
         "failed" => media::Event::Failed { session, reason },
+        "changed" => media::Event::Changed { session, state: media::MediaState::default() },
         "connected" => media::Event::Connected { session, peer: flow(1).peer },
         "media-digit" => media::Event::Digit { session, digit: '5', duration: Duration::from_millis(160) },
         "silent" => media::Event::Silent { session },

@@ -5,6 +5,7 @@ mod answering;
 mod bench;
 mod connected;
 mod ending;
+mod modifying;
 mod ringing;
 mod routing;
 
@@ -13,7 +14,7 @@ use bench::Bench;
 /// The rule, the event, the actions, the state.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
-/// What can happen to a call; a state's tables have a row for each.
+/// What can happen to a call but for changes of its media; a state's tables have a row for each.
 const EVENTS: [&str; 23] = [
     "start",
     "progress",

@@ -1,0 +1,116 @@
+//! What calls want done, done: by the endpoint, by shards, by the clock.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use sip::{Invitation, Method, Modification, ResponseDraft, SessionId, StatusCode};
+
+use crate::call::{Action, CallEvent, Change, LegId, own_contact};
+use crate::calls::CallKey;
+use crate::output::Output;
+use crate::switchboard::Switchboard;
+
+/// SDP's media type.
+pub(crate) const SDP: &str = "application/sdp";
+
+impl Switchboard {
+    pub(crate) fn perform(&mut self, now: Instant, key: CallKey, action: Action) {
+        match action {
+            Action::Invite { leg, flow, envelope, offer } => {
+                let asserted = envelope.asserted.map(|address| ("P-Asserted-Identity".to_owned(), address.to_string()));
+                let session = self.endpoint.invite(
+                    now,
+                    Invitation {
+                        flow,
+                        uri: envelope.uri,
+                        from: envelope.from,
+                        to: envelope.to,
+                        contact: envelope.contact,
+                        max_forwards: Some(envelope.max_forwards),
+                        headers: asserted.into_iter().collect(),
+                        body: Some((SDP.to_owned(), offer)),
+                    },
+                );
+                self.calls.bind(session, key, leg);
+                self.calls.believed.add(session, flow);
+            }
+            Action::Media(command) => {
+                if let Some(shard) = self.calls.shard(key) {
+                    self.outputs.push_back(Output::Media { shard, command });
+                }
+            }
+            Action::SetTimer(timer, after) => self.calls.set_timer(key, timer, now + after),
+            Action::ClearTimer(timer) => self.calls.clear_timer(key, timer),
+            Action::Progress { leg, status, sdp } => {
+                let draft = self.with_contact(ResponseDraft::new(status), key, leg);
+                let draft = match sdp {
+                    Some(sdp) => draft.with_body(SDP, sdp),
+                    None => draft,
+                };
+                self.with_session(leg, |endpoint, session| endpoint.progress(now, session, draft));
+            }
+            Action::Accept { leg, sdp } => {
+                let draft = self.with_contact(ResponseDraft::new(StatusCode::OK), key, leg).with_body(SDP, sdp);
+                self.with_session(leg, |endpoint, session| endpoint.accept(now, session, draft));
+            }
+            Action::Reject { leg, status, phrase, reasons } => {
+                let mut draft = ResponseDraft::new(status);
+                draft.reason = phrase;
+                for reason in reasons {
+                    draft = draft.with_header("Reason", reason);
+                }
+                self.with_session(leg, |endpoint, session| endpoint.reject(now, session, draft));
+            }
+            Action::Respond { leg, request, status, sdp, warning } => {
+                let mut draft = self.with_contact(ResponseDraft::new(status), key, leg);
+                if let Some(sdp) = sdp {
+                    draft = draft.with_body(SDP, sdp);
+                }
+                if let Some(text) = warning {
+                    draft =
+                        draft.with_header("Warning", format!("399 patchcord \"{}\"", text.replace(['"', '\\'], "'")));
+                }
+                self.endpoint.respond(now, request, draft);
+                if let Some(session) = self.calls.session_of(leg) {
+                    self.believe(session);
+                }
+            }
+            Action::Modify { leg, sdp } => self.modify(now, key, leg, sdp),
+            Action::TakeBack { leg } => self.with_session(leg, |endpoint, session| endpoint.take_back(session)),
+            Action::Cancel { leg, reason } => {
+                self.with_session(leg, |endpoint, session| endpoint.cancel(now, session, reason));
+            }
+            Action::Bye { leg, reason } => {
+                self.with_session(leg, |endpoint, session| endpoint.bye(now, session, reason.as_ref()));
+            }
+        }
+    }
+
+    /// A re-INVITE: not every client knows UPDATE.
+    fn modify(&mut self, now: Instant, key: CallKey, leg: LegId, sdp: Bytes) {
+        let transport = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| leg.flow.transport);
+        let (Some(transport), body) = (transport, Some((SDP.to_owned(), sdp))) else { return };
+        let contact = own_contact(None, transport, &self.config);
+        let change = Modification { method: Method::Invite, contact, body };
+        let mut sent = false;
+        self.with_session(leg, |endpoint, session| sent = endpoint.modify(now, session, change));
+        if !sent {
+            // The session is over, which will be told, or ended meanwhile.
+            self.call_event(now, key, CallEvent::Change { leg, change: Change::Refused });
+        }
+    }
+
+    fn with_session(&mut self, leg: LegId, act: impl FnOnce(&mut sip::Endpoint, SessionId)) {
+        if let Some(session) = self.calls.session_of(leg) {
+            act(&mut self.endpoint, session);
+            self.believe(session);
+        }
+    }
+
+    pub(crate) fn with_contact(&self, draft: ResponseDraft, key: CallKey, leg: LegId) -> ResponseDraft {
+        match self.calls.facts(key).and_then(|facts| facts.leg(leg)) {
+            Some(leg) => draft.with_contact(own_contact(None, leg.flow.transport, &self.config)),
+            None => draft,
+        }
+    }
+}
