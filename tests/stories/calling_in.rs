@@ -146,3 +146,27 @@ fn a_number_written_the_national_way_is_ours_too() {
     simulation.peer(trunk).endpoint.cancel(now, session, None);
     simulation.assert_all_over();
 }
+
+#[test]
+fn bare_digits_are_a_number_of_ours_and_else_what_the_dialplan_makes_of_them() {
+    let american = "[numbers]\ncountry_code = \"1\"\ninternational_prefix = \"011\"\nnational_prefix = \"\"\n";
+    for (numbers, dialled, caller, to, from) in [
+        // The number of the directory, written without its plus.
+        ("", "493011100", "sip:2025550100@x.example", "+493011100", "2025550100"),
+        (american, "493011100", "sip:2025550100@x.example", "+493011100", "+12025550100"),
+        // A national number is not another country's.
+        ("", "2025550199", "sip:+15550001111@x.example", "2025550199", "+15550001111"),
+        (american, "2025550199", "sip:+15550001111@x.example", "+12025550199", "+15550001111"),
+    ] {
+        let mut simulation = Simulation::new(&format!("{numbers}{}", crate::PLAN));
+        let browser = simulation.browser(1);
+        simulation.register(browser, "100", 600);
+        let (trunk, now) = (simulation.gateway(1), simulation.now);
+        let uri = format!("sip:{dialled}@203.0.113.1");
+        simulation.peer(trunk).invite(now, caller, &uri, Some("v=0 trunk"), None);
+        simulation.settle();
+        let view = simulation.views.last().unwrap();
+        assert_eq!((view.to.as_str(), view.from.as_str()), (to, from));
+        assert_eq!(simulation.invites(browser).len(), usize::from(to == "+493011100"));
+    }
+}

@@ -8,7 +8,7 @@ const ANONYMOUS: &str = "anonymous";
 /// A caller as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// In E.164 where it has such a form.
+    /// In E.164 where it has such a form, else as it was presented.
     pub(crate) number: String,
     pub(crate) display: String,
 }
@@ -33,8 +33,7 @@ impl Identity {
 /// Our word for a number towards a trunk; only for what is a number.
 pub(crate) fn asserted(from: &NameAddr) -> Option<NameAddr> {
     let user = from.uri.user()?;
-    let is_number = crate::number::e164(&user).is_some();
-    is_number.then(|| NameAddr::new(from.uri.clone()))
+    crate::number::is_number(&user).then(|| NameAddr::new(from.uri.clone()))
 }
 
 /// The user part of a Request-URI or an address, without the parameters some carriers hang onto it.

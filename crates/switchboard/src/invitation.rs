@@ -14,7 +14,7 @@ use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Step, Target};
 use crate::directory::Trunk;
 use crate::identity::{Identity, user_of};
-use crate::number::e164;
+use crate::number::{e164, with_plus};
 use crate::output::{CallId, Direction, Output, ShardIndex};
 use crate::perform::SDP;
 use crate::proven::Authenticated;
@@ -107,7 +107,9 @@ impl Switchboard {
         let raw = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         // As people here dial it, else as carriers write it.
         let e164 = |number: &str| self.dialplan.e164(number).or_else(|| e164(number));
-        let to = e164(&raw).unwrap_or(raw);
+        // Bare digits are a number of ours before they are anything else.
+        let own = with_plus(&raw).filter(|number| self.directory.numbers.contains_key(number));
+        let to = own.or_else(|| e164(&raw)).unwrap_or(raw);
         let Identity { number: from, display } = Identity::of(request, e164);
         // A number of ours counts only when it comes over its own trunk.
         let number = self.directory.numbers.get(&to).filter(|number| number.trunk_id == trunk.id);
