@@ -170,3 +170,46 @@ fn bare_digits_are_a_number_of_ours_and_else_what_the_dialplan_makes_of_them() {
         assert_eq!(simulation.invites(browser).len(), usize::from(to == "+493011100"));
     }
 }
+
+#[test]
+fn of_two_trunks_of_one_carrier_the_one_that_owns_the_number_takes_the_call() {
+    for by_network in [true, false] {
+        let mut simulation = Simulation::with(crate::PLAN, |_, directory| {
+            let main = directory.trunks["trk_main"].clone();
+            // By name it comes first.
+            let twin = switchboard::Trunk { id: "trk_twin".to_owned(), name: "a twin".to_owned(), ..main };
+            directory.trunks.insert(twin.id.clone(), twin);
+            let own = switchboard::Number {
+                id: "num_2".to_owned(),
+                e164: "+493011102".to_owned(),
+                trunk_id: "trk_twin".to_owned(),
+                extension: Some("102".to_owned()),
+            };
+            directory.numbers.insert(own.e164.clone(), own);
+            if by_network {
+                for trunk in directory.trunks.values_mut() {
+                    trunk.inbound_networks = vec!["198.51.100.0/30".parse().unwrap()];
+                    trunk.gateways.clear();
+                }
+            }
+        });
+        let (first, second) = (simulation.browser(1), simulation.browser(2));
+        simulation.register(first, "100", 600);
+        simulation.register(second, "102", 600);
+        let gateway = simulation.gateway(1);
+        let mut call = |number: &str| {
+            let (now, to) = (simulation.now, format!("sip:{number}@203.0.113.1"));
+            let peer = simulation.peer(gateway);
+            let session = peer.invite(now, "sip:+15550001111@198.51.100.1", &to, Some("v=0 trunk"), None);
+            simulation.settle();
+            session
+        };
+        let calls = ["+493011100", "+493011102", "+4930999999"].map(&mut call);
+        for (number, browser, trunk) in [("+493011100", first, "trk_main"), ("+493011102", second, "trk_twin")] {
+            assert_eq!(simulation.invites(browser).len(), 1, "{trunk}");
+            assert!(simulation.views.iter().any(|view| view.to == number && view.trunk_id.as_deref() == Some(trunk)));
+        }
+        assert_eq!(simulation.refusal(gateway, calls[2]).unwrap().status, StatusCode::NOT_FOUND);
+        simulation.assert_all_over();
+    }
+}

@@ -11,7 +11,7 @@ use crate::directory::Directory;
 /// Trunks by the addresses they speak from.
 #[derive(Default)]
 pub(crate) struct Admission {
-    addresses: HashMap<IpAddr, String>,
+    addresses: HashMap<IpAddr, Vec<String>>,
     networks: Vec<(IpNet, String)>,
 }
 
@@ -26,7 +26,7 @@ impl Admission {
                 admission.networks.push((*network, trunk.id.clone()));
             }
             for address in trunk.gateways.iter().flat_map(|gateway| &gateway.addresses) {
-                admission.addresses.entry(address.ip()).or_insert_with(|| trunk.id.clone());
+                admission.addresses.entry(address.ip()).or_default().push(trunk.id.clone());
             }
         }
         // The narrowest network knows best.
@@ -34,9 +34,14 @@ impl Admission {
         admission
     }
 
-    /// The trunk speaking from an address.
-    pub(crate) fn trunk(&self, address: IpAddr) -> Option<&str> {
-        let by_network = self.networks.iter().find(|(network, _)| network.contains(&address)).map(|(_, id)| id);
-        by_network.or_else(|| self.addresses.get(&address)).map(String::as_str)
+    /// The trunks that speak from an address, the likeliest first: several trunks of one carrier share its addresses.
+    pub(crate) fn trunks(&self, address: IpAddr) -> impl Iterator<Item = &str> {
+        let by_network = self.networks.iter().filter(move |(network, _)| network.contains(&address)).map(|(_, id)| id);
+        by_network.chain(self.addresses.get(&address).into_iter().flatten()).map(String::as_str)
+    }
+
+    /// Whether any trunk speaks from an address.
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+        self.trunks(address).next().is_some()
     }
 }

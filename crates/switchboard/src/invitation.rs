@@ -12,7 +12,7 @@ use crate::call::{
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Step, Target};
-use crate::directory::Trunk;
+use crate::directory::{Number, Trunk};
 use crate::identity::{Identity, user_of};
 use crate::number::{e164, with_plus};
 use crate::output::{CallId, Direction, Output, ShardIndex};
@@ -99,11 +99,6 @@ impl Switchboard {
     }
 
     fn admit_trunk(&mut self, request: &Request, flow: Flow) -> Result<Caller, Box<ResponseDraft>> {
-        let trunk: Option<&Trunk> =
-            self.admission.trunk(flow.peer.ip()).and_then(|id| self.directory.trunks.get(id)).filter(|t| t.enabled);
-        let Some(trunk) = trunk else { return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()) };
-        let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
-        let full = trunk.max_channels > 0 && taken >= trunk.max_channels;
         let raw = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         // As people here dial it, else as carriers write it.
         let e164 = |number: &str| self.dialplan.e164(number).or_else(|| e164(number));
@@ -111,8 +106,14 @@ impl Switchboard {
         let own = with_plus(&raw).filter(|number| self.directory.numbers.contains_key(number));
         let to = own.or_else(|| e164(&raw)).unwrap_or(raw);
         let Identity { number: from, display } = Identity::of(request, e164);
+        let number = self.directory.numbers.get(&to);
+        let Some(trunk) = self.trunk_of(flow, number) else {
+            return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into());
+        };
+        let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
+        let full = trunk.max_channels > 0 && taken >= trunk.max_channels;
         // A number of ours counts only when it comes over its own trunk.
-        let number = self.directory.numbers.get(&to).filter(|number| number.trunk_id == trunk.id);
+        let number = number.filter(|number| number.trunk_id == trunk.id);
         let lookup = Lookup {
             context: "trunks",
             dialled: &to,
@@ -139,6 +140,16 @@ impl Switchboard {
             steps,
             refused,
         })
+    }
+
+    /// The trunk a flow speaks for: of several, the one that the dialled number belongs to.
+    fn trunk_of(&self, flow: Flow, number: Option<&Number>) -> Option<&Trunk> {
+        let trunks = || {
+            let ids = self.admission.trunks(flow.peer.ip());
+            ids.filter_map(|id| self.directory.trunks.get(id)).filter(|trunk| trunk.enabled)
+        };
+        let owner = number.and_then(|number| trunks().find(|trunk| trunk.id == number.trunk_id));
+        owner.or_else(|| trunks().next())
     }
 
     fn begin(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request, caller: Caller) {

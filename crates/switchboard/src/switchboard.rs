@@ -85,7 +85,7 @@ impl Switchboard {
             Transport::Ws | Transport::Wss => true,
             Transport::Udp | Transport::Tcp | Transport::Tls => {
                 let address = flow.peer.ip();
-                self.admission.trunk(address).is_some() || self.calls.believed.contains(now, address)
+                self.admission.knows(address) || self.calls.believed.contains(now, address)
             }
         }
     }
