@@ -11,7 +11,7 @@ use crate::call::{
     Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal,
 };
 use crate::calls::CallKey;
-use crate::dialplan::{Lookup, Step, Target};
+use crate::dialplan::{Lookup, Origin, Step, Target};
 use crate::directory::{Number, Trunk};
 use crate::identity::{Identity, user_of};
 use crate::number::{e164, with_plus};
@@ -79,7 +79,7 @@ impl Switchboard {
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
         let to = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         let is_extension = self.directory.extensions.contains_key(&to);
-        let lookup = Lookup { context: "agents", dialled: &to, caller: extension, trunk: None, is_extension };
+        let lookup = Lookup { origin: Origin::Agents, dialled: &to, caller: extension, trunk: None, is_extension };
         let decision = self.dialplan.route(&lookup);
         let refused = match &decision {
             None => Some(Failure::new(404, format!("No rule of the dialplan matches {to}."))),
@@ -115,7 +115,7 @@ impl Switchboard {
         // A number of ours counts only when it comes over its own trunk.
         let number = number.filter(|number| number.trunk_id == trunk.id);
         let lookup = Lookup {
-            context: "trunks",
+            origin: Origin::Trunks,
             dialled: &to,
             caller: &from,
             trunk: Some(&trunk.name),

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::read::PlacedRule;
-use super::{DialplanError, NumberMatch, Rule};
+use super::{DialplanError, NumberMatch, Origin, Rule};
 
 pub(super) fn contexts(rules: &[PlacedRule], errors: &mut Vec<DialplanError>) {
-    let mut names: HashMap<(&str, &str), &PlacedRule> = HashMap::new();
-    let mut catch_alls: HashMap<&str, &PlacedRule> = HashMap::new();
+    let mut names: HashMap<(Origin, &str), &PlacedRule> = HashMap::new();
+    let mut catch_alls: HashMap<Origin, &PlacedRule> = HashMap::new();
     for placed in rules {
-        let (context, name) = (placed.context.as_str(), placed.rule.name.as_str());
+        let (context, name) = (placed.origin, placed.rule.name.as_str());
         let mut error = |message| {
             errors.push(DialplanError { file: placed.file.clone(), line: placed.line, column: None, message });
         };
@@ -18,7 +18,7 @@ pub(super) fn contexts(rules: &[PlacedRule], errors: &mut Vec<DialplanError>) {
         } else {
             names.insert((context, name), placed);
         }
-        if let Some(all) = catch_alls.get(context) {
+        if let Some(all) = catch_alls.get(&context) {
             let at = format!("`{}` at {}:{}", all.rule.name, all.file, all.line);
             error(format!("the rule `{name}` can never be reached: {at} matches every call before it"));
         } else if placed.rule.matches_everything() {

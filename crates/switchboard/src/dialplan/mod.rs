@@ -8,7 +8,7 @@
 //! national_prefix = "0"
 //!
 //! [[rule]]
-//! context = "agents"              # calls by agents; "trunks": calls from trunks; or a name a trunk was given
+//! context = "agents"              # calls by agents; "trunks": calls from trunks
 //! name = "sales"                  # unique in its context
 //! pattern = "+4930(XXX)."         # or number = "…" (exact), prefix = "…"; none of them: any number
 //! caller = "1XX"                  # optional: a pattern for the calling number
@@ -46,7 +46,27 @@ use template::{Filling, Template};
 #[derive(Debug, Clone, Default)]
 pub struct Dialplan {
     numbering: Numbering,
-    contexts: HashMap<String, Context>,
+    contexts: HashMap<Origin, Context>,
+}
+
+/// Whose calls a rule is for: what a `context` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// `agents`: calls made by agents.
+    Agents,
+    /// `trunks`: calls that come in over trunks.
+    Trunks,
+}
+
+impl Origin {
+    const ALL: [Self; 2] = [Self::Agents, Self::Trunks];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Trunks => "trunks",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -101,8 +121,8 @@ pub struct DialplanError {
 /// A call that looks for its target.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
-    /// `agents`, `trunks` or the name a trunk was given.
-    pub context: &'a str,
+    /// Whose call it is.
+    pub origin: Origin,
     /// The user part of the Request-URI.
     pub dialled: &'a str,
     /// The calling extension or number.
@@ -174,19 +194,13 @@ impl Dialplan {
             errors.sort_by_key(|error| (order(error), error.line, error.column));
             return Err(errors);
         }
-        let mut contexts: HashMap<String, Context> = HashMap::new();
+        let mut contexts: HashMap<Origin, Context> = HashMap::new();
         for placed in plan.rules.drain(..) {
-            let context = contexts.entry(placed.context).or_default();
+            let context = contexts.entry(placed.origin).or_default();
             context.index.add(context.rules.len(), &placed.rule.number);
             context.rules.push(placed.rule);
         }
         Ok(Self { numbering: plan.numbering.unwrap_or_default(), contexts })
-    }
-
-    /// Whether there are rules for a context.
-    #[must_use]
-    pub fn has_context(&self, name: &str) -> bool {
-        self.contexts.contains_key(name)
     }
 
     /// The E.164 form (`+` and digits) of a number as it is dialled or written here, when it has one.
@@ -198,7 +212,7 @@ impl Dialplan {
     /// The first rule that matches, with its places filled in; `None` when no rule does.
     #[must_use]
     pub fn route(&self, lookup: &Lookup<'_>) -> Option<Decision> {
-        let context = self.contexts.get(lookup.context)?;
+        let context = self.contexts.get(&lookup.origin)?;
         let dialled = without_separators(lookup.dialled);
         let e164 = self.numbering.e164(&dialled);
         let caller = without_separators(lookup.caller);

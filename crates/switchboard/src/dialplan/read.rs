@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::numbering::Numbering;
 use super::pattern::{MAX_CAPTURES, Pattern};
 use super::template::Template;
-use super::{Aim, DialplanError, NumberMatch, Rule};
+use super::{Aim, DialplanError, NumberMatch, Origin, Rule};
 
 /// The longest a target may ring: beyond it every carrier has given up.
 const MAX_TIMEOUT_S: i64 = 600;
@@ -20,7 +20,7 @@ const MAX_TIMEOUT_S: i64 = 600;
 pub(super) struct PlacedRule {
     pub(super) file: String,
     pub(super) line: usize,
-    pub(super) context: String,
+    pub(super) origin: Origin,
     pub(super) rule: Rule,
 }
 
@@ -205,6 +205,7 @@ fn read_rule(file: &mut File<'_>, mut fields: Fields<'_>, rules: &mut Vec<Placed
     let errors_before = file.errors.len();
     let span = fields.span.clone();
     let context = fields.string(file, "context");
+    let origin = context.as_ref().and_then(|(text, span)| read_origin(file, text, span));
     let name = fields.string(file, "name");
     let (number, captures) = read_number(file, &mut fields);
     let caller = fields.string(file, "caller").and_then(|(text, span)| {
@@ -219,10 +220,19 @@ fn read_rule(file: &mut File<'_>, mut fields: Fields<'_>, rules: &mut Vec<Placed
         }
     }
     fields.finish(file, "context, name, number, prefix, pattern, caller, trunk, extension_exists, targets");
-    let (Some((context, _)), Some((name, _))) = (context, name) else { return };
+    let (Some(origin), Some((name, _))) = (origin, name) else { return };
     let rule = Rule { name: name.to_owned(), number, caller, trunks, extension_exists, steps };
     let (line, _) = file.position(span.start);
-    rules.push(PlacedRule { file: file.name.to_owned(), line, context: context.to_owned(), rule });
+    rules.push(PlacedRule { file: file.name.to_owned(), line, origin, rule });
+}
+
+fn read_origin(file: &mut File<'_>, text: &str, span: &Range<usize>) -> Option<Origin> {
+    let origin = Origin::ALL.into_iter().find(|origin| origin.name() == text);
+    if origin.is_none() {
+        let known = Origin::ALL.map(|origin| format!("`{}`", origin.name())).join(" and ");
+        file.error(span, format!("there is no context `{text}`; there are {known}"));
+    }
+    origin
 }
 
 /// One way to write what a number must be like.

@@ -12,7 +12,7 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 fn agent(dialled: &str) -> Lookup<'_> {
-    Lookup { context: "agents", dialled, caller: "100", trunk: None, is_extension: false }
+    Lookup { origin: Origin::Agents, dialled, caller: "100", trunk: None, is_extension: false }
 }
 
 fn first(plan: &Dialplan, lookup: Lookup<'_>) -> Option<(String, Target)> {
@@ -29,7 +29,7 @@ fn the_shipped_plan_echoes_dials_colleagues_goes_out_and_comes_in() {
     assert_eq!(out.steps[0].target, Target::Trunks { names: vec!["*".into()], number: "+49301234567".into() });
     assert_eq!(out.e164.as_deref(), Some("+49301234567"));
     assert_eq!(plan.route(&agent("nobody")), None);
-    let inbound = Lookup { context: "trunks", trunk: Some("main"), ..agent("+49301234567") };
+    let inbound = Lookup { origin: Origin::Trunks, trunk: Some("main"), ..agent("+49301234567") };
     assert_eq!(first(&plan, inbound).unwrap().1, Target::NumberAssignment);
 }
 
@@ -44,7 +44,7 @@ fn the_first_matching_rule_wins_across_files_in_order() {
     let plan = Dialplan::parse(&files).unwrap();
     assert_eq!(plan.route(&agent("100")).unwrap().rule, "three");
     assert_eq!(plan.route(&agent("1000")).unwrap().rule, "open");
-    assert!(plan.has_context("agents") && !plan.has_context("trunks"));
+    assert_eq!(plan.route(&Lookup { origin: Origin::Trunks, ..agent("100") }), None);
 }
 
 #[test]
@@ -100,7 +100,9 @@ fn caller_and_trunk_narrow_a_rule() {
         "#,
     );
     let call = |caller, trunk| {
-        plan.route(&Lookup { context: "trunks", dialled: "+4940", caller, trunk, is_extension: false }).unwrap().rule
+        plan.route(&Lookup { origin: Origin::Trunks, dialled: "+4940", caller, trunk, is_extension: false })
+            .unwrap()
+            .rule
     };
     assert_eq!(call("+49301234567", Some("backup")), "vip");
     assert_eq!(call("+49301234567", Some("other")), "rest");
@@ -175,6 +177,20 @@ fn a_rule_without_name_context_or_targets_is_refused() {
 }
 
 #[test]
+fn a_context_that_no_call_comes_from_is_refused_with_its_line() {
+    let rule = |context: &str| {
+        format!("\n[[rule]]\nname = \"a\"\ncontext = \"{context}\"\nnumber = \"1\"\ntargets = [{{ echo = true }}]\n")
+    };
+    for wrong in ["agent", "Agents", "twilio"] {
+        let expected = format!("plan.toml:4: there is no context `{wrong}`; there are `agents` and `trunks`");
+        assert_eq!(errors(&rule(wrong)), [expected]);
+    }
+    for right in ["agents", "trunks"] {
+        plan(&rule(right));
+    }
+}
+
+#[test]
 fn ten_thousand_rules_are_narrowed_to_a_few_before_any_is_tried() {
     let mut text = String::new();
     for n in 0..10_000 {
@@ -184,6 +200,6 @@ fn ten_thousand_rules_are_narrowed_to_a_few_before_any_is_tried() {
     }
     let plan = plan(&text);
     assert_eq!(plan.route(&agent("+49307654")).unwrap().rule, "r7654");
-    let candidates = plan.contexts["agents"].index.candidates("+49307654", Some("+49307654"));
+    let candidates = plan.contexts[&Origin::Agents].index.candidates("+49307654", Some("+49307654"));
     assert!(candidates.len() <= 100, "{}", candidates.len());
 }
