@@ -102,7 +102,7 @@ async fn follow_others(store: &Store, stop: &CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{CallerId, Document, Gateway, GatewayTransport, Inbound, Trunk};
+    use crate::store::{CallerId, Document, DtmfMode, Gateway, GatewayTransport, Inbound, Trunk};
 
     fn trunk(name: &str, host: &str) -> Trunk {
         let gateway = Gateway { uri: format!("sip:{host}"), transport: GatewayTransport::Udp, priority: 1, weight: 1 };
@@ -114,6 +114,7 @@ mod tests {
             media_cidrs: Document(Vec::new()),
             codecs: Document(Vec::new()),
             caller_id: Document(CallerId::default()),
+            dtmf: DtmfMode::Auto,
             max_channels: 0,
         }
     }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use media::{Hears, Hold};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use switchboard::{CallId, CallView, LegView, Operator};
 use utoipa::ToSchema;
 
@@ -125,6 +125,38 @@ pub(super) async fn read(State(api): State<ApiState>, Path(id): Path<String>) ->
     let call = api.gateway.call(&id);
     let missing = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no running call has this id");
     call.map(|call| Json(call.into())).ok_or_else(missing)
+}
+
+/// Digits to be sent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
+pub(super) struct NewDigits {
+    /// 1 to 32 of `0-9 * # A-D`.
+    #[schema(min_length = 1, max_length = 32, pattern = "^[0-9*#A-Da-d]+$", example = "12#")]
+    digits: String,
+    /// The leg they go to, `leg_…`; without it the trunk, else the called agent.
+    leg_id: Option<String>,
+    /// Length of each in milliseconds.
+    #[schema(minimum = 40, maximum = 3000, default = 160)]
+    duration_ms: Option<u32>,
+}
+
+/// Sends digits to one side of an answered call, in order, in the way that side takes them. At most 32 wait on a leg.
+#[utoipa::path(post, path = "/calls/{id}/dtmf", tag = "calls", operation_id = "send_digits",
+    params(("id" = String, Path, description = "`call_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
+    request_body = NewDigits, security(("api_key" = ["calls:control"])),
+    responses((status = 202, description = "They are being sent"),
+        (status = 429, description = "Digits sent before still wait on the leg", body = Problem, content_type = "application/problem+json"),
+        Refusals))]
+pub(super) async fn dtmf(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<StatusCode, Problem> {
+    let validate::Digits { leg, digits, duration } = validate::digits(body)?;
+    api.gateway.operator(Operator::SendDigits { call: CallId(id), leg, digits, duration }).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Ends a running call.

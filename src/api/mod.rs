@@ -79,6 +79,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(numbers::read, numbers::patch, numbers::delete))
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
+        .routes(routes!(calls::dtmf))
         .routes(routes!(calls::hangup))
         .routes(routes!(calls::hold))
         .routes(routes!(calls::resume))

@@ -102,6 +102,22 @@ impl Problem {
     }
 }
 
+impl Problem {
+    fn refused(reason: &OperatorError) -> Self {
+        let detail = reason.to_string();
+        match reason {
+            OperatorError::UnknownCall => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            OperatorError::UnknownLeg => {
+                let errors = vec![FieldError { pointer: "/leg_id".to_owned(), detail }];
+                Self::invalid(errors)
+            }
+            OperatorError::NotConnected => Self::new(StatusCode::CONFLICT, "not_connected", detail),
+            OperatorError::HeldByPhone => Self::new(StatusCode::CONFLICT, "held_by_phone", detail),
+            OperatorError::DigitsWaiting => Self::new(StatusCode::TOO_MANY_REQUESTS, "digits_waiting", detail),
+        }
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
@@ -124,20 +140,7 @@ impl From<StoreError> for Problem {
 impl From<GatewayError> for Problem {
     fn from(error: GatewayError) -> Self {
         match &error {
-            GatewayError::Refused(reason) => {
-                let (status, code) = match reason {
-                    OperatorError::UnknownCall => (StatusCode::NOT_FOUND, "not_found"),
-                    OperatorError::UnknownLeg => {
-                        return Self::invalid(vec![FieldError {
-                            pointer: "/leg_id".into(),
-                            detail: reason.to_string(),
-                        }]);
-                    }
-                    OperatorError::NotConnected => (StatusCode::CONFLICT, "not_connected"),
-                    OperatorError::HeldByPhone => (StatusCode::CONFLICT, "held_by_phone"),
-                };
-                Self::new(status, code, reason.to_string())
-            }
+            GatewayError::Refused(reason) => Self::refused(reason),
             GatewayError::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()),
         }
     }
@@ -154,6 +157,9 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

@@ -1,3 +1,5 @@
+mod digits;
+
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -374,6 +376,7 @@ async fn the_openapi_document_is_whole() {
         "/v1/numbers/{id}",
         "/v1/calls",
         "/v1/calls/{id}",
+        "/v1/calls/{id}/dtmf",
         "/v1/calls/{id}/hangup",
         "/v1/calls/{id}/hold",
         "/v1/calls/{id}/resume",

@@ -1,13 +1,15 @@
 //! Makes domain types of JSON bodies: the edge where values become believed.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 use serde_json::Value;
 
 use super::Problem;
 use super::fields::Fields;
 use crate::store::{
-    Agent, CallerId, CallerIdFormat, CodecName, Document, Extension, Gateway, GatewayTransport, Inbound, Number,
-    OnLimit, Target, TargetKind, Trunk,
+    Agent, CallerId, CallerIdFormat, CodecName, Document, DtmfMode, Extension, Gateway, GatewayTransport, Inbound,
+    Number, OnLimit, Target, TargetKind, Trunk,
 };
 
 /// Entries of a list at most: gateways, networks.
@@ -53,6 +55,13 @@ fn host(text: &str) -> Option<String> {
 fn secret(text: &str) -> Option<String> {
     let fits = (SECRET_MIN..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     (!fits).then(|| format!("expected {SECRET_MIN} to 128 characters"))
+}
+
+/// Digits as a telephone has them; more at once nobody dials.
+fn keys(text: &str) -> Option<String> {
+    let is_key = |byte: u8| matches!(byte, b'0'..=b'9' | b'*' | b'#' | b'A'..=b'D' | b'a'..=b'd');
+    let fits = (1..=32).contains(&text.len()) && text.bytes().all(is_key);
+    (!fits).then(|| "expected 1 to 32 of 0-9, *, # and A-D".into())
 }
 
 fn id(text: &str) -> Option<String> {
@@ -195,6 +204,7 @@ pub(super) fn trunk(body: Value) -> Result<Trunk, Problem> {
         media_cidrs: Document(networks(&mut fields, "media_cidrs")),
         codecs: codecs(&mut fields, "pcmu, pcma", &g711, &g711),
         caller_id: Document(fields.object("caller_id", caller_id)),
+        dtmf: fields.choice("dtmf", "auto, rfc4733, info, inband", DtmfMode::Auto),
         max_channels: fields.integer("max_channels", 0..=100_000, 0),
     };
     fields.finish(trunk)
@@ -230,6 +240,24 @@ pub(super) fn number(body: Value) -> Result<Number, Problem> {
         label: fields.text("label", short),
     };
     fields.finish(number)
+}
+
+/// Digits to be sent: to which leg, which, and how long each.
+pub(super) struct Digits {
+    pub(super) leg: Option<String>,
+    pub(super) digits: String,
+    pub(super) duration: Duration,
+}
+
+pub(super) fn digits(body: Value) -> Result<Digits, Problem> {
+    let mut fields = Fields::of(body);
+    let ms = |number: i64| Duration::from_millis(u64::try_from(number).unwrap_or_default());
+    let digits = Digits {
+        leg: fields.text("leg_id", id),
+        digits: fields.required_text("digits", keys).to_ascii_uppercase(),
+        duration: ms(fields.integer("duration_ms", 40..=3000, 160)),
+    };
+    fields.finish(digits)
 }
 
 /// Name and scopes of an API key.

@@ -236,6 +236,7 @@ fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::Trunk {
                 CallerIdFormat::E164WithoutPlus => NumberFormat::E164WithoutPlus,
             },
         },
+        dtmf: trunk.dtmf.into(),
         max_channels: unsigned(trunk.max_channels),
     }
 }

@@ -226,8 +226,62 @@ pub struct Trunk {
     #[sqlx(try_from = "String")]
     #[schema(value_type = CallerId)]
     pub caller_id: Document<CallerId>,
+    /// How digits travel over it.
+    #[sqlx(try_from = "String")]
+    pub dtmf: DtmfMode,
     /// Calls at once; 0 = no limit.
     pub max_channels: i64,
+}
+
+/// How digits travel over a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DtmfMode {
+    /// As telephone-events where the carrier has them, else as tones in the audio.
+    #[default]
+    Auto,
+    /// As telephone-events (RFC 4733), or not at all.
+    Rfc4733,
+    /// By SIP INFO (`application/dtmf-relay`).
+    Info,
+    /// As tones in the audio.
+    Inband,
+}
+
+impl DtmfMode {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rfc4733 => "rfc4733",
+            Self::Info => "info",
+            Self::Inband => "inband",
+        }
+    }
+}
+
+impl TryFrom<String> for DtmfMode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            "rfc4733" => Ok(Self::Rfc4733),
+            "info" => Ok(Self::Info),
+            "inband" => Ok(Self::Inband),
+            other => Err(format!("unknown dtmf {other:?}")),
+        }
+    }
+}
+
+impl From<DtmfMode> for media::Dtmf {
+    fn from(mode: DtmfMode) -> Self {
+        match mode {
+            DtmfMode::Auto => Self::Auto,
+            DtmfMode::Rfc4733 => Self::Rfc4733,
+            DtmfMode::Info => Self::Info,
+            DtmfMode::Inband => Self::Inband,
+        }
+    }
 }
 
 /// One address of a trunk.

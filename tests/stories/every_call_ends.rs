@@ -56,7 +56,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..26) {
+        match self.random.random_range(0..27) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -73,6 +73,7 @@ impl Chaos {
             15 | 16 => self.change_media(),
             17 | 18 => self.answer_change(),
             19 => self.operator_holds(),
+            26 => self.dial(),
             11 if self.random.random_bool(0.3) => {
                 let call = self.simulation.views.last().map(|view| view.id.clone());
                 let now = self.simulation.now;
@@ -211,6 +212,17 @@ impl Chaos {
         (!sessions.is_empty()).then(|| self.pick(&sessions))
     }
 
+    /// An operator dials into the latest call; media may have heard digits, too.
+    fn dial(&mut self) {
+        let Some(view) = self.simulation.views.last().cloned() else { return };
+        let leg =
+            self.random.random_bool(0.5).then(|| view.legs[self.random.random_range(0..view.legs.len())].id.clone());
+        let (now, duration) = (self.simulation.now, Duration::from_millis(100));
+        let operator = Operator::SendDigits { call: view.id, leg, digits: "12#".to_owned(), duration };
+        // The call may have ended, or not be answered.
+        self.simulation.switchboard.handle_operator(now, operator).ok();
+    }
+
     /// What a random peer does to a random session of its own.
     fn disturb(&mut self) {
         let (peer, session) = self.pick(&self.sessions.clone());
@@ -270,7 +282,8 @@ impl Chaos {
     }
 }
 
-const CHANGES: [fn(&mut Directory); 6] = [
+const CHANGES: [fn(&mut Directory); 7] = [
+    |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dtmf = media::Dtmf::Info),
     |directory| directory.agents.values_mut().for_each(|agent| agent.enabled = !agent.enabled),
     |directory| directory.trunks.values_mut().for_each(|trunk| trunk.enabled = !trunk.enabled),
     |directory| {

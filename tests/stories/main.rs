@@ -15,6 +15,7 @@ mod calling_out;
 mod cancelling;
 mod carrier;
 mod changing_the_directory;
+mod dialling_digits;
 mod every_call_ends;
 mod failing_over;
 mod hijacking;

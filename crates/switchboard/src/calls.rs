@@ -96,6 +96,10 @@ impl Calls {
         self.calls.get(&key).map(|entry| &entry.call.facts)
     }
 
+    pub(crate) fn facts_mut(&mut self, key: CallKey) -> Option<&mut Facts> {
+        self.calls.get_mut(&key).map(|entry| &mut entry.call.facts)
+    }
+
     /// Sessions held, running calls' and those whose last transaction is still being settled.
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.len()

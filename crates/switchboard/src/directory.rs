@@ -120,6 +120,8 @@ pub struct Trunk {
     pub codecs: Vec<Codec>,
     /// How calls present themselves.
     pub caller_id: CallerId,
+    /// How digits travel over it.
+    pub dtmf: media::Dtmf,
     /// Calls at once over it, 0 = no limit.
     pub max_channels: u32,
 }

@@ -7,16 +7,8 @@ use sip::{Method, Request, RequestId, ResponseDraft, StatusCode};
 
 use crate::call::{CallEvent, Change, LegId};
 use crate::calls::CallKey;
+use crate::info::{self, ACCEPTED, DTMF, DTMF_RELAY};
 use crate::switchboard::Switchboard;
-
-/// How browser clients tell digits.
-const DTMF_RELAY: &str = "application/dtmf-relay";
-
-/// What a digit without a Duration lasts.
-const USUAL_DIGIT: Duration = Duration::from_millis(160);
-
-/// The shortest digit a trunk's exchange is sure to hear, and the longest taken from an INFO.
-const DIGIT: (Duration, Duration) = (Duration::from_millis(40), Duration::from_secs(5));
 
 impl Switchboard {
     /// Deals with a request inside a dialog, which belongs to a call unless that is over.
@@ -61,42 +53,17 @@ impl Switchboard {
         }
         match request.headers.content_type().as_deref() {
             None if request.body.is_empty() => ResponseDraft::new(StatusCode::OK),
-            Some(DTMF_RELAY) => match digit(&request.body) {
-                Some((digit, duration)) => {
-                    self.call_event(now, key, CallEvent::Digit { leg, digit, duration });
-                    ResponseDraft::new(StatusCode::OK)
-                }
-                None => ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason("No digit in Signal"),
-            },
-            Some(_) | None => ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_header("Accept", DTMF_RELAY),
+            Some(DTMF_RELAY) => self.digit(now, key, leg, info::of_relay(&request.body)),
+            Some(DTMF) => self.digit(now, key, leg, info::of_dtmf(&request.body)),
+            Some(_) | None => ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_header("Accept", ACCEPTED),
         }
     }
-}
 
-/// `Signal=5` and `Duration=160` (milliseconds), as SIP.js and JsSIP send them.
-fn digit(body: &[u8]) -> Option<(char, Duration)> {
-    let text = std::str::from_utf8(body).ok()?;
-    let field = |name: &str| {
-        text.lines()
-            .filter_map(|line| line.split_once('='))
-            .find(|(known, _)| known.trim().eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
-    };
-    let digit = match field("Signal")? {
-        // Some phones write the event's number (RFC 4733 §3.2).
-        "10" => '*',
-        "11" => '#',
-        signal => one(signal)?.to_ascii_uppercase(),
-    };
-    if !matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
-        return None;
+    fn digit(&mut self, now: Instant, key: CallKey, leg: LegId, digit: Option<(char, Duration)>) -> ResponseDraft {
+        let Some((digit, duration)) = digit else {
+            return ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason("No digit in the body");
+        };
+        self.call_event(now, key, CallEvent::Digit { leg, digit, duration });
+        ResponseDraft::new(StatusCode::OK)
     }
-    let duration = field("Duration").and_then(|ms| ms.parse().ok()).map_or(USUAL_DIGIT, Duration::from_millis);
-    Some((digit, duration.clamp(DIGIT.0, DIGIT.1)))
-}
-
-/// The character of a text of one.
-fn one(text: &str) -> Option<char> {
-    let mut chars = text.chars();
-    chars.next().filter(|_| chars.next().is_none())
 }

@@ -9,6 +9,8 @@ mod dialplan;
 mod directory;
 mod identity;
 mod ids;
+mod info;
+mod informing;
 mod inside;
 mod invitation;
 mod number;

@@ -1,6 +1,6 @@
 //! What the switchboard gives the world after each input, and what operators may ask of it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use media::Statistics;
 
@@ -57,6 +57,17 @@ pub enum Operator {
         /// Whether it is held from now on.
         hold: bool,
     },
+    /// Sends digits to one side of an answered call, in order, as that side takes them.
+    SendDigits {
+        /// Which.
+        call: CallId,
+        /// `leg_…`; without it the trunk, else the callee.
+        leg: Option<String>,
+        /// Of `0-9 * # A-D`.
+        digits: String,
+        /// Length of each.
+        duration: Duration,
+    },
     /// No new calls from now on (503 with Retry-After); running ones go on.
     Drain,
     /// BYE or a final response on every leg, now.
@@ -78,6 +89,9 @@ pub enum OperatorError {
     /// The leg's own phone holds: it alone can resume.
     #[error("the phone itself holds the call: only there it can be resumed")]
     HeldByPhone,
+    /// Digits sent before are still on their way.
+    #[error("too many digits wait on this leg")]
+    DigitsWaiting,
 }
 
 /// A running call as the API shows it.

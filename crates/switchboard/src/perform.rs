@@ -39,6 +39,7 @@ impl Switchboard {
                     self.outputs.push_back(Output::Media { shard, command });
                 }
             }
+            Action::Inform { leg, digit, duration } => self.inform(now, leg, digit, duration),
             Action::SetTimer(timer, after) => self.calls.set_timer(key, timer, now + after),
             Action::ClearTimer(timer) => self.calls.clear_timer(key, timer),
             Action::Progress { leg, status, sdp } => {

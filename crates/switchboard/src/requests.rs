@@ -19,8 +19,9 @@ impl Switchboard {
                 Event::Invite { session, flow, request } => self.invitation(now, session, flow, &request),
                 Event::Session { session, event } => self.session_event(now, session, event),
                 Event::Malformed { .. } => self.counters.malformed += 1,
-                // No request is sent outside dialogs; a closed flow was dealt with when it closed.
-                Event::Response { .. } | Event::FlowClosed { .. } => {}
+                Event::Response { id, .. } => self.asked_and_answered(now, id),
+                // Dealt with when it closed.
+                Event::FlowClosed { .. } => {}
             }
         }
     }
@@ -156,6 +157,9 @@ impl Switchboard {
         }
         if matches!(event, SessionEvent::Ended) {
             self.calls.unbind(session);
+            if let Some((_, leg)) = known {
+                self.informing.forget(leg);
+            }
             self.calls.believed.end(now, session, self.config.timers.transaction_timeout());
         }
         let Some((key, leg)) = known else { return };

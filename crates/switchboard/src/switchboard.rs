@@ -13,6 +13,7 @@ use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::Dialplan;
 use crate::directory::Directory;
 use crate::ids::Ids;
+use crate::informing::Informing;
 use crate::output::{BindingView, CallId, Operator, OperatorError, Output, ShardIndex};
 use crate::proven::Proven;
 use crate::registrar::Registrar;
@@ -29,6 +30,7 @@ pub struct Switchboard {
     pub(crate) registrar: Registrar,
     pub(crate) proven: Proven,
     pub(crate) calls: Calls,
+    pub(crate) informing: Informing,
     pub(crate) ids: Ids,
     pub(crate) draining: bool,
     pub(crate) counters: Counters,
@@ -57,6 +59,7 @@ impl Switchboard {
             registrar: Registrar::default(),
             proven: Proven::default(),
             calls: Calls::default(),
+            informing: Informing::default(),
             admission: Admission::new(&directory),
             ids,
             draining: false,
@@ -128,7 +131,7 @@ impl Switchboard {
     /// An operator asks for something.
     ///
     /// # Errors
-    /// When it names a call that does not run, or one that cannot be held or resumed.
+    /// When it names a call or leg that does not run, or the call is not in a state for it.
     pub fn handle_operator(&mut self, now: Instant, operator: Operator) -> Result<(), OperatorError> {
         match operator {
             Operator::Hangup { call } => {
@@ -136,6 +139,13 @@ impl Switchboard {
                 self.call_event(now, key, CallEvent::Hangup);
             }
             Operator::Hold { call, leg, hold } => self.operator_holds(now, &call, leg.as_deref(), hold)?,
+            Operator::SendDigits { call, leg, digits, duration } => {
+                let key = self.calls.of_id(&call).ok_or(OperatorError::UnknownCall)?;
+                let count = digits.chars().count();
+                let facts = self.calls.facts_mut(key).ok_or(OperatorError::UnknownCall)?;
+                let leg = facts.reserve_digits(now, leg.as_deref(), count, duration)?;
+                self.call_event(now, key, CallEvent::Dial { leg, digits, duration });
+            }
             Operator::Drain => self.draining = true,
             Operator::HangupAll => {
                 self.draining = true;
@@ -186,6 +196,7 @@ impl Switchboard {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.endpoint.handle_timeout(now);
         self.drain(now);
+        self.send_due_digits(now);
         for extension in self.registrar.expire(now) {
             self.show_bindings(&extension);
         }
@@ -206,10 +217,8 @@ impl Switchboard {
     /// When `handle_timeout` is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), self.calls.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (calls, digits) = (self.calls.next_timeout(), self.informing.next_timeout());
+        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), calls, digits].into_iter().flatten().min()
     }
 
     /// Figures for `/metrics`.

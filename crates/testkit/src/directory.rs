@@ -67,6 +67,7 @@ pub fn directory() -> Directory {
             media_networks: Vec::new(),
             codecs: vec![Codec::Pcmu],
             caller_id: CallerId { fallback: Some("+493011100".to_owned()), ..CallerId::default() },
+            dtmf: media::Dtmf::Auto,
             max_channels: 0,
         };
         directory.trunks.insert(trunk.id.clone(), trunk);

@@ -273,6 +273,9 @@ impl Simulation {
             Command::HandleOffer { session, .. } | Command::HandleAnswer { session, .. } if !mute => {
                 media::Event::Rejected { session, reason: "no common codec".to_owned() }
             }
+            Command::PressDigit { session, digit, duration } if !mute => {
+                media::Event::Digit { session, digit, duration }
+            }
             Command::Close { session } if self.script != MediaScript::Dead => {
                 media::Event::Closed { session, statistics: Statistics::default() }
             }

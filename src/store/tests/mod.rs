@@ -13,6 +13,7 @@ type Test = fn(Store, String) -> Pin<Box<dyn Future<Output = ()>>>;
 /// Each is given an empty store and the URL it is at.
 const TESTS: &[(&str, Test)] = &[
     ("every resource comes back as it was stored", |store, _| Box::pin(resources_round_trip(store))),
+    ("a trunk of an older release takes digits as it did", |store, url| Box::pin(older_trunks(store, url))),
     ("an update on an old version is refused", |store, _| Box::pin(old_versions(store))),
     ("taken and dangling values name their field", |store, _| Box::pin(faults(store))),
     ("what others refer to is not deleted", |store, _| Box::pin(references(store))),
@@ -94,6 +95,7 @@ fn trunk(host: &str) -> Trunk {
             domain: None,
             format: CallerIdFormat::E164WithoutPlus,
         }),
+        dtmf: DtmfMode::Inband,
         max_channels: 30,
     }
 }
@@ -127,6 +129,26 @@ async fn resources_round_trip(store: Store) {
     assert_eq!(directory.numbers["+4930999"].extension.as_deref(), Some("1001"));
     assert_eq!(directory.trunks[&carrier.id].gateways[0].addresses, ["192.0.2.1:5060".parse::<SocketAddr>().unwrap()]);
     assert_eq!(directory.trunks[&carrier.id].caller_id.format, switchboard::NumberFormat::E164WithoutPlus);
+    assert_eq!(directory.trunks[&carrier.id].dtmf, media::Dtmf::Inband);
+    let changed = Trunk { dtmf: DtmfMode::Info, ..trunk("192.0.2.1") };
+    let changed = store.update_trunk(&carrier.id, 1, changed).await.unwrap();
+    assert_eq!(
+        (changed.value.dtmf, store.trunk(&carrier.id).await.unwrap().value.dtmf),
+        (DtmfMode::Info, DtmfMode::Info)
+    );
+}
+
+/// The database as it was before trunks said how digits travel, opened again.
+async fn older_trunks(store: Store, url: String) {
+    use super::sql::execute;
+    let carrier = store.create_trunk(trunk("192.0.2.1")).await.unwrap();
+    execute!(&store, "ALTER TABLE trunks DROP COLUMN dtmf").unwrap();
+    execute!(&store, "DELETE FROM _sqlx_migrations WHERE version = 2").unwrap();
+    store.close().await;
+    let store = open(&url, "phone.test").await;
+    assert_eq!(store.trunk(&carrier.id).await.unwrap().value.dtmf, DtmfMode::Auto);
+    assert_eq!(store.directory().borrow().trunks[&carrier.id].dtmf, media::Dtmf::Auto);
+    store.close().await;
 }
 
 async fn old_versions(store: Store) {

@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod event;
+mod inside;
 mod modify;
 mod requests;
 mod responses;
@@ -19,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 pub use crate::session::Modification;
 pub use config::{Counters, EndpointConfig, Invitation, OutgoingRequest, ResponseDraft};
 pub use event::*;
+pub use inside::InsideRequest;
 
 use crate::flow::{ConnectionId, Flow, Transmit};
 use crate::message::Message;

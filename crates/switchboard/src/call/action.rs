@@ -38,6 +38,8 @@ pub(crate) enum CallEvent {
     Media { leg: LegId, event: media::Event },
     /// A leg pressed a key, told by INFO.
     Digit { leg: LegId, digit: char, duration: Duration },
+    /// An operator dials digits to a leg.
+    Dial { leg: LegId, digits: String, duration: Duration },
     /// A timer fired.
     Timer(CallTimer),
     /// An operator ends the call.
@@ -95,6 +97,8 @@ pub(crate) enum Action {
     Cancel { leg: LegId, reason: Option<Reason> },
     /// Hang up an established leg.
     Bye { leg: LegId, reason: Option<Reason> },
+    /// Tell a leg of a digit by INFO.
+    Inform { leg: LegId, digit: char, duration: Duration },
     /// Tell the call's shard.
     Media(media::Command),
     /// Start a timer anew.

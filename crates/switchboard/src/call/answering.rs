@@ -128,6 +128,10 @@ impl Answering {
             CallEvent::FlowLost { leg } if facts.is_caller(leg) => {
                 Failure::new(480, "The caller's connection was lost before the call was answered.")
             }
+            CallEvent::Digit { leg, digit, duration } => {
+                facts.press(leg, digit, duration, actions);
+                return State::Answering(self);
+            }
             CallEvent::Timer(CallTimer::Media) => Failure::new(500, "Media was not agreed on in time."),
             CallEvent::Change { leg, change } => {
                 modifying::untimely(leg, &change, actions);
@@ -147,7 +151,7 @@ impl Answering {
             | CallEvent::Bye { .. }
             | CallEvent::FlowLost { .. }
             | CallEvent::SessionOver { .. }
-            | CallEvent::Digit { .. }
+            | CallEvent::Dial { .. }
             | CallEvent::Timer(_) => return State::Answering(self),
         };
         Ending::refuse(facts, &failure, EndedBy::System, actions)

@@ -64,11 +64,11 @@ impl Connected {
             }
             CallEvent::Media { leg, event } => self.on_media(leg, event, facts, actions),
             CallEvent::Digit { leg, digit, duration } => {
-                let far = if facts.is_caller(leg) { self.callee } else { Some(facts.caller_id()) };
-                if let Some(far) = far {
-                    let digits = digit.to_string();
-                    actions.push(Action::Media(Command::SendDigits { session: far.media(), digits, duration }));
-                }
+                facts.press(leg, digit, duration, actions);
+                State::Connected(self)
+            }
+            CallEvent::Dial { leg, digits, duration } => {
+                facts.dial(leg, &digits, duration, actions);
                 State::Connected(self)
             }
             CallEvent::Hangup => {
@@ -104,6 +104,11 @@ impl Connected {
             return State::Connected(self);
         };
         match event {
+            media::Event::Digit { digit, duration, .. } => {
+                let far = if facts.is_caller(leg) { self.callee } else { Some(facts.caller_id()) };
+                facts.pass_on(far, digit, duration, actions);
+                State::Connected(self)
+            }
             media::Event::Silent { .. } => {
                 let outcome = Outcome {
                     q850: Some(102),
@@ -121,7 +126,6 @@ impl Connected {
             | media::Event::Negotiated { .. }
             | media::Event::Connected { .. }
             | media::Event::Changed { .. }
-            | media::Event::Digit { .. }
             | media::Event::Closed { .. } => State::Connected(self),
         }
     }

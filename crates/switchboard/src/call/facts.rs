@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use bytes::Bytes;
-use media::{Bandwidth, Codec, Command, Keying};
+use media::{Bandwidth, Codec, Command, Dtmf, Keying};
 use sip::{NameAddr, Reason};
 
 use super::action::{Action, Actions, CallEvent};
@@ -156,6 +156,7 @@ impl Facts {
             | CallEvent::FlowLost { .. }
             | CallEvent::Change { .. }
             | CallEvent::Digit { .. }
+            | CallEvent::Dial { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => {}
         }
@@ -193,6 +194,9 @@ impl Facts {
     pub(crate) fn open_media(&mut self, leg: LegId, ctx: &Context<'_>, actions: &mut Actions) {
         let Some(leg) = self.leg_mut(leg).filter(|leg| leg.medium == Medium::Unopened) else { return };
         leg.medium = Medium::Open;
+        if let Party::Trunk { id, .. } = &leg.party {
+            leg.dtmf = ctx.directory.trunks.get(id).map(|trunk| trunk.dtmf).unwrap_or_default();
+        }
         let (keying, codecs) = match &leg.party {
             Party::Trunk { id, .. } => {
                 let trunk = ctx.directory.trunks.get(id);
@@ -211,6 +215,9 @@ impl Facts {
             codecs,
             silence_timeout: ctx.config.silence_timeout,
         }));
+        if leg.dtmf != Dtmf::default() {
+            actions.push(Action::Media(Command::SetDtmf { session: leg.id.media(), dtmf: leg.dtmf }));
+        }
     }
 
     /// Has the caller's description made: the answer to its offer, or an offer when it sent none.

@@ -99,7 +99,8 @@ impl Hunt {
             CallEvent::Media { leg, event } => self.on_media(leg, event, facts, ctx, actions),
             CallEvent::Timer(timer) => self.on_timer(timer, facts, ctx, actions),
             CallEvent::Digit { leg, digit, duration } => {
-                self.early_digit(leg, digit, duration, facts, actions);
+                // Announcements before the answer may ask for some.
+                facts.press(leg, digit, duration, actions);
                 Next::Stay
             }
             CallEvent::Change { leg, change } => {
@@ -117,6 +118,7 @@ impl Hunt {
             // A callee whose connection closes has refused already: its INVITE failed with it.
             | CallEvent::FlowLost { .. }
             | CallEvent::Confirmed { .. }
+            | CallEvent::Dial { .. }
             | CallEvent::Lost { .. }
             | CallEvent::NoAck { .. } => Next::Stay,
         }

@@ -1,7 +1,10 @@
 //! One side of a call: what is owed to its signalling and its media.
 
+use std::collections::VecDeque;
+use std::time::Instant;
+
 use bytes::Bytes;
-use media::{Codec, MediaSessionId, MediaState, Statistics};
+use media::{Codec, Dtmf, MediaSessionId, MediaState, Statistics};
 use sip::{Flow, NameAddr, Uri};
 
 use super::modifying::Modifying;
@@ -102,6 +105,10 @@ pub(crate) struct Leg {
     /// Our description: the answer to the caller's offer, or our offer to an offerless caller.
     pub(crate) description: Option<Bytes>,
     pub(crate) envelope: Option<Envelope>,
+    /// How its trunk wants digits, as long as the leg lasts.
+    pub(crate) dtmf: Dtmf,
+    /// When each digit that operators have dialled will be over.
+    pub(crate) dialled: VecDeque<Instant>,
 }
 
 impl Leg {
@@ -120,6 +127,8 @@ impl Leg {
             statistics: None,
             description: None,
             envelope: None,
+            dtmf: Dtmf::default(),
+            dialled: VecDeque::new(),
         }
     }
 

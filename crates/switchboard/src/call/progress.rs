@@ -1,8 +1,6 @@
 //! What the caller hears while a target rings (RFC 3261 §13.3.1.1, RFC 3960): its own client's ringback after a 180, a trunk's early
 //! media after a 183, our ringback when it listens to us already. Phones' early media is not heard: any of them may answer.
 
-use std::time::Duration;
-
 use media::Command;
 use sip::{Response, StatusCode};
 
@@ -82,24 +80,5 @@ impl Hunt {
         self.early = Early::Flowing(callee);
         actions.push(Action::Progress { leg: caller, status: StatusCode::SESSION_PROGRESS, sdp: Some(sdp) });
         actions.push(Action::Media(Command::Bridge { a: caller.media(), b: callee.media() }));
-    }
-
-    /// A digit told by INFO: announcements before the answer may ask for some.
-    pub(super) fn early_digit(
-        &self,
-        from: LegId,
-        digit: char,
-        duration: Duration,
-        facts: &Facts,
-        actions: &mut Actions,
-    ) {
-        let Early::Flowing(callee) = self.early else { return };
-        let far = match from {
-            leg if leg == callee => facts.caller_id(),
-            leg if facts.is_caller(leg) => callee,
-            LegId(_) => return,
-        };
-        let digits = digit.to_string();
-        actions.push(Action::Media(Command::SendDigits { session: far.media(), digits, duration }));
     }
 }

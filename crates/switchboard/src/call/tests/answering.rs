@@ -71,6 +71,8 @@ const CALLEE: &[Row] = &[
     ("digits in the media stay there", "b media-digit", "", "Answering"),
     ("a closed session is noted", "b closed", "", "Answering"),
     ("there is nobody to hear a digit", "a digit", "", "Answering"),
+    ("a digit of the callee is not lost", "b digit", "digit 5 of b", "Answering"),
+    ("nobody is dialled to yet", "b dial", "", "Answering"),
 ];
 
 #[test]

@@ -76,6 +76,12 @@ impl Bench {
         }
     }
 
+    /// Among trunks that want digits so.
+    pub(super) fn with_dtmf(mut self, dtmf: media::Dtmf) -> Self {
+        Arc::make_mut(&mut self.directory).trunks.values_mut().for_each(|trunk| trunk.dtmf = dtmf);
+        self
+    }
+
     /// With these events behind it.
     pub(super) fn after(mut self, events: &[&str]) -> Self {
         for event in events {
@@ -164,6 +170,10 @@ impl Bench {
             [leg, "flow-lost"] => CallEvent::FlowLost { leg: self.leg(leg) },
             [leg, "over"] => CallEvent::SessionOver { leg: self.leg(leg) },
             [leg, "digit"] => CallEvent::Digit { leg: self.leg(leg), digit: '5', duration: Duration::from_millis(160) },
+            [leg, "dial"] => {
+                let (digits, duration) = ("12".to_owned(), Duration::from_millis(100));
+                CallEvent::Dial { leg: self.leg(leg), digits, duration }
+            }
             [leg, status, rest @ ..] if status.parse::<u16>().is_ok() => {
                 self.response(self.leg(leg), status.parse().unwrap(), rest)
             }
@@ -201,6 +211,7 @@ impl Bench {
             Action::TakeBack { leg } => format!("take back {}", self.letter(*leg)),
             Action::Cancel { leg, reason: why } => format!("CANCEL {}{}", self.letter(*leg), reason(why)),
             Action::Bye { leg, reason: why } => format!("BYE {}{}", self.letter(*leg), reason(why)),
+            Action::Inform { leg, digit, .. } => format!("INFO {digit} to {}", self.letter(*leg)),
             Action::Media(command) => self.media_words(command),
             Action::SetTimer(timer, after) => {
                 self.running.insert(*timer);
@@ -348,6 +359,7 @@ fn directory() -> Directory {
             media_networks: Vec::new(),
             codecs: vec![Codec::Pcmu],
             caller_id: CallerId::default(),
+            dtmf: media::Dtmf::Auto,
             max_channels: 0,
         };
         directory.trunks.insert(trunk.id.clone(), trunk);

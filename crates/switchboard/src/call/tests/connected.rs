@@ -2,6 +2,8 @@
 
 use super::bench::{Bench, trunks};
 use super::{Row, assert_complete, check};
+use media::Dtmf;
+
 use crate::call::CallerOffer;
 use crate::dialplan::Target;
 
@@ -65,8 +67,10 @@ const TALKING: &[Row] = &[
     ),
     ("a browser may lose its connection and go on talking", "a flow-lost", "", "Connected"),
     ("so may the callee", "b flow-lost", "", "Connected"),
-    ("the caller's digit reaches the callee", "a digit", "digit 5 to b", "Connected"),
-    ("the callee's digit reaches the caller", "b digit", "digit 5 to a", "Connected"),
+    ("the caller's digit goes the way of its media", "a digit", "digit 5 of a", "Connected"),
+    ("so does the callee's", "b digit", "digit 5 of b", "Connected"),
+    ("an operator dials", "b dial", "digit 12 to b", "Connected"),
+    ("to either side", "a dial", "digit 12 to a", "Connected"),
     ("digits in the media are joined there", "a media-digit", "", "Connected"),
     ("media flows", "a connected", "", "Connected"),
     ("a description nobody waits for", "a described", "", "Connected"),
@@ -132,12 +136,37 @@ fn an_offerless_callers_ack_owes_the_answer() {
 }
 
 #[test]
+fn a_trunk_that_wants_info_is_told_digits_by_info() {
+    let talking = || Bench::from_agent(&[trunks()]).with_dtmf(Dtmf::Info);
+    check(
+        talking,
+        &[(
+            "its media takes no digits",
+            "start",
+            "NoAnswer 20s, open b, digits of b Info, offer to b, Media 5s",
+            "Routing",
+        )],
+    );
+    check(
+        || talking().after(&["start", "b described", "b 200 sdp", "b negotiated", "a described"]),
+        &[
+            ("a digit heard from the caller", "a media-digit", "INFO 5 to b", "Connected"),
+            ("one told by the caller is heard first", "a digit", "digit 5 of a", "Connected"),
+            ("its own are passed on in media", "b digit", "digit 5 of b", "Connected"),
+            ("and not told to itself", "b media-digit", "", "Connected"),
+            ("an operator's digits", "b dial", "INFO 1 to b, INFO 2 to b", "Connected"),
+            ("those to the caller", "a dial", "digit 12 to a", "Connected"),
+        ],
+    );
+}
+
+#[test]
 fn a_caller_talks_to_itself() {
     check(
         || Bench::from_agent(&[Target::Echo]).after(&["start", "a described"]),
         &[
             ("and hangs up", "a bye", "close a, Closing 2s", "Ending: Answered 200 by Caller"),
-            ("its digits go nowhere", "a digit", "", "Connected"),
+            ("its digits come back as its voice does", "a digit", "digit 5 of a", "Connected"),
             ("its media is dead", "a silent", "BYE a Q.850 102, close a, Closing 2s", "Ending: Answered 200 by System"),
             (
                 "an operator ends the call",

@@ -30,6 +30,7 @@ const ENDING: &[Row] = &[
     ("nothing else matters any more", "b silent", "", "Ending: Answered 200 by Caller"),
     ("nothing else matters any more", "b failed", "", "Ending: Answered 200 by Caller"),
     ("nothing else matters any more", "b digit", "", "Ending: Answered 200 by Caller"),
+    ("nothing else matters any more", "b dial", "", "Ending: Answered 200 by Caller"),
     ("nothing else matters any more", "timer attempt", "", "Ending: Answered 200 by Caller"),
     ("nothing else matters any more", "timer no-answer", "", "Ending: Answered 200 by Caller"),
     ("nothing else matters any more", "timer media-timeout", "", "Ending: Answered 200 by Caller"),

@@ -15,7 +15,7 @@ use bench::Bench;
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 /// What can happen to a call but for changes of its media; a state's tables have a row for each.
-const EVENTS: [&str; 23] = [
+const EVENTS: [&str; 24] = [
     "start",
     "progress",
     "answered",
@@ -35,6 +35,7 @@ const EVENTS: [&str; 23] = [
     "failed",
     "closed",
     "digit",
+    "dial",
     "attempt",
     "no-answer",
     "media-timeout",

@@ -68,6 +68,7 @@ const RINGING: &[Row] = &[
     ("digits in the media stay there", "b media-digit", "", "Ringing"),
     ("a closed session is noted", "b closed", "", "Ringing"),
     ("there is nobody to hear a digit", "a digit", "", "Ringing"),
+    ("nobody is dialled to", "b dial", "", "Ringing"),
     ("there is nothing to confirm", "ack", "", "Ringing"),
     ("there is nothing to wait for", "no-ack", "", "Ringing"),
     ("it is not ending", "timer closing", "", "Ringing"),
@@ -125,8 +126,8 @@ fn early_media_flows() {
         flowing,
         &[
             ("ringing on top of it is handed on, the media goes on", "b 180", "180", "Ringing"),
-            ("a digit reaches the announcement", "a digit", "digit 5 to b", "Ringing"),
-            ("the callee's digits reach the caller", "b digit", "digit 5 to a", "Ringing"),
+            ("a digit reaches the announcement", "a digit", "digit 5 of a", "Ringing"),
+            ("the callee's digits reach the caller", "b digit", "digit 5 of b", "Ringing"),
             ("the answer without SDP connects at once", "b 200", "Media 5s, 200, bridge a b", "Connected"),
             ("the answer's SDP is taken first", "b 200 sdp", "Media 5s, take b", "Answering"),
             (

@@ -123,6 +123,7 @@ const CALLING: &[Row] = &[
     ("digits in the media stay there", "b media-digit", "", "Routing"),
     ("a closed session is noted", "b closed", "", "Routing"),
     ("there is nobody to hear a digit", "a digit", "", "Routing"),
+    ("nobody is dialled to", "b dial", "", "Routing"),
     ("there is nothing to confirm", "ack", "", "Routing"),
     ("there is nothing to wait for", "no-ack", "", "Routing"),
     ("the shards have done their part", "timer media-timeout", "", "Routing"),
