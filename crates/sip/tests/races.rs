@@ -239,6 +239,71 @@ fn requests_are_refused_with_the_status_of_what_is_wrong() {
     }
 }
 
+/// The status and the Reason of the last response.
+fn refusal(side: &mut Side) -> (u16, Option<String>) {
+    match side.sent().pop() {
+        Some(Message::Response(response)) => {
+            (response.status.code(), response.headers.get("Reason").map(str::to_owned))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_call_refused_for_whatever_cause_is_told_why() {
+    let invite = |extra: &str| request("INVITE", "1", 1, "", extra);
+    let cases = [
+        (invite("Require: 100rel\r\n"), 420, "Q.850;cause=127;text=\"Bad Extension\""),
+        (invite("").replace("Max-Forwards: 70", "Max-Forwards: 0"), 483, "Q.850;cause=25;text=\"Too Many Hops\""),
+        (
+            invite("").replace("sip:gateway@192.0.2.1 ", "http://x "),
+            416,
+            "Q.850;cause=127;text=\"Unsupported URI Scheme\"",
+        ),
+        (
+            invite("Content-Type: text/plain\r\nContent-Length: 2\r\n") + "hi",
+            415,
+            "Q.850;cause=79;text=\"Unsupported Media Type\"",
+        ),
+    ];
+    for (text, status, reason) in cases {
+        let mut side = Side::new();
+        side.receive(udp(), &text);
+        assert_eq!(refusal(&mut side), (status, Some(reason.to_owned())));
+    }
+    for full in [
+        |config: &mut sip::EndpointConfig| config.max_transactions = 0,
+        |config: &mut sip::EndpointConfig| config.max_sessions = 0,
+    ] {
+        let mut side = Side::with(full);
+        side.receive(udp(), &invite(""));
+        let busy = "Q.850;cause=42;text=\"Service Unavailable\"";
+        assert_eq!(refusal(&mut side), (503, Some(busy.to_owned())));
+    }
+}
+
+#[test]
+fn a_reason_of_the_users_own_stands_alone_and_what_refuses_no_call_has_none() {
+    let mut side = Side::new();
+    side.receive(udp(), &request("INVITE", "1", 1, "", ""));
+    let session = side.invited();
+    let own = ResponseDraft::new(StatusCode::BUSY_HERE).with_header("Reason", "Q.850;cause=34");
+    side.endpoint.reject(side.now, session, own);
+    assert_eq!(refusal(&mut side), (486, Some("Q.850;cause=34".to_owned())));
+    let mut side = Side::new();
+    side.receive(udp(), &request("INVITE", "1", 1, "", ""));
+    let session = side.invited();
+    side.endpoint.reject(side.now, session, ResponseDraft::new(StatusCode::PROXY_AUTHENTICATION_REQUIRED));
+    assert_eq!(refusal(&mut side), (407, None));
+    side.receive(udp(), &request("OPTIONS", "2", 1, "", "Require: 100rel\r\n"));
+    assert_eq!(refusal(&mut side), (420, None));
+    side.receive(udp(), &request("INVITE", "3", 1, "nobody", ""));
+    assert_eq!(refusal(&mut side), (481, None));
+    side.receive(udp(), &request("INVITE", "4", 2, "", ""));
+    side.receive(udp(), &request("CANCEL", "4", 2, "", ""));
+    assert_eq!(refusal(&mut side), (487, None));
+}
+
 #[test]
 fn a_stray_ack_or_response_is_counted_and_nothing_else() {
     let mut side = Side::new();

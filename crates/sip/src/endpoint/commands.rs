@@ -225,6 +225,10 @@ impl Endpoint {
             response.headers.push("Allow", self.allow());
         }
         response.headers.push("Server", self.config.user_agent.clone());
+        let explained = draft.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Reason"));
+        if !explained && let Some(reason) = reason_of(&transaction.request, &response) {
+            response.headers.push("Reason", reason.to_string());
+        }
         for (name, value) in draft.headers {
             response.headers.push(&name, value);
         }
@@ -233,4 +237,14 @@ impl Endpoint {
         }
         Some(response)
     }
+}
+
+/// Why a call is refused, for people on the other side of a telephone exchange (RFC 6432). A challenge refuses nothing yet, and who took
+/// an INVITE back knows why.
+pub(super) fn reason_of(request: &Request, refusal: &Response) -> Option<Reason> {
+    let challenges = matches!(refusal.status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+    let is_inside = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
+    let refuses = refusal.status.is_failure() && !challenges && refusal.status != StatusCode::REQUEST_TERMINATED;
+    let told = refuses && request.method == Method::Invite && !is_inside;
+    told.then(|| Reason::q850(refusal.status.q850(), &refusal.reason))
 }

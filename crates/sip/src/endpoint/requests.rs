@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::commands::reason_of;
 use super::transactions::ServerKey;
 use super::{Endpoint, Event, RequestId, ResponseDraft, SessionEvent, SessionId};
 use crate::dialog::Dialog;
@@ -31,8 +32,11 @@ impl Endpoint {
         }
         if self.servers.len() >= self.config.max_transactions {
             self.counters.overloaded += 1;
-            let refusal =
+            let mut refusal =
                 Response::for_request(&request, StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", "10");
+            if let Some(reason) = reason_of(&request, &refusal) {
+                refusal.headers.push("Reason", reason.to_string());
+            }
             let tag = self.token();
             self.transmit(reply, refusal.with_to_tag(&tag).to_bytes());
             return;

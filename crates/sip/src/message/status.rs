@@ -149,6 +149,32 @@ impl StatusCode {
     pub const REJECTED: Self = Self(608);
 }
 
+impl StatusCode {
+    /// The Q.850 cause that says in the telephone network what this status says here (RFC 3398 §8.2.6.1).
+    #[must_use]
+    pub fn q850(self) -> u8 {
+        match self.code() {
+            200 => 16,
+            401 | 402 | 403 | 407 | 603 | 607 | 608 => 21,
+            404 | 485 | 604 => 1,
+            405 => 63,
+            408 | 504 => 102,
+            410 => 22,
+            413 | 414 | 416 | 420 | 421 | 423 | 505 | 513 => 127,
+            480 => 18,
+            481 | 500 => 41,
+            482 | 483 => 25,
+            484 => 28,
+            486 | 600 => 17,
+            488 | 606 => 88,
+            415 | 501 => 79,
+            502 => 38,
+            503 => 42,
+            _ => 31,
+        }
+    }
+}
+
 const REGISTERED: &[(StatusCode, &str)] = &[
     (StatusCode::TRYING, "Trying"),
     (StatusCode::RINGING, "Ringing"),
@@ -229,6 +255,14 @@ mod tests {
         assert_eq!(StatusCode::new(486), Some(StatusCode::BUSY_HERE));
         assert!(StatusCode::BUSY_HERE.is_final() && StatusCode::BUSY_HERE.is_failure());
         assert!(StatusCode::RINGING.is_provisional());
+    }
+
+    #[test]
+    fn statuses_have_the_causes_of_the_telephone_network() {
+        for (status, cause) in [(404, 1), (486, 17), (480, 18), (603, 21), (484, 28), (415, 79), (420, 127), (499, 31)]
+        {
+            assert_eq!(StatusCode::new(status).unwrap().q850(), cause, "{status}");
+        }
     }
 
     #[test]

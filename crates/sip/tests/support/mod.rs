@@ -31,7 +31,13 @@ pub(crate) struct Side {
 
 impl Side {
     pub(crate) fn new() -> Self {
-        let config = EndpointConfig::new(Host::parse("192.0.2.1").unwrap());
+        Self::with(|_| {})
+    }
+
+    /// With other settings.
+    pub(crate) fn with(change: impl FnOnce(&mut EndpointConfig)) -> Self {
+        let mut config = EndpointConfig::new(Host::parse("192.0.2.1").unwrap());
+        change(&mut config);
         Self { now: Instant::now(), endpoint: Endpoint::new(config, [3; 32]) }
     }
 

@@ -79,26 +79,7 @@ pub(crate) fn q850_of(reason: &Reason) -> Option<u8> {
 
 /// The cause of a status.
 pub(crate) fn q850(status: u16) -> u8 {
-    match status {
-        200 => 16,
-        401 | 402 | 403 | 407 | 603 | 607 | 608 => 21,
-        404 | 604 => 1,
-        405 => 63,
-        408 | 504 => 102,
-        410 => 22,
-        413 | 414 | 416 | 420 | 421 | 423 | 505 | 513 => 127,
-        480 => 18,
-        481 | 500 => 41,
-        482 | 483 => 25,
-        484 => 28,
-        485 => 1,
-        486 | 600 => 17,
-        488 | 606 => 88,
-        501 => 79,
-        502 => 38,
-        503 => 42,
-        _ => 31,
-    }
+    StatusCode::new(status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR).q850()
 }
 
 fn result(status: u16) -> CallResult {
