@@ -81,9 +81,14 @@ export class Phone {
     }, timeout, () => `no ${count} frames ${direction} match ${pattern}: ${JSON.stringify(this.wire)}`)
   }
 
-  // Calls a function of the page's phone.
+  // Calls a function of the page's phone, which nothing keeps busy for a minute.
   run(name, ...args) {
-    return this.page.evaluate(([name, args]) => window.phone[name](...args), [name, args])
+    let alarm
+    const late = new Promise((_, failed) => {
+      alarm = setTimeout(() => failed(new Error(`the page is still at ${name}(${args.join(', ')})`)), 60_000)
+    })
+    const done = this.page.evaluate(([name, args]) => window.phone[name](...args), [name, args])
+    return Promise.race([done, late]).finally(() => clearTimeout(alarm))
   }
 
   // Waits until the phone has told an event that begins with `wanted`, since the last wait; gives its text.

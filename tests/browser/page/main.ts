@@ -23,6 +23,8 @@ interface Line {
   answer(): void
   reject(): void
   hangup(): void
+  // Says in the signalling that keys were pressed, each for so many milliseconds; done when all are said.
+  info(keys: string, duration: number): Promise<void>
   connection(): RTCPeerConnection | undefined
 }
 
@@ -117,6 +119,18 @@ function sipjs(): Line {
       if (session?.state === SessionState.Established) void session.bye()
       else void (session as Inviter).cancel()
     },
+    // As its SimpleUser does.
+    async info(keys, duration) {
+      for (const key of keys) {
+        const body = {
+          contentDisposition: 'render', contentType: 'application/dtmf-relay', content: `Signal=${key}\r\nDuration=${duration}`
+        }
+        await new Promise<void>((done, failed) => void session!.info({
+          requestDelegate: { onAccept: () => done(), onReject: ({ message }) => failed(new Error(`INFO ${message.statusCode}`)) },
+          requestOptions: { body }
+        }))
+      }
+    },
     connection: () => (session?.sessionDescriptionHandler as Web.SessionDescriptionHandler | undefined)?.peerConnection
   }
 }
@@ -163,6 +177,15 @@ function jssip(): Line {
     answer: () => session.answer(options),
     reject: () => session.terminate({ status_code: 486 }),
     hangup: () => session.terminate(),
+    info(keys, duration) {
+      return new Promise((done) => {
+        let left = keys.length
+        session.on('newDTMF', ({ originator }: any) => {
+          if (originator === 'local' && --left === 0) done()
+        })
+        session.sendDTMF(keys, { transportType: 'INFO', duration, interToneGap: 100 })
+      })
+    },
     connection: () => session?.connection
   }
 }
@@ -218,6 +241,7 @@ const phone = {
       sender.insertDTMF(keys, duration, 100)
     })
   },
+  infoDigits: (keys: string, duration: number) => line.info(keys, duration),
   // Keys heard within so many seconds: Chromium sounds the telephone-events it receives.
   listenForDigits: (seconds: number) => sound.listenForDigits(seconds),
   // What came in over RTP so far: packets, and the bytes in them without headers.

@@ -63,6 +63,18 @@ for (const library of ['sipjs', 'jssip']) {
       assertOneStream(media.received)
     })
 
+    test('keys the library says in INFO requests arrive as if they were pressed', async () => {
+      await call()
+      await phone.run('infoDigits', '159#', PRESS)
+      await phone.run('listen', 1000, 1)
+      await phone.run('hangup')
+      await sipp.verdict()
+      const presses = media.digits()
+      assert.equal(presses.map((press) => press.digit).join(''), '159#')
+      presses.forEach(assertPress)
+      assertOneStream(media.received)
+    })
+
     test('keys of the customer reach the browser as events and are heard once and in order', async () => {
       await call()
       const [heard] = await Promise.all([phone.run('listenForDigits', 1.5), media.press('73#', PRESS)])
