@@ -31,8 +31,8 @@ pub(super) struct Flows {
     inbox: Inbox,
     stop: CancellationToken,
     connections: HashMap<ConnectionId, Connection>,
-    /// TCP connections by peer, for flows that name none.
-    by_peer: HashMap<SocketAddr, ConnectionId>,
+    /// Connections by peer: TCP for flows that name none, WebSockets for what is known of them by their peer.
+    by_peer: HashMap<(Transport, SocketAddr), ConnectionId>,
     dialled: usize,
     /// WebSockets in the order of their opening; each has the same time to prove itself.
     unproven: VecDeque<(Instant, ConnectionId)>,
@@ -66,9 +66,8 @@ impl Flows {
         let Some(connection) = flow.connection else { return };
         if flow.transport.is_websocket() {
             self.unproven.push_back((now + PROOF_DEADLINE, connection));
-        } else {
-            self.by_peer.insert(flow.peer, connection);
         }
+        self.by_peer.insert((flow.transport, flow.peer), connection);
         self.add(connection, Connection { flow, writer, proven: false, dialled: false });
     }
 
@@ -82,8 +81,9 @@ impl Flows {
         let connection = self.connections.remove(&id)?;
         let flow = connection.flow;
         crate::metrics::connections_changed(flow.transport, -1.0);
-        if self.by_peer.get(&flow.peer) == Some(&id) {
-            self.by_peer.remove(&flow.peer);
+        let peer = (flow.transport, flow.peer);
+        if self.by_peer.get(&peer) == Some(&id) {
+            self.by_peer.remove(&peer);
         }
         self.dialled -= usize::from(connection.dialled);
         connection.dialled.then_some(Unreachable(Flow { connection: None, ..flow }))
@@ -98,12 +98,7 @@ impl Flows {
 
     /// Somebody has authenticated on the WebSocket from this peer.
     pub(super) fn prove_peer(&mut self, transport: Transport, peer: SocketAddr) {
-        let waiting = self.unproven.iter().map(|(_, id)| *id);
-        let is_it = |id: &ConnectionId| {
-            self.connections.get(id).is_some_and(|c| c.flow.peer == peer && c.flow.transport == transport)
-        };
-        let found = waiting.into_iter().find(is_it);
-        if let Some(id) = found {
+        if let Some(id) = self.by_peer.get(&(transport, peer)).copied() {
             self.prove(id);
         }
     }
@@ -168,7 +163,7 @@ impl Flows {
     }
 
     fn send_or_dial(&mut self, flow: Flow, bytes: Bytes) -> Result<(), Unreachable> {
-        let open = self.by_peer.get(&flow.peer).and_then(|id| self.connections.get(id));
+        let open = self.by_peer.get(&(flow.transport, flow.peer)).and_then(|id| self.connections.get(id));
         if let Some(connection) = open {
             connection.writer.send(bytes);
             return Ok(());
@@ -181,7 +176,7 @@ impl Flows {
         let (writer, outbox) = Writer::new();
         writer.send(bytes);
         self.dialled += 1;
-        self.by_peer.insert(flow.peer, id);
+        self.by_peer.insert((flow.transport, flow.peer), id);
         self.add(id, Connection { flow: Flow { connection: Some(id), ..flow }, writer, proven: true, dialled: true });
         tokio::spawn(tcp::connect(flow.peer, id, self.inbox.clone(), outbox, self.stop.clone()));
         Ok(())

@@ -215,3 +215,33 @@ fn a_repeated_200_goes_where_the_first_went_and_over_a_stream_back() {
         assert_eq!(sent_to(&mut side), [("200".to_owned(), reply)]);
     }
 }
+
+#[test]
+fn ten_thousand_connections_close_without_each_looking_at_all_others() {
+    const CONNECTIONS: u64 = 10_000;
+    let mut side = Side::new();
+    let on = |number| Flow { connection: Some(ConnectionId(number)), ..websocket() };
+    for number in 0..CONNECTIONS {
+        side.receive(on(number), &request("INVITE", "1", 1, "", "").replace("call-1", &format!("call-{number}")));
+    }
+    side.sent();
+    assert_eq!(side.events().len() as u64, CONNECTIONS);
+    for number in 0..CONNECTIONS {
+        side.endpoint.handle_flow_closed(side.now, ConnectionId(number));
+        assert_eq!(side.event_words(), ["flow lost", "ended", "flow closed"]);
+        assert_eq!(side.endpoint.counters().flows as u64, CONNECTIONS - number - 1);
+    }
+    side.assert_empty();
+}
+
+#[test]
+fn a_session_that_moved_is_lost_with_its_new_connection_only() {
+    let (mut side, session, tag) = called(websocket());
+    side.receive(websocket(), &request("ACK", "2", 1, &tag, ""));
+    side.endpoint.rebind(session, foreign());
+    side.events();
+    side.endpoint.handle_flow_closed(side.now, websocket().connection.unwrap());
+    assert_eq!(side.event_words(), ["flow closed"]);
+    side.endpoint.handle_flow_closed(side.now, foreign().connection.unwrap());
+    assert_eq!(side.event_words(), ["flow lost", "flow closed"]);
+}

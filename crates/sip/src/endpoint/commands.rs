@@ -67,11 +67,10 @@ impl Endpoint {
         }
         let Some(dialog) = Dialog::of_invite(&request) else { return session };
         let id = self.start_client(now, invitation.flow, request, ClientUser::Invite(session));
-        self.usages.dialogs.insert((dialog.call_id.clone(), dialog.local_tag()), session);
         let state = State::Calling { transaction: id, heard: false, cancel: Cancel::Unwanted, early: Vec::new() };
         let timers = TimerTable::default();
         let usage = Session { flow: invitation.flow, dialog, state, timers, owns_call_id: true };
-        self.usages.sessions.insert(session, usage);
+        self.begin_session(session, usage);
         session
     }
 

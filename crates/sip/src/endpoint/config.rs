@@ -167,6 +167,8 @@ pub struct Counters {
     pub server_transactions: usize,
     /// INVITE sessions held.
     pub sessions: usize,
+    /// Flows that any of these uses.
+    pub flows: usize,
     /// Messages received.
     pub received: u64,
     /// Messages sent.

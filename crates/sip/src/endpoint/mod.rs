@@ -6,6 +6,7 @@ mod config;
 mod event;
 mod inside;
 mod modify;
+mod paths;
 mod requests;
 mod responses;
 mod sessions;
@@ -26,11 +27,12 @@ use crate::flow::{ConnectionId, Flow, Transmit};
 use crate::message::Message;
 use crate::session::{Session, TransactionId};
 use crate::transaction::TimerQueue;
+use paths::Paths;
 use transactions::{ClientKey, ClientTransaction, MergeKey, ServerKey, ServerTransaction};
 
-/// Whose a timer is.
+/// A part of the endpoint, for its timers and its flow. In the order in which they learn that a flow is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum TimerOwner {
+enum Part {
     Client(TransactionId),
     Server(TransactionId),
     Session(SessionId),
@@ -48,7 +50,8 @@ pub struct Endpoint {
     server_keys: HashMap<ServerKey, TransactionId>,
     merges: HashMap<MergeKey, TransactionId>,
     usages: Usages,
-    timers: TimerQueue<TimerOwner>,
+    paths: Paths,
+    timers: TimerQueue<Part>,
     output: Output,
     counters: Counters,
 }
@@ -82,6 +85,7 @@ impl Endpoint {
             server_keys: HashMap::new(),
             merges: HashMap::new(),
             usages: Usages::default(),
+            paths: Paths::default(),
             timers: TimerQueue::new(),
             output: Output::default(),
             counters: Counters::default(),
@@ -110,36 +114,24 @@ impl Endpoint {
 
     /// A connection is gone: what was to be sent on it fails, sessions on it are told.
     pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
-        let on_it = |flow: &Flow| flow.connection == Some(connection);
-        let mut failed: Vec<_> = self.clients.iter().filter(|(_, t)| on_it(&t.flow)).map(|(id, _)| *id).collect();
-        failed.sort_unstable();
-        for id in failed {
-            self.fail_client(now, id);
-        }
-        let mut silent: Vec<_> = self.servers.iter().filter(|(_, t)| on_it(&t.flow)).map(|(id, _)| *id).collect();
-        silent.sort_unstable();
-        for id in silent {
-            self.remove_server(id);
-        }
-        let mut lost: Vec<_> = self.usages.sessions.iter().filter(|(_, s)| on_it(&s.flow)).map(|(id, _)| *id).collect();
-        lost.sort_unstable();
-        for session in lost {
-            self.lose_flow(now, session);
+        for part in self.paths.on_connection(connection) {
+            match part {
+                Part::Client(id) => self.fail_client(now, id),
+                Part::Server(id) => self.remove_server(id),
+                Part::Session(session) => self.lose_flow(now, session),
+            }
         }
         self.output.events.push_back(Event::FlowClosed { connection });
     }
 
     /// A flow without a connection of its own could not be used (no route, connection refused, closed): what was sent on it fails.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
-        let mut failed: Vec<_> = self.clients.iter().filter(|(_, t)| t.flow == flow).map(|(id, _)| *id).collect();
-        failed.sort_unstable();
-        for id in failed {
-            self.fail_client(now, id);
-        }
-        if flow.transport.is_stream() {
-            let lost: Vec<_> = self.usages.sessions.iter().filter(|(_, s)| s.flow == flow).map(|(id, _)| *id).collect();
-            for session in lost {
-                self.reopen(session);
+        for part in self.paths.on_flow(flow) {
+            match part {
+                Part::Client(id) => self.fail_client(now, id),
+                Part::Session(session) if flow.transport.is_stream() => self.reopen(session),
+                // Its peer may be reached for all that, and if not, finds out by itself.
+                Part::Server(_) | Part::Session(_) => {}
             }
         }
     }
@@ -148,9 +140,9 @@ impl Endpoint {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((at, owner, timer)) = self.timers.pop(now) {
             match owner {
-                TimerOwner::Client(id) => self.client_timer(now, id, timer, at),
-                TimerOwner::Server(id) => self.server_timer(now, id, timer, at),
-                TimerOwner::Session(id) => self.session_timer(now, id, timer, at),
+                Part::Client(id) => self.client_timer(now, id, timer, at),
+                Part::Server(id) => self.server_timer(now, id, timer, at),
+                Part::Session(id) => self.session_timer(now, id, timer, at),
             }
         }
     }
@@ -178,6 +170,7 @@ impl Endpoint {
             client_transactions: self.clients.len(),
             server_transactions: self.servers.len(),
             sessions: self.usages.sessions.len(),
+            flows: self.paths.len(),
             ..self.counters
         }
     }

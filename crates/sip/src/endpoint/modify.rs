@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::sessions::cancel_of;
 use super::transactions::{ClientTransaction, ClientUser};
-use super::{Endpoint, RequestId, ResponseDraft, SessionEvent, SessionId, TimerOwner};
+use super::{Endpoint, Part, RequestId, ResponseDraft, SessionEvent, SessionId};
 use crate::message::{CSeq, Method, Request, Response, StatusCode};
 use crate::session::{Established, Modification, Modifying, Session, Stage, State, TransactionId};
 use crate::transaction::Timer;
@@ -127,7 +127,7 @@ impl Endpoint {
         };
         if let Some(client) = self.clients.get_mut(&id).filter(is_endless) {
             client.timers.start(Timer::B, at);
-            self.timers.push(at, TimerOwner::Client(id), Timer::B);
+            self.timers.push(at, Part::Client(id), Timer::B);
         }
     }
 

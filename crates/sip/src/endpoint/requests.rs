@@ -124,11 +124,11 @@ impl Endpoint {
         };
         self.answer(now, id, &Response::for_request(&request, StatusCode::TRYING));
         let session = SessionId(self.next_id());
-        self.usages.dialogs.insert((dialog.call_id.clone(), tag), session);
         let state = State::Incoming { transaction: id, provisional: None };
-        self.usages
-            .sessions
-            .insert(session, Session { flow, dialog, state, timers: TimerTable::default(), owns_call_id: false });
+        self.begin_session(
+            session,
+            Session { flow, dialog, state, timers: TimerTable::default(), owns_call_id: false },
+        );
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);
         }
@@ -183,7 +183,7 @@ impl Endpoint {
         dialog.remote_sequence = Some(number);
         if flow.connection != usage.flow.connection && flow.is_like(usage.flow) {
             // The peer came back on another connection: what we send follows it (RFC 5626 §5.3).
-            usage.flow = flow;
+            self.rebind(session, flow);
         }
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::transactions::ClientUser;
-use super::{Endpoint, SessionEvent, SessionId, TimerOwner};
+use super::{Endpoint, Part, SessionEvent, SessionId};
 use crate::flow::Flow;
 use crate::message::{Method, Reason, Request, Response, StatusCode, Via};
-use crate::session::{Cancel, Established, State};
+use crate::session::{Cancel, Established, Session, State};
 use crate::transaction::Timer;
 
 /// How often a provisional response is repeated, so that proxies do not give up (RFC 3261 §13.3.1.1).
@@ -16,7 +16,7 @@ impl Endpoint {
     pub(super) fn start_session_timer(&mut self, session: SessionId, timer: Timer, at: Instant) {
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
             usage.timers.start(timer, at);
-            self.timers.push(at, TimerOwner::Session(session), timer);
+            self.timers.push(at, Part::Session(session), timer);
         }
     }
 
@@ -53,7 +53,8 @@ impl Endpoint {
             self.end_session(now, session);
             return;
         }
-        usage.flow = usage.dialog.target(over);
+        let target = usage.dialog.target(over);
+        self.rebind(session, target);
         let reason = failed.headers.reasons().into_iter().next();
         self.leave_as(now, session, reason.as_ref(), ClientUser::LastBye(session));
     }
@@ -156,15 +157,23 @@ impl Endpoint {
     /// The peer of a session over a stream that closed is reached over a new one, opened for the next message.
     pub(super) fn reopen(&mut self, session: SessionId) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
-        usage.flow = usage.dialog.target(usage.flow);
+        let target = usage.dialog.target(usage.flow);
         if let State::Established(Established { unacknowledged: Some(success), .. }) = &mut usage.state {
-            success.flow = usage.flow;
+            success.flow = target;
         }
+        self.rebind(session, target);
+    }
+
+    pub(super) fn begin_session(&mut self, session: SessionId, usage: Session) {
+        self.usages.dialogs.insert((usage.dialog.call_id.clone(), usage.dialog.local_tag()), session);
+        self.paths.enter(usage.flow, Part::Session(session));
+        self.usages.sessions.insert(session, usage);
     }
 
     /// Forgets a session and says so.
     pub(super) fn end_session(&mut self, now: Instant, session: SessionId) {
         let Some(usage) = self.usages.sessions.remove(&session) else { return };
+        self.paths.leave(usage.flow, Part::Session(session));
         self.usages.dialogs.remove(&(usage.dialog.call_id.clone(), usage.dialog.local_tag()));
         if let State::Established(established) = &usage.state {
             self.settle_changes(now, established);
@@ -196,7 +205,9 @@ impl Endpoint {
     /// Moves a session to another flow, e.g. after its browser came back on a new connection. Nothing is sent.
     pub fn rebind(&mut self, session: SessionId, flow: Flow) {
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
-            usage.flow = flow;
+            let before = std::mem::replace(&mut usage.flow, flow);
+            self.paths.leave(before, Part::Session(session));
+            self.paths.enter(flow, Part::Session(session));
         }
     }
 }

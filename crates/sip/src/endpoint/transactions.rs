@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{Endpoint, OutgoingId, SessionId, TimerOwner};
+use super::{Endpoint, OutgoingId, Part, SessionId};
 use crate::flow::{ConnectionId, Flow, SIP_PORT, Transport};
 use crate::message::{CSeq, Headers, Method, Request, Response, StatusCode, Via};
 use crate::session::TransactionId;
@@ -202,6 +202,7 @@ impl Endpoint {
             acknowledged: SmallVec::new(),
         };
         self.clients.insert(id, transaction);
+        self.paths.enter(flow, Part::Client(id));
         self.run_client(now, id, &actions, None);
         id
     }
@@ -271,7 +272,7 @@ impl Endpoint {
                 }
                 Action::Start(timer, after) => {
                     transaction.timers.start(timer, now + after);
-                    self.timers.push(now + after, TimerOwner::Client(id), timer);
+                    self.timers.push(now + after, Part::Client(id), timer);
                 }
                 Action::Stop(timer) => transaction.timers.stop(timer),
                 Action::Deliver => {
@@ -308,6 +309,7 @@ impl Endpoint {
     pub(super) fn remove_client(&mut self, id: TransactionId) {
         if let Some(transaction) = self.clients.remove(&id) {
             self.client_keys.remove(&transaction.key);
+            self.paths.leave(transaction.flow, Part::Client(id));
         }
     }
 
@@ -347,6 +349,7 @@ impl Endpoint {
             timers: TimerTable::default(),
         };
         self.servers.insert(id, transaction);
+        self.paths.enter(flow, Part::Server(id));
         (id, merged)
     }
 
@@ -436,7 +439,7 @@ impl Endpoint {
                 }
                 Action::Start(timer, after) => {
                     transaction.timers.start(timer, now + after);
-                    self.timers.push(now + after, TimerOwner::Server(id), timer);
+                    self.timers.push(now + after, Part::Server(id), timer);
                 }
                 Action::Stop(timer) => transaction.timers.stop(timer),
                 Action::Terminate => self.remove_server(id),
@@ -449,6 +452,7 @@ impl Endpoint {
     pub(super) fn remove_server(&mut self, id: TransactionId) {
         if let Some(transaction) = self.servers.remove(&id) {
             self.server_keys.remove(&transaction.key);
+            self.paths.leave(transaction.flow, Part::Server(id));
             if let Some(merge) = transaction.merge {
                 self.merges.remove(&merge);
             }

@@ -153,6 +153,7 @@ impl Side {
         self.pass(LONG * 3);
         let counters = self.endpoint.counters();
         assert_eq!((counters.client_transactions, counters.server_transactions, counters.sessions), (0, 0, 0));
+        assert_eq!(counters.flows, 0);
     }
 }
 

@@ -1,0 +1,59 @@
+//! What goes on over each flow, so that its end touches nothing else: an index over transactions and sessions.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+
+use super::Part;
+use crate::flow::{ConnectionId, Flow, Transport};
+
+/// What a flow is, whatever else is written in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Path {
+    Connection(ConnectionId),
+    Peer(Transport, SocketAddr),
+}
+
+impl Path {
+    fn of(flow: Flow) -> Self {
+        flow.connection.map_or(Self::Peer(flow.transport, flow.peer), Self::Connection)
+    }
+}
+
+/// The parts of the endpoint by the flow they use.
+#[derive(Debug, Default)]
+pub(super) struct Paths(HashMap<Path, BTreeSet<Part>>);
+
+impl Paths {
+    pub(super) fn enter(&mut self, flow: Flow, part: Part) {
+        self.0.entry(Path::of(flow)).or_default().insert(part);
+    }
+
+    pub(super) fn leave(&mut self, flow: Flow, part: Part) {
+        let path = Path::of(flow);
+        if let Some(parts) = self.0.get_mut(&path) {
+            parts.remove(&part);
+            if parts.is_empty() {
+                self.0.remove(&path);
+            }
+        }
+    }
+
+    /// What uses a connection: client transactions first, then server transactions, then sessions, each in the order they came.
+    pub(super) fn on_connection(&self, connection: ConnectionId) -> Vec<Part> {
+        self.on(Path::Connection(connection))
+    }
+
+    /// What uses a flow.
+    pub(super) fn on_flow(&self, flow: Flow) -> Vec<Part> {
+        self.on(Path::of(flow))
+    }
+
+    fn on(&self, path: Path) -> Vec<Part> {
+        self.0.get(&path).into_iter().flatten().copied().collect()
+    }
+
+    /// How many flows are in use.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
