@@ -1,4 +1,4 @@
-//! G.711 mu-law and A-law (ITU-T G.711) by tables, and a plain concealment: the last frame again, fading (after G.711 Appendix I).
+//! G.711 mu-law and A-law (ITU-T G.711): decoded by tables, encoded by arithmetic. Conceals nothing.
 
 use super::LONGEST;
 
@@ -107,44 +107,6 @@ impl Law {
     }
 }
 
-/// Conceals lost G.711 frames.
-#[derive(Debug)]
-pub(crate) struct Plc {
-    last: [i16; 160],
-    /// How loud the next concealed frame is, in 256ths; silence after the third.
-    gain: i32,
-}
-
-impl Default for Plc {
-    fn default() -> Self {
-        Self { last: [0; 160], gain: 0 }
-    }
-}
-
-impl Plc {
-    /// Keeps the last 20 ms that were really heard.
-    pub(crate) fn remember(&mut self, samples: &[i16]) {
-        let tail = samples.get(samples.len().saturating_sub(160)..).unwrap_or_default();
-        if tail.len() == 160 {
-            self.last.copy_from_slice(tail);
-            self.gain = 224;
-        }
-    }
-
-    /// Writes `duration` samples in place of what was lost.
-    pub(crate) fn conceal(&mut self, duration: usize, samples: &mut [i16; LONGEST]) -> usize {
-        let mut count = 0;
-        for (sample, old) in samples.iter_mut().zip(self.last.iter().cycle()).take(duration) {
-            #[allow(clippy::cast_possible_truncation)] // a gain below one keeps the range
-            let faded = (i32::from(*old) * self.gain / 256) as i16;
-            *sample = faded;
-            count += 1;
-        }
-        self.gain = (self.gain - 80).max(0);
-        count
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,20 +171,5 @@ mod tests {
             law.decode(&payload, &mut samples);
             assert!((i32::from(samples[0]) - i32::from(sample)).abs() < 1200, "{law:?} {sample}: {}", samples[0]);
         }
-    }
-
-    #[test]
-    fn concealment_fades_to_silence() {
-        let mut plc = Plc::default();
-        plc.remember(&[1000; 160]);
-        let mut samples = [0; LONGEST];
-        let levels: Vec<i16> = (0..5)
-            .map(|_| {
-                assert_eq!(plc.conceal(160, &mut samples), 160);
-                samples[0]
-            })
-            .collect();
-        assert!(levels[0] > 800 && levels[0] > levels[1] && levels[1] > levels[2]);
-        assert_eq!(levels[3..], [0, 0]);
     }
 }

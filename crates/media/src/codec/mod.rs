@@ -2,9 +2,11 @@
 
 mod g711;
 mod opus;
+mod plc;
 
-pub(crate) use g711::{Law, Plc};
+pub(crate) use g711::Law;
 pub(crate) use opus::{LOSS_AT_FIRST, OpusDecoder, OpusEncoder};
+pub(crate) use plc::Plc;
 
 use crate::command::Codec;
 use crate::sdp::OpusParameters;
@@ -52,7 +54,7 @@ impl Decoder {
             Self::Opus(decoder) => decoder.decode(payload, samples),
             Self::G711(law, plc) => {
                 let count = law.decode(payload, samples);
-                plc.remember(samples.get(..count).unwrap_or_default());
+                plc.heard(samples.get_mut(..count).unwrap_or_default());
                 Ok(count)
             }
         }

@@ -1,0 +1,225 @@
+//! Concealment for a codec that has none of its own (after ITU-T G.711 Appendix I): the last pitch period again and again, fading to
+//! silence, and a smooth way back to what is heard next. Adds no delay, which the appendix has for a smoother beginning.
+
+use super::LONGEST;
+
+/// The pitch looked for: 200 Hz down to 66 Hz; of higher voices, two or three periods together.
+const SHORTEST_PITCH: usize = 40;
+const LONGEST_PITCH: usize = 120;
+/// What is compared with itself to find the pitch: 20 ms.
+const COMPARED: usize = 160;
+/// A pitch further back must still be found, and a quarter of it.
+const HISTORY: usize = COMPARED + LONGEST_PITCH + LONGEST_PITCH / 4;
+/// 10 ms go on as loud as it was; then it fades.
+const LOUD: usize = 80;
+/// After 60 ms nobody knows what was said.
+const SILENT: usize = 480;
+/// The way back takes the longer the longer the loss: 4 ms more for each 10 ms, and 10 ms at most.
+const LONGEST_RETURN: usize = 80;
+
+/// Fills in for lost frames.
+#[derive(Debug)]
+pub(crate) struct Plc {
+    /// What was given out last, heard or made up.
+    history: [i16; HISTORY],
+    /// One pitch period, whose end leads into its beginning.
+    cycle: [i16; LONGEST_PITCH],
+    pitch: usize,
+    /// How far the first sample of the cycle is from where the sound broke off.
+    step: i32,
+    /// Samples made up since anything was heard.
+    made_up: usize,
+}
+
+impl Default for Plc {
+    fn default() -> Self {
+        Self { history: [0; HISTORY], cycle: [0; LONGEST_PITCH], pitch: SHORTEST_PITCH, step: 0, made_up: 0 }
+    }
+}
+
+impl Plc {
+    /// Takes what was heard; after a loss, its beginning is led over to from what was made up.
+    pub(crate) fn heard(&mut self, samples: &mut [i16]) {
+        if self.made_up > 0 {
+            let length = (self.pitch / 4 + (self.made_up / LOUD).saturating_sub(1) * 32).min(LONGEST_RETURN);
+            let length = length.min(samples.len());
+            for (n, sample) in samples.iter_mut().take(length).enumerate() {
+                *sample = mix(self.made_up_at(self.made_up + n), *sample, n, length);
+            }
+            self.made_up = 0;
+        }
+        self.keep(samples);
+    }
+
+    /// Writes `duration` samples in place of what was lost.
+    pub(crate) fn conceal(&mut self, duration: usize, samples: &mut [i16; LONGEST]) -> usize {
+        if self.made_up == 0 {
+            self.find_cycle();
+        }
+        let samples = samples.get_mut(..duration.min(LONGEST)).unwrap_or_default();
+        for (n, sample) in samples.iter_mut().enumerate() {
+            *sample = self.made_up_at(self.made_up + n);
+        }
+        self.made_up += samples.len();
+        self.keep(samples);
+        samples.len()
+    }
+
+    /// The sample made up for the place `n` samples behind the last one heard.
+    fn made_up_at(&self, n: usize) -> i16 {
+        let voice = i32::from(self.cycle.get(n % self.pitch).copied().unwrap_or_default());
+        let quarter = self.pitch / 4;
+        let step = self.step * ratio(quarter.saturating_sub(n), quarter) / 256;
+        let fade = ratio(SILENT.saturating_sub(n.max(LOUD)), SILENT - LOUD);
+        clip((voice + step) * fade / 256)
+    }
+
+    /// Cuts the last pitch period out of what was heard.
+    fn find_cycle(&mut self) {
+        self.pitch = self.find_pitch();
+        let quarter = self.pitch / 4;
+        let heard = |back: usize| self.history.get(HISTORY - back).copied().unwrap_or_default();
+        for (n, sample) in self.cycle.iter_mut().take(self.pitch).enumerate() {
+            let back = self.pitch - n;
+            *sample = heard(back);
+            // Its last quarter turns into what came before its beginning, which follows.
+            if back <= quarter {
+                *sample = mix(*sample, heard(back + self.pitch), quarter - back, quarter);
+            }
+        }
+        self.step = i32::from(heard(1)) - i32::from(heard(self.pitch + 1));
+    }
+
+    /// At which distance what was heard last is most like itself.
+    fn find_pitch(&self) -> usize {
+        // Of 12 bits, so that the sum of all products has room in 32.
+        let mut history = [0_i16; HISTORY];
+        history.iter_mut().zip(self.history).for_each(|(low, full)| *low = full >> 4);
+        let (_, last) = history.split_at(HISTORY - COMPARED);
+        let product =
+            |a: &[i16], b: &[i16]| -> i32 { a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum() };
+        let likeness = |pitch: usize| {
+            let before = history.get(HISTORY - COMPARED - pitch..HISTORY - pitch).unwrap_or_default();
+            let (alike, loud) = (i64::from(product(last, before)), i64::from(product(before, before)));
+            // The square keeps the sign: what is the opposite is not alike.
+            (alike * alike.abs()).checked_div(loud).unwrap_or_default()
+        };
+        (SHORTEST_PITCH..=LONGEST_PITCH).max_by_key(|pitch| likeness(*pitch)).unwrap_or(SHORTEST_PITCH)
+    }
+
+    fn keep(&mut self, samples: &[i16]) {
+        let new = samples.get(samples.len().saturating_sub(HISTORY)..).unwrap_or_default();
+        self.history.copy_within(new.len().., 0);
+        let (_, end) = self.history.split_at_mut(HISTORY - new.len());
+        end.copy_from_slice(new);
+    }
+}
+
+/// `part` of `whole` in 256ths.
+fn ratio(part: usize, whole: usize) -> i32 {
+    i32::try_from(part * 256 / whole.max(1)).unwrap_or(256)
+}
+
+/// From `old` to `new`, at step `n` of `length`.
+fn mix(old: i16, new: i16, n: usize, length: usize) -> i16 {
+    let share = ratio(n + 1, length + 1);
+    clip((i32::from(old) * (256 - share) + i32::from(new) * share) / 256)
+}
+
+fn clip(sample: i32) -> i16 {
+    i16::try_from(sample.clamp(i32::from(i16::MIN), i32::from(i16::MAX))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: usize = 160;
+
+    /// A voice of two harmonics; frames of it.
+    fn voice(pitch: f64, frame: usize) -> Vec<i16> {
+        (frame * FRAME..(frame + 1) * FRAME)
+            .map(|n| {
+                #[allow(clippy::cast_precision_loss)]
+                let turns = n as f64 / 8000.0 * pitch * std::f64::consts::TAU;
+                #[allow(clippy::cast_possible_truncation)]
+                let sample = ((turns.sin() + 0.5 * (3.0 * turns).sin()) * 6000.0) as i16;
+                sample
+            })
+            .collect()
+    }
+
+    /// A stream in which these frames of ten are lost.
+    fn through(pitch: f64, lost: std::ops::Range<usize>) -> Vec<i16> {
+        let mut plc = Plc::default();
+        let mut sound = Vec::new();
+        for frame in 0..10 {
+            if lost.contains(&frame) {
+                let mut samples = [0; LONGEST];
+                assert_eq!(plc.conceal(FRAME, &mut samples), FRAME);
+                sound.extend_from_slice(&samples[..FRAME]);
+            } else {
+                let mut samples = voice(pitch, frame);
+                plc.heard(&mut samples);
+                sound.extend_from_slice(&samples);
+            }
+        }
+        sound
+    }
+
+    fn energy(samples: &[i16]) -> f64 {
+        samples.iter().map(|sample| f64::from(*sample).powi(2)).sum()
+    }
+
+    fn loudest_step(samples: &[i16]) -> i32 {
+        samples.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_lost_frame_of_a_voice_goes_on_in_its_pitch() {
+        for pitch in [80.0, 110.0, 150.0, 190.0, 260.0, 330.0] {
+            let (spoken, heard) = (voice(pitch, 5), through(pitch, 5..6));
+            let wrong: Vec<i16> = heard[5 * FRAME..6 * FRAME].iter().zip(&spoken).map(|(a, b)| a - b).collect();
+            let loss = 10.0 * (energy(&wrong[..LOUD]) / energy(&spoken[..LOUD])).log10();
+            assert!(loss < -6.0, "{pitch} Hz: {loss} dB");
+        }
+    }
+
+    #[test]
+    fn a_loss_neither_begins_nor_ends_with_a_click() {
+        for pitch in [80.0, 110.0, 150.0, 190.0, 260.0, 330.0] {
+            let undisturbed = loudest_step(&through(pitch, 0..0));
+            for lost in [5..6, 5..7, 5..9] {
+                let step = loudest_step(&through(pitch, lost.clone()));
+                assert!(step <= undisturbed * 5 / 4, "{pitch} Hz, {lost:?}: {step} against {undisturbed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_made_up_fades_and_is_silent_after_sixty_milliseconds() {
+        let heard = through(110.0, 4..9);
+        let frames: Vec<f64> = heard.chunks(FRAME).map(energy).collect();
+        assert!(frames[4] < frames[3] && frames[5] < frames[4] * 0.7 && frames[6] < frames[5] * 0.4, "{frames:?}");
+        assert!(heard[4 * FRAME + SILENT..9 * FRAME].iter().all(|sample| *sample == 0));
+    }
+
+    #[test]
+    fn what_is_heard_is_the_same_again_ten_milliseconds_after_a_loss() {
+        let heard = through(150.0, 4..8);
+        assert_eq!(heard[8 * FRAME + LONGEST_RETURN..9 * FRAME], voice(150.0, 8)[LONGEST_RETURN..]);
+        assert_eq!(heard[..4 * FRAME], through(150.0, 0..0)[..4 * FRAME]);
+    }
+
+    #[test]
+    fn the_loudest_sound_is_not_too_loud_for_it() {
+        let mut plc = Plc::default();
+        let mut samples = [0; LONGEST];
+        for sample in [i16::MIN, i16::MAX] {
+            plc.heard(&mut [sample; 400]);
+            assert_eq!(plc.conceal(LONGEST, &mut samples), LONGEST);
+            plc.heard(&mut [i16::MIN; 3]);
+            plc.heard(&mut []);
+        }
+    }
+}
