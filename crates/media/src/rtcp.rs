@@ -59,8 +59,8 @@ pub(crate) struct Reporter {
     /// The peer's last: its SSRC, the middle of its NTP time, and when it came.
     last_sender_report: Option<(u32, u32, Instant)>,
     round_trip: Option<Duration>,
-    /// The fraction of 256 the peer last said it lost of our stream, until it is taken.
-    loss: Option<u8>,
+    /// What the peer last said it lost of our stream, as a fraction of 256, and the round trip by the same report; until it is taken.
+    reported: Option<(u8, Option<Duration>)>,
 }
 
 impl Reporter {
@@ -73,7 +73,7 @@ impl Reporter {
             random: random | 1,
             last_sender_report: None,
             round_trip: None,
-            loss: None,
+            reported: None,
         };
         // The first one early, so that the peer soon has a round trip (§6.2).
         reporter.next = now + reporter.interval() / 2;
@@ -96,9 +96,9 @@ impl Reporter {
         self.round_trip
     }
 
-    /// What the peer lost of our stream since its report before, as a fraction of 256; told once.
-    pub(crate) fn take_loss(&mut self) -> Option<u8> {
-        self.loss.take()
+    /// What the peer lost of our stream since its report before, as a fraction of 256, and the round trip if it gave one; told once.
+    pub(crate) fn take_report(&mut self) -> Option<(u8, Option<Duration>)> {
+        self.reported.take()
     }
 
     /// The report due at `now`; `None` while it is not due.
@@ -196,7 +196,7 @@ impl Reporter {
     /// The round trip from our report to the peer's (§6.4.1): arrival - LSR - DLSR.
     fn learn(&mut self, now: Instant, our_ssrc: u32, reports: &[ReceptionReport]) {
         for report in reports.iter().filter(|report| report.ssrc == our_ssrc) {
-            self.loss = Some(report.fraction_lost);
+            self.reported = Some((report.fraction_lost, None));
             if report.last_sender_report == 0 {
                 continue;
             }
@@ -205,6 +205,7 @@ impl Reporter {
             // A peer that counts wrongly would give hours.
             if trip < 60 << 16 {
                 self.round_trip = Some(Duration::from_micros(u64::from(trip) * 1_000_000 / 65_536));
+                self.reported = Some((report.fraction_lost, self.round_trip));
             }
         }
     }

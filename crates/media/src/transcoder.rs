@@ -1,7 +1,7 @@
 //! One direction of a bridge between different codecs: packet in, decoded, regrouped to the length the peer wants, encoded. Driven by
 //! packets; has no clock of its own.
 
-use crate::codec::{CodecError, Decoder, Encoder, LONGEST, RATE};
+use crate::codec::{CodecError, Conditions, Decoder, Encoder, LONGEST, RATE};
 use crate::command::Codec;
 use crate::sdp::{Negotiated, OpusParameters};
 
@@ -101,9 +101,9 @@ impl Transcoder {
         Ok(())
     }
 
-    /// What of the encoded packets is lost on the way to the peer, in percent.
-    pub(crate) fn expect_loss(&mut self, percent: u8) {
-        self.encoder.expect_loss(percent);
+    /// What the way of the encoded packets to the peer is like.
+    pub(crate) fn adapt(&mut self, conditions: Conditions) {
+        self.encoder.adapt(conditions);
     }
 
     /// The next whole frame, encoded, with its timestamp on the source's clock.

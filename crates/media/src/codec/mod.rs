@@ -5,7 +5,7 @@ mod opus;
 mod plc;
 
 pub(crate) use g711::Law;
-pub(crate) use opus::{LOSS_AT_FIRST, OpusDecoder, OpusEncoder};
+pub(crate) use opus::{BITRATE, LOSS_AT_FIRST, OpusDecoder, OpusEncoder};
 pub(crate) use plc::Plc;
 
 use crate::command::Codec;
@@ -32,6 +32,15 @@ impl Codec {
 pub(crate) enum Decoder {
     Opus(OpusDecoder),
     G711(Law, Box<Plc>),
+}
+
+/// What a way to a peer is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    /// What of the packets is lost, in percent.
+    pub(crate) loss: u8,
+    /// What it has room for, in bit/s without headers.
+    pub(crate) bitrate: i32,
 }
 
 /// libopus refused.
@@ -91,11 +100,11 @@ impl Encoder {
         })
     }
 
-    /// What of its packets is lost on the way to the peer, in percent.
-    pub(crate) fn expect_loss(&mut self, percent: u8) {
+    /// What the way of its packets to the peer is like.
+    pub(crate) fn adapt(&mut self, conditions: Conditions) {
         match self {
-            Self::Opus(encoder) => encoder.expect_loss(percent),
-            // Has nothing to protect itself with.
+            Self::Opus(encoder) => encoder.adapt(conditions),
+            // Has nothing to protect itself with, and no bits to spare.
             Self::G711(_) => {}
         }
     }

@@ -4,11 +4,11 @@ use opus::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
 
 use crate::sdp::OpusParameters;
 
-use super::{CodecError, LONGEST, RATE};
+use super::{CodecError, Conditions, LONGEST, RATE};
 
 /// Speech of telephone bandwidth is transparent at this rate (RFC 7587 §3.1.1 recommends 8-12 kbit/s for NB), and it is what libopus
 /// wants at this complexity before it spends anything on FEC.
-const BITRATE: i32 = 24_000;
+pub(crate) const BITRATE: i32 = 24_000;
 /// The least Opus takes (RFC 7587 §6.1).
 const LOWEST_BITRATE: i32 = 6000;
 /// Above 1 the extra search is not heard at 8 kHz but costs twice the time.
@@ -66,8 +66,10 @@ impl OpusDecoder {
 /// Encodes 8 kHz mono speech.
 pub(crate) struct OpusEncoder {
     encoder: Encoder,
-    /// In percent, as libopus was told.
-    expected_loss: u8,
+    /// As libopus was told.
+    told: Conditions,
+    /// The most the peer asked for, in bit/s.
+    highest_bitrate: i32,
 }
 
 impl std::fmt::Debug for OpusEncoder {
@@ -79,27 +81,33 @@ impl std::fmt::Debug for OpusEncoder {
 impl OpusEncoder {
     pub(crate) fn new(wanted: &OpusParameters) -> Result<Self, CodecError> {
         // `maxplaybackrate` needs no look: nothing it could say is below the narrowband sent always.
-        let bitrate = wanted.max_average_bitrate.and_then(|rate| i32::try_from(rate).ok()).unwrap_or(BITRATE);
+        let highest = wanted.max_average_bitrate.and_then(|rate| i32::try_from(rate).ok()).unwrap_or(BITRATE);
+        let bitrate = highest.clamp(LOWEST_BITRATE, BITRATE);
         let configure = || -> opus::Result<Encoder> {
             let mut encoder = Encoder::new(RATE, Channels::Mono, Application::Voip)?;
             encoder.set_signal(Signal::Voice)?;
             encoder.set_max_bandwidth(Bandwidth::Narrowband)?;
-            encoder.set_bitrate(Bitrate::Bits(bitrate.clamp(LOWEST_BITRATE, BITRATE)))?;
+            encoder.set_bitrate(Bitrate::Bits(bitrate))?;
             encoder.set_complexity(COMPLEXITY)?;
             encoder.set_inband_fec(wanted.fec)?;
             encoder.set_dtx(wanted.dtx)?;
             encoder.set_packet_loss_perc(i32::from(LOSS_AT_FIRST))?;
             Ok(encoder)
         };
-        Ok(Self { encoder: configure().map_err(|error| failed(&error))?, expected_loss: LOSS_AT_FIRST })
+        let encoder = configure().map_err(|error| failed(&error))?;
+        Ok(Self { encoder, told: Conditions { loss: LOSS_AT_FIRST, bitrate }, highest_bitrate: bitrate })
     }
 
-    /// What of its packets is lost on the way, in percent: FEC costs bits and time, and is written only where it may be needed.
-    pub(crate) fn expect_loss(&mut self, percent: u8) {
-        let percent = if percent == 0 { 0 } else { percent.clamp(LEAST_LOSS_FOR_FEC, MOST_LOSS) };
-        // libopus refuses only what is no percentage.
-        if self.expected_loss != percent && self.encoder.set_packet_loss_perc(i32::from(percent)).is_ok() {
-            self.expected_loss = percent;
+    /// Follows what the way of its packets is like: FEC costs bits and time, and is written only where it may be needed.
+    pub(crate) fn adapt(&mut self, conditions: Conditions) {
+        let loss = if conditions.loss == 0 { 0 } else { conditions.loss.clamp(LEAST_LOSS_FOR_FEC, MOST_LOSS) };
+        // libopus refuses only what is no percentage and no bitrate.
+        if self.told.loss != loss && self.encoder.set_packet_loss_perc(i32::from(loss)).is_ok() {
+            self.told.loss = loss;
+        }
+        let bitrate = conditions.bitrate.clamp(LOWEST_BITRATE, self.highest_bitrate);
+        if self.told.bitrate != bitrate && self.encoder.set_bitrate(Bitrate::Bits(bitrate)).is_ok() {
+            self.told.bitrate = bitrate;
         }
     }
 

@@ -1,6 +1,7 @@
 //! One leg's media: a [`MediaSession`] made of what it hears (`ingress`), what it says (`outgoing`) and the wire under both; and the
 //! way from one leg's ear to another's mouth (`relay`).
 
+mod feedback;
 mod ingress;
 mod outgoing;
 mod relay;

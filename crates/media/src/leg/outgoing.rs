@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::feedback::Feedback;
 use super::{Sink, Wire};
-use crate::codec::{Encoder, LOSS_AT_FIRST, RATE};
+use crate::codec::{Conditions, Encoder, RATE};
 use crate::command::Dtmf;
 use crate::dtmf::{DigitSender, TONE_FRAME};
 use crate::music::{Music, Playback};
@@ -87,8 +88,7 @@ pub(crate) struct Outgoing {
     tones: Option<Encoder>,
     /// Samples of such tones made so far.
     toned: u32,
-    /// What the peer loses of the stream by its reports, in percent; falls slowly.
-    expected_loss: u8,
+    feedback: Feedback,
     /// The next audio packet begins a talk spurt (RFC 3551 §4.1).
     marker_due: bool,
     /// To be played, now or as soon as a codec is agreed on.
@@ -114,7 +114,7 @@ impl Outgoing {
             digit_timestamp: 0,
             tones: None,
             toned: 0,
-            expected_loss: LOSS_AT_FIRST,
+            feedback: Feedback::default(),
             marker_due: true,
             tune: None,
             playing: None,
@@ -134,17 +134,14 @@ impl Outgoing {
         self.start_playing(now);
     }
 
-    /// Takes the fraction of 256 that the peer says it lost since its last report (RFC 3550 §6.4.1). Loss comes in bursts, so that one
-    /// report without any says little.
-    pub(crate) fn note_loss(&mut self, fraction: u8) {
-        #[allow(clippy::cast_possible_truncation)] // below 100
-        let percent = (u16::from(fraction) * 100).div_ceil(256) as u8;
-        self.expected_loss = percent.max(self.expected_loss / 2);
+    /// Takes what the peer reported of the stream: the fraction of 256 that it lost since its last report, and the round trip.
+    pub(crate) fn note_report(&mut self, lost: u8, round_trip: Option<Duration>) {
+        self.feedback.note(lost, round_trip);
     }
 
-    /// What of the stream is lost on the way, in percent.
-    pub(crate) fn expected_loss(&self) -> u8 {
-        self.expected_loss
+    /// What an encoder has to reckon with on the way to the peer.
+    pub(crate) fn conditions(&self) -> Conditions {
+        self.feedback.conditions()
     }
 
     /// What to encode to, once that and sending at all is agreed.

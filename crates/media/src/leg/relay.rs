@@ -174,7 +174,7 @@ impl Near<'_> {
         let clock_rate = self.agreed.codec.clock_rate();
         // Opus has no talk spurts to mark (RFC 7587 §4.2).
         marker &= to.codec != Codec::Opus;
-        transcoder.expect_loss(far.outgoing.expected_loss());
+        transcoder.adapt(far.outgoing.conditions());
         while let Some((timestamp, payload)) = transcoder.next_frame() {
             let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate };
             far.outgoing.send_audio(turn.now, pace, marker, payload, far.wire, turn.sink);

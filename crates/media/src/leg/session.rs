@@ -118,8 +118,8 @@ impl MediaSession {
             Arrival::Rtcp(clear) => {
                 if self.reporter.handle(now, self.outgoing.egress.ssrc, &clear) {
                     self.wire.latch_rtcp(socket, from);
-                    if let Some(fraction) = self.reporter.take_loss() {
-                        self.outgoing.note_loss(fraction);
+                    if let Some((lost, round_trip)) = self.reporter.take_report() {
+                        self.outgoing.note_report(lost, round_trip);
                     }
                 } else {
                     self.watch.discarded += 1;
