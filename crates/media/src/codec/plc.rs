@@ -90,21 +90,17 @@ impl Plc {
         self.step = i32::from(heard(1)) - i32::from(heard(self.pitch + 1));
     }
 
-    /// At which distance what was heard last is most like itself.
+    /// At which distance what was heard last is most like itself: among every other one by every other sample, then exactly.
     fn find_pitch(&self) -> usize {
         // Of 12 bits, so that the sum of all products has room in 32.
         let mut history = [0_i16; HISTORY];
         history.iter_mut().zip(self.history).for_each(|(low, full)| *low = full >> 4);
-        let (_, last) = history.split_at(HISTORY - COMPARED);
-        let product =
-            |a: &[i16], b: &[i16]| -> i32 { a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum() };
-        let likeness = |pitch: usize| {
-            let before = history.get(HISTORY - COMPARED - pitch..HISTORY - pitch).unwrap_or_default();
-            let (alike, loud) = (i64::from(product(last, before)), i64::from(product(before, before)));
-            // The square keeps the sign: what is the opposite is not alike.
-            (alike * alike.abs()).checked_div(loud).unwrap_or_default()
-        };
-        (SHORTEST_PITCH..=LONGEST_PITCH).max_by_key(|pitch| likeness(*pitch)).unwrap_or(SHORTEST_PITCH)
+        let mut coarse = [0_i16; HISTORY / 2];
+        coarse.iter_mut().zip(history.iter().step_by(2)).for_each(|(half, full)| *half = *full);
+        let lags = SHORTEST_PITCH / 2..=LONGEST_PITCH / 2;
+        let near = 2 * lags.max_by_key(|lag| likeness(&coarse, COMPARED / 2, *lag)).unwrap_or_default();
+        let lags = (near - 1).max(SHORTEST_PITCH)..=(near + 1).min(LONGEST_PITCH);
+        lags.max_by_key(|lag| likeness(&history, COMPARED, *lag)).unwrap_or(SHORTEST_PITCH)
     }
 
     fn keep(&mut self, samples: &[i16]) {
@@ -113,6 +109,20 @@ impl Plc {
         let (_, end) = self.history.split_at_mut(HISTORY - new.len());
         end.copy_from_slice(new);
     }
+}
+
+/// How much the end of `history` is like what came `lag` before it, whatever its loudness.
+fn likeness(history: &[i16], compared: usize, lag: usize) -> i64 {
+    let end = history.len();
+    let last = history.get(end - compared..).unwrap_or_default();
+    let before = history.get(end - compared - lag..end - lag).unwrap_or_default();
+    let (mut alike, mut loud) = (0_i32, 0_i32);
+    for (a, b) in last.iter().zip(before) {
+        alike += i32::from(*a) * i32::from(*b);
+        loud += i32::from(*b) * i32::from(*b);
+    }
+    // The square keeps the sign: what is the opposite is not alike.
+    (i64::from(alike) * i64::from(alike).abs()).checked_div(i64::from(loud)).unwrap_or_default()
 }
 
 /// `part` of `whole` in 256ths.
