@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LocalPort, MediaSessionId, SocketId};
 use crate::keying::{Certificate, Fingerprint, FingerprintHash, Peer, SecureTransport, Setup, stun_username};
+use crate::music::Music;
 use crate::rtcp::{NtpClock, Reporter};
 use crate::rtp::{Egress, Reception, RtpView};
 use crate::sdp::{Direction, LocalKeying, LocalMedia, accept_answer, create_answer, create_offer};
@@ -23,6 +24,11 @@ const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 
 fn certificate() -> Arc<Certificate> {
     static CERTIFICATE: OnceLock<Arc<Certificate>> = OnceLock::new();
     CERTIFICATE.get_or_init(|| Arc::new(Certificate::generate().expect("a key"))).clone()
+}
+
+fn music() -> Music {
+    static MUSIC: OnceLock<Music> = OnceLock::new();
+    MUSIC.get_or_init(Music::default).clone()
 }
 
 /// Parses the bytes as one RTP packet, then plays them as a script of packets into a bridge between an Opus and a G.711 leg: what
@@ -60,7 +66,7 @@ impl Bridge {
             candidates: vec![GATEWAY],
             started: (now, UNIX_EPOCH),
             max_sessions: 2,
-            music: crate::music::Music::default(),
+            music: music(),
         };
         let mut bridge =
             Self { now, shard: Shard::new(config, [1; 32]), sequence: 65_000, timestamp: 0, last: HashMap::new() };
