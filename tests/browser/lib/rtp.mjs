@@ -3,7 +3,7 @@
 import { createSocket } from 'node:dgram'
 
 import { Bell } from './bell.mjs'
-import { tone } from './sound.mjs'
+import { COLUMNS, KEYS, ROWS, digits, tone } from './sound.mjs'
 
 const EVENTS = '0123456789*#ABCD'
 const EVENT_TYPE = 101
@@ -25,7 +25,7 @@ export class RtpPeer {
 
   constructor(socket, control) {
     Object.assign(this, { socket, control, port: socket.address().port, received: [], reports: [], bell: new Bell() })
-    Object.assign(this, { frequency: null, sample: 0, pressing: null })
+    Object.assign(this, { frequency: null, sample: 0, pressing: null, sounding: null })
     // Both wrap within the first second.
     Object.assign(this, { sequence: 65_510, timestamp: 4_294_963_000, marker: true })
     // Like a gateway behind NAT: it sends to where it is sent from.
@@ -51,11 +51,21 @@ export class RtpPeer {
 
   // How a tone was heard in all the audio that came, put in order by its timestamps, without the first second.
   heard(frequency) {
+    return tone(this.samples().subarray(8000), 8000, frequency)
+  }
+
+  // The keys that were heard in that audio by their tones, each with its length in ms.
+  heardKeys() {
+    return digits(this.samples(), 8000)
+  }
+
+  // All the audio that came, in its place by its timestamps.
+  samples() {
     const audio = this.received.filter(({ payloadType }) => payloadType === 0)
     const start = audio[0]?.timestamp ?? 0
     const samples = new Float32Array(Math.max(0, ...audio.map(({ timestamp, payload }) => ((timestamp - start) >>> 0) + payload.length)))
     for (const { timestamp, payload } of audio) samples.set(Array.from(payload, linear), (timestamp - start) >>> 0)
-    return tone(samples.subarray(8000), 8000, frequency)
+    return samples
   }
 
   // Waits for a report (RFC 3550 6.4) that is as it is wanted.
@@ -78,6 +88,18 @@ export class RtpPeer {
     }
   }
 
+  // Sounds keys in the place of the tone, each for so many milliseconds, as phones without telephone-events do.
+  async sound(keys, milliseconds) {
+    for (const key of keys) {
+      const row = KEYS.findIndex((keys) => keys.includes(key))
+      this.sounding = [ROWS[row], COLUMNS[KEYS[row].indexOf(key)]]
+      await new Promise((wake) => setTimeout(wake, milliseconds))
+      this.sounding = []
+      await new Promise((wake) => setTimeout(wake, 100))
+    }
+    this.sounding = null
+  }
+
   frame() {
     if (this.pressing) this.eventFrame(this.pressing)
     else this.toneFrame()
@@ -86,8 +108,10 @@ export class RtpPeer {
 
   toneFrame() {
     const payload = Buffer.alloc(FRAME)
+    // Two tones of a key at -8 dBm0 each.
+    const tones = this.sounding?.map((frequency) => [frequency, 8880]) ?? [[this.frequency, 8192]]
     for (let n = 0; n < FRAME; n++, this.sample++) {
-      payload[n] = mulaw(8192 * Math.sin((2 * Math.PI * this.frequency * this.sample) / 8000))
+      payload[n] = mulaw(tones.reduce((sum, [frequency, peak]) => sum + peak * Math.sin((2 * Math.PI * frequency * this.sample) / 8000), 0))
     }
     this.send(0, this.timestamp, payload)
   }

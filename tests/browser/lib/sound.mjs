@@ -32,9 +32,9 @@ export function tone(samples, rate, frequency) {
   return { level: overall, longestGap: longest, seconds: samples.length / rate }
 }
 
-const ROWS = [697, 770, 852, 941]
-const COLUMNS = [1209, 1336, 1477]
-const KEYS = ['123', '456', '789', '*0#']
+export const ROWS = [697, 770, 852, 941]
+export const COLUMNS = [1209, 1336, 1477]
+export const KEYS = ['123', '456', '789', '*0#']
 
 // The keys whose two tones are heard (ITU-T Q.23), each with its length in ms. As with any detector (ITU-T Q.24), what is shorter
 // than 40 ms is no digit, and a pause shorter than 40 ms does not end one. Windows of 30 ms, one every 5 ms.
