@@ -111,6 +111,16 @@ fn a_tone_may_be_off_by_one_and_a_half_percent_but_not_by_three_and_a_half() {
 }
 
 #[test]
+fn one_tone_of_the_lowest_key_off_by_three_and_a_half_percent_is_no_key() {
+    // A window alone hardly tells so low a tone from its neighbourhood: the phase from window to window does.
+    let one = [(697.0, -10.0), (1209.0, -10.0)];
+    for off in [-0.035, 0.035] {
+        assert!(digits_anywhere(shifted(one, off, 0.0), 4000).iter().all(String::is_empty), "{off}");
+        assert!(digits_anywhere(shifted(one, off * 0.4, 0.0), 400).iter().all(|heard| heard == "1"), "{off}");
+    }
+}
+
+#[test]
 fn levels_and_twist_are_accepted_and_refused_as_agreed() {
     let cases = [
         (levelled(0.0, 0.0), true),
