@@ -1,14 +1,15 @@
 // baresip as the carrier: a real SIP user agent that plays a tone, records what it hears, and is driven over its control port.
 
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { Bell } from './bell.mjs'
 import { freeTcpPort, freeUdpPort } from './ports.mjs'
-import { tone } from './sound.mjs'
+import { beside, tone } from './sound.mjs'
+import { readWav, writeWav } from './wav.mjs'
 
 const MODULES = ['/usr/lib/baresip/modules', '/usr/lib/x86_64-linux-gnu/baresip/modules', '/usr/lib/aarch64-linux-gnu/baresip/modules']
 
@@ -52,7 +53,10 @@ call_max_calls 8
 
   constructor(folder, child, sipPort, number) {
     Object.assign(this, { folder, child, sipPort, number, log: '', told: [], bell: new Bell() })
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { this.log += chunk })
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => {
+      this.log += chunk
+      this.bell.ring()
+    })
     this.ended = new Promise((done) => child.once('exit', done))
   }
 
@@ -104,13 +108,35 @@ call_max_calls 8
   dial(uri) { this.command('dial', uri) }
   answer() { this.command('accept') }
   hangup() { this.command('hangup') }
+  hold() { this.command('hold') }
+  resume() { this.command('resume') }
 
-  // How a tone was heard in the last call, from the decoded sound baresip wrote down, without the first second.
-  heard(frequency) {
+  // Waits until so many kbit/s of audio arrive, within a tenth.
+  receives(kilobits, timeout = 20_000) {
+    const rate = () => Number([...this.log.slice(-500).matchAll(/audio=\d+\/(\d+) \(bit\/s\)/g)].at(-1)?.[1]) / 1000
+    const isRight = () => (Math.abs(rate() - kilobits) <= kilobits / 10 ? true : undefined)
+    return this.bell.until(isRight, timeout, () => `baresip receives ${rate()} kbit/s: ${this.log.slice(-500)}`)
+  }
+
+  // How a tone was heard in the last call, without the first second or between two moments of it.
+  heard(frequency, from = 1, to = Infinity) {
+    const { rate, samples } = this.recorded(from, to)
+    return tone(samples, rate, frequency)
+  }
+
+  // The level of a tone beside others between two moments of the last call.
+  level(frequency, from, to) {
+    const { rate, samples } = this.recorded(from, to)
+    return beside(samples, rate, frequency)
+  }
+
+  // The decoded sound of the last call as baresip wrote it down, between two moments in seconds from the first packet. What it was not sent
+  // takes no time.
+  recorded(from, to) {
     const name = readdirSync(this.folder).filter((file) => file.startsWith('dump-') && file.endsWith('-dec.wav')).sort().at(-1)
     if (!name) throw new Error(`baresip recorded nothing: ${readdirSync(this.folder)}`)
     const { rate, samples } = readWav(join(this.folder, name))
-    return tone(samples.subarray(rate), rate, frequency)
+    return { rate, samples: samples.subarray(Math.round(from * rate), Math.min(samples.length, Math.round(to * rate))) }
   }
 
   async stop() {
@@ -119,34 +145,4 @@ call_max_calls 8
     await this.ended
     rmSync(this.folder, { recursive: true, force: true })
   }
-}
-
-// A tone at a quarter of full scale, 8 kHz mono.
-function writeWav(path, frequency, seconds) {
-  const rate = 8000
-  const data = Buffer.alloc(rate * seconds * 2)
-  for (let n = 0; n < rate * seconds; n++) data.writeInt16LE(Math.round(8192 * Math.sin((2 * Math.PI * frequency * n) / rate)), n * 2)
-  const header = Buffer.alloc(44)
-  header.write('RIFF', 0)
-  header.writeUInt32LE(36 + data.length, 4)
-  header.write('WAVEfmt ', 8)
-  header.writeUInt32LE(16, 16)
-  header.writeUInt16LE(1, 20)
-  header.writeUInt16LE(1, 22)
-  header.writeUInt32LE(rate, 24)
-  header.writeUInt32LE(rate * 2, 28)
-  header.writeUInt16LE(2, 32)
-  header.writeUInt16LE(16, 34)
-  header.write('data', 36)
-  header.writeUInt32LE(data.length, 40)
-  writeFileSync(path, Buffer.concat([header, data]))
-}
-
-function readWav(path) {
-  const file = readFileSync(path)
-  const rate = file.readUInt32LE(24)
-  const start = file.indexOf('data') + 8
-  const samples = new Float32Array(Math.floor((file.length - start) / 2))
-  for (let n = 0; n < samples.length; n++) samples[n] = file.readInt16LE(start + n * 2) / 32768
-  return { rate, samples }
 }

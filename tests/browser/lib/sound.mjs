@@ -32,6 +32,18 @@ export function tone(samples, rate, frequency) {
   return { level: overall, longestGap: longest, seconds: samples.length / rate }
 }
 
+// The level of a frequency beside others that may be louder: in windows of 100 ms, in which tones of whole tens of Hz leave each other
+// alone.
+export function beside(samples, rate, frequency) {
+  const window = Math.round(rate / 10)
+  let power = 0
+  let windows = 0
+  for (let start = 0; start + window <= samples.length; start += window, windows++) {
+    power += 10 ** (level(samples.subarray(start, start + window), rate, frequency) / 10)
+  }
+  return 10 * Math.log10(power / windows)
+}
+
 export const ROWS = [697, 770, 852, 941]
 export const COLUMNS = [1209, 1336, 1477]
 export const KEYS = ['123', '456', '789', '*0#']

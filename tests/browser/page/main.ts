@@ -25,6 +25,8 @@ interface Line {
   hangup(): void
   // Says in the signalling that keys were pressed, each for so many milliseconds; done when all are said.
   info(keys: string, duration: number): Promise<void>
+  // Changes the call: holds it by SDP or no longer, and with what the connection wants besides; or asks for an offer.
+  change(change: { hold: boolean; offerless?: boolean }): void
   connection(): RTCPeerConnection | undefined
 }
 
@@ -131,6 +133,17 @@ function sipjs(): Line {
         }))
       }
     },
+    change({ hold, offerless }) {
+      // Also for what the gateway offers meanwhile.
+      session!.sessionDescriptionHandlerOptionsReInvite = { hold } as Web.SessionDescriptionHandlerOptions
+      void session!.invite({
+        withoutSdp: offerless ?? false,
+        requestDelegate: {
+          onAccept: () => tell('changed'),
+          onReject: ({ message }) => tell(`change refused ${message.statusCode}`)
+        }
+      })
+    },
     connection: () => (session?.sessionDescriptionHandler as Web.SessionDescriptionHandler | undefined)?.peerConnection
   }
 }
@@ -157,6 +170,7 @@ function jssip(): Line {
       if (progress.originator === 'remote') tell(`progress ${progress.response.status_code}`)
     })
     session.on('confirmed', () => tell('established'))
+    session.on('hold', ({ originator }: any) => { if (originator === 'remote') tell('held by the other side') })
     session.on('ended', (end: any) => {
       if (end.originator === 'remote') tell('bye' + reasonOf(end.message?.getHeader('Reason')))
       tell('ended')
@@ -185,6 +199,12 @@ function jssip(): Line {
         })
         session.sendDTMF(keys, { transportType: 'INFO', duration, interToneGap: 100 })
       })
+    },
+    change({ hold }) {
+      const done = () => tell('changed')
+      if (hold === session.isOnHold().local) session.renegotiate({}, done)
+      else if (hold) session.hold({}, done)
+      else session.unhold({}, done)
     },
     connection: () => session?.connection
   }
@@ -226,7 +246,23 @@ const phone = {
       })
     }
   },
+  // Holds the call: `way` is what its SDP will say, `sendonly` (the microphone goes on) or `inactive`.
+  hold(way: string) {
+    if (way === 'inactive') for (const transceiver of line.connection()!.getTransceivers()) transceiver.direction = 'inactive'
+    line.change({ hold: true })
+  },
+  // Ends the hold; by an offer of the gateway's when `offerless`.
+  resume(offerless = false) {
+    for (const transceiver of line.connection()!.getTransceivers()) transceiver.direction = 'sendrecv'
+    line.change({ hold: false, offerless })
+  },
+  // As after a change of network: another generation of ICE credentials and candidates.
+  restartIce() {
+    line.connection()!.restartIce()
+    line.change({ hold: false })
+  },
   listen: (frequency: number, seconds: number) => sound.listen(frequency, seconds),
+  levels: (frequencies: number[], seconds: number) => sound.levels(frequencies, seconds),
   // The microphone says nothing, as with the mute key of a softphone.
   mute(isMuted: boolean) {
     for (const { track } of line.connection()!.getSenders()) if (track) track.enabled = !isMuted

@@ -1,7 +1,7 @@
 // Mouth and ear of a page under test: an oscillator in the place of the microphone, so that levels are known, and a recorder that
 // keeps every sample of what comes in, so that gaps show.
 
-import { digits, tone } from '../lib/sound.mjs'
+import { beside, digits, tone } from '../lib/sound.mjs'
 
 const RATE = 48_000
 const CHUNK = 1024
@@ -51,6 +51,12 @@ export class Sound {
   // Listens for so many seconds and tells how a tone was heard.
   async listen(frequency: number, seconds: number) {
     return tone(await this.record(seconds), RATE, frequency)
+  }
+
+  // Listens for so many seconds and tells the level of each tone beside the others.
+  async levels(frequencies: number[], seconds: number) {
+    const samples = await this.record(seconds)
+    return frequencies.map((frequency) => beside(samples, RATE, frequency))
   }
 
   // Listens for so many seconds and tells which keys were heard, and for how many milliseconds.
