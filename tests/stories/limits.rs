@@ -105,3 +105,22 @@ fn with_room_for_two_calls_an_agent_gets_the_second() {
     talk.simulation.hang_up(talk.browser, talk.outgoing);
     talk.simulation.assert_all_over();
 }
+
+#[test]
+fn a_websocket_on_which_nobody_authenticated_is_heard_up_to_16_kilobytes() {
+    let mut simulation = Simulation::new(PLAN);
+    let browser = simulation.browser(1);
+    let long = format!("v=0 {}", "a".repeat(17_000));
+    let ask = |simulation: &mut Simulation| {
+        let now = simulation.now;
+        let (from, to) = ("sip:100@phone.example.com", "sip:9196@phone.example.com");
+        let session = simulation.peer(browser).invite(now, from, to, Some(&long), None);
+        simulation.settle();
+        simulation.refusal(browser, session).unwrap().status
+    };
+    assert_eq!(ask(&mut simulation), StatusCode::MESSAGE_TOO_LARGE);
+    simulation.register(browser, "100", 600);
+    assert_eq!(ask(&mut simulation), StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+    simulation.disconnect(browser);
+    assert_eq!(ask(&mut simulation), StatusCode::MESSAGE_TOO_LARGE, "what was proven went with the connection");
+}

@@ -62,6 +62,11 @@ impl Proven {
         self.0.remove(&connection);
     }
 
+    /// Whether anything was proven on a flow.
+    pub(crate) fn knows(&self, flow: Flow) -> bool {
+        flow.connection.is_some_and(|connection| self.0.contains_key(&connection))
+    }
+
     /// Whether the flow speaks for an extension.
     pub(crate) fn speaks_for(&self, flow: Flow, extension: &str, directory: &Directory) -> bool {
         let proofs = flow.connection.and_then(|connection| self.0.get(&connection));

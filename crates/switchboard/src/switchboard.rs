@@ -18,6 +18,9 @@ use crate::output::{BindingView, CallId, Operator, OperatorError, Output, ShardI
 use crate::proven::Proven;
 use crate::registrar::Registrar;
 
+/// The longest message, in bytes, from a WebSocket on which nobody has authenticated yet: several times a browser's largest INVITE.
+const UNPROVEN_MESSAGE: usize = 16 * 1024;
+
 /// Registrar, location and every call of this process, sans-IO. Drain `poll_output` after every input.
 pub struct Switchboard {
     pub(crate) config: SwitchboardConfig,
@@ -77,6 +80,10 @@ impl Switchboard {
         if !self.is_believed(now, flow) {
             self.counters.strangers += 1;
             self.outputs.extend(flow.connection.map(Output::CloseConnection));
+            return;
+        }
+        if flow.transport.is_websocket() && bytes.len() > UNPROVEN_MESSAGE && !self.proven.knows(flow) {
+            self.endpoint.refuse_message(flow, bytes);
             return;
         }
         self.endpoint.handle_message(now, flow, bytes);

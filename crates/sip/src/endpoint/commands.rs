@@ -15,10 +15,11 @@ impl Endpoint {
         let id = TransactionId(request.0);
         let Some(transaction) = self.servers.get(&id) else { return };
         let (session, flow) = (transaction.session, transaction.reply);
-        let sequence = transaction.request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
-        let contact = transaction.request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
+        let Some(request) = &transaction.request else { return };
+        let sequence = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
+        let contact = request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
         let status = draft.status;
-        let method = transaction.request.method.clone();
+        let method = request.method.clone();
         let Some(response) = self.response(id, draft) else { return };
         let usage = session.and_then(|session| self.usages.sessions.get_mut(&session).map(|usage| (session, usage)));
         let mut awaited = None;
@@ -92,7 +93,8 @@ impl Endpoint {
         let Some(id) = self.incoming(session) else { return };
         let Some(response) = self.response(id, draft) else { return };
         let Some(transaction) = self.servers.get(&id) else { return };
-        let sequence = transaction.request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
+        let request = transaction.request.as_ref();
+        let sequence = request.and_then(|request| request.headers.cseq().ok()?).map_or(0, |cseq| cseq.number);
         let (flow, interval) = (transaction.reply, self.config.timers.t1);
         let bytes = response.to_bytes();
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
@@ -206,7 +208,8 @@ impl Endpoint {
     /// Makes the response of a draft for the request of a server transaction.
     pub(super) fn response(&self, id: TransactionId, draft: ResponseDraft) -> Option<Response> {
         let transaction = self.servers.get(&id)?;
-        let mut response = Response::for_request(&transaction.request, draft.status);
+        let request = transaction.request.as_ref()?;
+        let mut response = Response::for_request(request, draft.status);
         if let Some(reason) = draft.reason {
             response = response.with_reason(reason);
         }
@@ -218,14 +221,13 @@ impl Endpoint {
         }
         // Who asks for too much is told what there is (§21.4.6); who begins to talk to us may want to know (§13.3.1.4).
         let refuses = matches!(draft.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
-        let introduces =
-            draft.status.is_success() && matches!(transaction.request.method, Method::Invite | Method::Options);
+        let introduces = draft.status.is_success() && matches!(request.method, Method::Invite | Method::Options);
         if refuses || introduces {
             response.headers.push("Allow", self.allow());
         }
         response.headers.push("Server", self.config.user_agent.clone());
         let explained = draft.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Reason"));
-        if !explained && let Some(reason) = reason_of(&transaction.request, &response) {
+        if !explained && let Some(reason) = reason_of(request, &response) {
             response.headers.push("Reason", reason.to_string());
         }
         for (name, value) in draft.headers {

@@ -25,6 +25,8 @@ pub struct EndpointConfig {
     pub allow: Vec<Method>,
     /// Transactions at once; a request beyond is answered 503 without keeping state.
     pub max_transactions: usize,
+    /// Server transactions at once of one WebSocket; a request beyond is answered 503 without keeping state.
+    pub max_websocket_transactions: usize,
     /// INVITE sessions at once; an INVITE beyond is answered 503.
     pub max_sessions: usize,
 }
@@ -51,6 +53,8 @@ impl EndpointConfig {
             ],
             // A call has about six transactions in its 32 s of memory: enough for 1,000 calls a second.
             max_transactions: 200_000,
+            // One person's phone: twenty calls within the 32 s that a transaction is remembered.
+            max_websocket_transactions: 128,
             max_sessions: 50_000,
         }
     }

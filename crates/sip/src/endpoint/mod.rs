@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod event;
 mod inside;
+mod keys;
 mod modify;
 mod paths;
 mod requests;
@@ -27,8 +28,9 @@ use crate::flow::{ConnectionId, Flow, Transmit};
 use crate::message::Message;
 use crate::session::{Session, TransactionId};
 use crate::transaction::TimerQueue;
+use keys::{MergeKey, ServerKey};
 use paths::Paths;
-use transactions::{ClientKey, ClientTransaction, MergeKey, ServerKey, ServerTransaction};
+use transactions::{ClientKey, ClientTransaction, ServerTransaction};
 
 /// A part of the endpoint, for its timers and its flow. In the order in which they learn that a flow is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 
-use super::Part;
+use super::{Part, SessionId};
 use crate::flow::{ConnectionId, Flow, Transport};
+use crate::session::TransactionId;
 
 /// What a flow is, whatever else is written in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +37,12 @@ impl Paths {
                 self.0.remove(&path);
             }
         }
+    }
+
+    /// How many server transactions a flow has.
+    pub(super) fn servers_on(&self, flow: Flow) -> usize {
+        let servers = Part::Server(TransactionId(0))..Part::Session(SessionId(0));
+        self.0.get(&Path::of(flow)).map_or(0, |parts| parts.range(servers).count())
     }
 
     /// What uses a connection: client transactions first, then server transactions, then sessions, each in the order they came.

@@ -4,11 +4,11 @@
 use std::time::Instant;
 
 use super::commands::reason_of;
-use super::transactions::ServerKey;
+use super::keys::ServerKey;
 use super::{Endpoint, Event, RequestId, ResponseDraft, SessionEvent, SessionId};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
-use crate::message::{Method, Request, Response, StatusCode, Uri};
+use crate::message::{Message, Method, Request, Response, StatusCode, Uri};
 use crate::session::{Session, State, TransactionId};
 use crate::transaction::{Timer, TimerTable};
 
@@ -30,15 +30,12 @@ impl Endpoint {
             self.handle_success_ack(now, flow, &request);
             return;
         }
-        if self.servers.len() >= self.config.max_transactions {
+        let crowded =
+            flow.transport.is_websocket() && self.paths.servers_on(flow) >= self.config.max_websocket_transactions;
+        if crowded || self.servers.len() >= self.config.max_transactions {
             self.counters.overloaded += 1;
-            let mut refusal =
-                Response::for_request(&request, StatusCode::SERVICE_UNAVAILABLE).with_header("Retry-After", "10");
-            if let Some(reason) = reason_of(&request, &refusal) {
-                refusal.headers.push("Reason", reason.to_string());
-            }
-            let tag = self.token();
-            self.transmit(reply, refusal.with_to_tag(&tag).to_bytes());
+            let refusal = Response::for_request(&request, StatusCode::SERVICE_UNAVAILABLE);
+            self.refuse_stateless(reply, &request, refusal.with_header("Retry-After", "10"));
             return;
         }
         let invite = (request.method == Method::Cancel)
@@ -54,8 +51,29 @@ impl Endpoint {
         }
     }
 
+    /// Refuses a message longer than is taken from its sender with 513, and keeps nothing of it. What is no request is dropped.
+    pub fn refuse_message(&mut self, flow: Flow, bytes: &[u8]) {
+        self.counters.received += 1;
+        self.counters.overloaded += 1;
+        if let Ok(Message::Request(mut request)) = Message::parse(bytes)
+            && request.method != Method::Ack
+        {
+            let reply = Self::stamp_via(&mut request.headers, flow);
+            let refusal = Response::for_request(&request, StatusCode::MESSAGE_TOO_LARGE);
+            self.refuse_stateless(reply, &request, refusal);
+        }
+    }
+
+    fn refuse_stateless(&mut self, reply: Flow, request: &Request, mut refusal: Response) {
+        if let Some(reason) = reason_of(request, &refusal) {
+            refusal.headers.push("Reason", reason.to_string());
+        }
+        let tag = self.token();
+        self.transmit(reply, refusal.with_to_tag(&tag).to_bytes());
+    }
+
     fn dispatch(&mut self, now: Instant, id: TransactionId, flow: Flow, invite: Option<TransactionId>) {
-        let Some(request) = self.servers.get(&id).map(|transaction| transaction.request.clone()) else { return };
+        let Some(request) = self.servers.get(&id).and_then(|transaction| transaction.request.clone()) else { return };
         if request.method == Method::Cancel {
             self.handle_cancel(now, id, &request, invite);
             return;
@@ -76,7 +94,7 @@ impl Endpoint {
 
     /// Why a request is refused before anyone looks at what it wants.
     fn objection(&self, id: TransactionId) -> Option<ResponseDraft> {
-        let request = &self.servers.get(&id)?.request;
+        let request = self.servers.get(&id)?.request.as_ref()?;
         if let Method::Other(_) = request.method {
             return Some(ResponseDraft::new(StatusCode::NOT_IMPLEMENTED));
         }
@@ -159,7 +177,7 @@ impl Endpoint {
     pub fn admit(&mut self, now: Instant, request: RequestId) {
         let id = TransactionId(request.0);
         let Some(transaction) = self.servers.get(&id) else { return };
-        let (flow, request) = (transaction.flow, transaction.request.clone());
+        let (flow, Some(request)) = (transaction.flow, transaction.request.clone()) else { return };
         let to_tag = request.headers.to().ok().flatten().and_then(|to| to.tag().map(std::borrow::Cow::into_owned));
         match to_tag.and_then(|tag| self.session_of(&request, tag)) {
             Some(session) => self.handle_in_dialog(now, session, id, flow, request),

@@ -6,8 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::keys::{MergeKey, ServerKey};
 use super::{Endpoint, OutgoingId, Part, SessionId};
-use crate::flow::{ConnectionId, Flow, SIP_PORT, Transport};
+use crate::flow::{Flow, SIP_PORT, Transport};
 use crate::message::{CSeq, Headers, Method, Request, Response, StatusCode, Via};
 use crate::session::TransactionId;
 use crate::transaction::{
@@ -19,25 +20,6 @@ use crate::transaction::{
 pub(super) struct ClientKey {
     branch: String,
     method: Method,
-}
-
-/// A server transaction is named by the branch and sent-by of its topmost Via, and whether it is the INVITE's; on a WebSocket also by the
-/// connection, so that nobody touches the transactions of another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct ServerKey {
-    branch: String,
-    sent_by: String,
-    method: Method,
-    websocket: Option<ConnectionId>,
-}
-
-/// The same request come by two ways (§8.2.2.2): From tag, Call-ID, CSeq.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct MergeKey {
-    from_tag: String,
-    call_id: String,
-    cseq: String,
-    websocket: Option<ConnectionId>,
 }
 
 /// Who waits for a client transaction.
@@ -89,7 +71,9 @@ pub(super) struct ServerTransaction {
     pub(super) flow: Flow,
     /// Where its responses go.
     pub(super) reply: Flow,
-    pub(super) request: Request,
+    /// Until its final response: what remains afterwards is small, whatever was sent.
+    pub(super) request: Option<Request>,
+    /// The last response, as long as it may have to be repeated.
     last: Option<Bytes>,
     key: ServerKey,
     merge: Option<MergeKey>,
@@ -98,39 +82,6 @@ pub(super) struct ServerTransaction {
     /// The session it began or belongs to.
     pub(super) session: Option<SessionId>,
     timers: TimerTable,
-}
-
-impl ServerKey {
-    /// The key of a request, as seen by the transaction it belongs to: ACK belongs to the INVITE's.
-    pub(super) fn of(flow: Flow, request: &Request, via: &Via, method: &Method) -> Self {
-        let branch = via.branch().filter(|_| via.has_rfc3261_branch());
-        let branch = branch.map_or_else(|| legacy_branch(request), std::borrow::Cow::into_owned);
-        let sent_by = format!("{}:{}", via.host, via.port.unwrap_or(5060)).to_ascii_lowercase();
-        let method = if *method == Method::Ack { Method::Invite } else { method.clone() };
-        Self { branch, sent_by, method, websocket: flow.websocket() }
-    }
-}
-
-/// What names a transaction of an RFC 2543 element, which has no unique branch (§17.2.3). The To tag is left out, because the ACK has it
-/// and the INVITE has not.
-fn legacy_branch(request: &Request) -> String {
-    let header = |name| request.headers.get(name).unwrap_or_default();
-    let number = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
-    let from = request.headers.from().ok().flatten();
-    let from_tag = from.as_ref().and_then(|from| from.tag()).unwrap_or_default();
-    format!("2543 {} {from_tag} {number} {}", header("Call-ID"), request.uri)
-}
-
-impl MergeKey {
-    fn of(flow: Flow, request: &Request) -> Option<Self> {
-        let from = request.headers.from().ok()??;
-        Some(Self {
-            from_tag: from.tag()?.into_owned(),
-            call_id: request.headers.call_id()?.to_owned(),
-            cseq: request.headers.cseq().ok()??.to_string(),
-            websocket: flow.websocket(),
-        })
-    }
 }
 
 impl Endpoint {
@@ -327,7 +278,7 @@ impl Endpoint {
         let merged = merge.as_ref().is_some_and(|merge| self.merges.contains_key(merge));
         let merge = merge.filter(|_| !merged);
         if let Some(merge) = &merge {
-            self.merges.insert(merge.clone(), id);
+            self.merges.insert(*merge, id);
         }
         let machine = if request.method == Method::Invite {
             ServerMachine::Invite(InviteServer::Proceeding)
@@ -335,12 +286,12 @@ impl Endpoint {
             ServerMachine::NonInvite(NonInviteServer::Trying)
         };
         let to_tag = self.token();
-        self.server_keys.insert(key.clone(), id);
+        self.server_keys.insert(key, id);
         let transaction = ServerTransaction {
             machine,
             flow,
             reply,
-            request,
+            request: Some(request),
             last: None,
             key,
             merge,
@@ -375,6 +326,13 @@ impl Endpoint {
             transaction.last = Some(response.to_bytes());
         }
         self.run_server(now, id, &actions);
+        if let Some(transaction) = self.servers.get_mut(&id).filter(|_| response.status.is_final()) {
+            transaction.request = None;
+            // A stream delivers, and a 2xx to an INVITE is repeated by its session.
+            if reliable || matches!(transaction.machine, ServerMachine::Invite(InviteServer::Accepted)) {
+                transaction.last = None;
+            }
+        }
     }
 
     /// The request of a server transaction arrived again.
