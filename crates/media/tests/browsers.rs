@@ -337,10 +337,10 @@ fn media_stays_on_the_old_path_through_an_ice_restart_until_the_new_one_is_check
     assert_eq!((pages.pages[0].heard.len(), pages.pages[1].heard.len()), (1, 1), "the old path is in use");
     pages.pages[0].transport.check();
     let (_, stale) = pages.pages[0].transport.poll_transmit().unwrap();
-    pages.shard.handle_packet(pages.now, SocketId::BROWSERS, old, &stale);
-    assert!(pages.shard.poll_transmit().is_some_and(|answer| answer.to == old), "consent goes on");
     pages.shard.handle_packet(pages.now, SocketId::BROWSERS, moved, &stale);
-    assert!(pages.shard.poll_transmit().is_none(), "but nothing new begins by the old credentials");
+    assert!(pages.shard.poll_transmit().is_none(), "nothing new begins by the old credentials");
+    pages.shard.handle_packet(pages.now, SocketId::BROWSERS, old, &stale);
+    assert!(pages.shard.poll_transmit().is_some_and(|answer| answer.to == old), "but consent goes on");
     let page = &mut pages.pages[0];
     page.transport.restart_ice("again".to_owned(), String::new());
     page.transport.set_peer(gateway_of(&answer));

@@ -99,6 +99,19 @@ fn who_is_held_hears_music_and_nothing_of_the_holder() {
 }
 
 #[test]
+fn an_announcement_that_was_never_two_way_is_heard_and_is_no_hold() {
+    let mut trunks = Trunks::bridged(&format!("{PCMU}\r\na=sendonly"), PCMU);
+    let (to_a, to_b) = talk(&mut trunks, 5);
+    assert!(to_a.is_empty());
+    assert_eq!(payloads(&to_b), [&SPEECH_OF_A[..]]);
+    assert_eq!(state(&trunks, A), MediaState { hold: Hold::None, hears: Hears::Nothing });
+    // After early media the same peer talks, and then it can hold.
+    trunks.offer(A, peer(A), PCMU);
+    trunks.offer(A, peer(A), &format!("{PCMU}\r\na=sendonly"));
+    assert_eq!(payloads(&talk(&mut trunks, 5).1), [&music()[..]]);
+}
+
+#[test]
 fn when_both_hold_nobody_hears_anything_and_each_resumes_alone() {
     let mut trunks = Trunks::bridged(PCMU, PCMU);
     let held = format!("{PCMU}\r\na=sendonly");

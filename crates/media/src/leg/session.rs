@@ -35,6 +35,8 @@ pub(crate) struct Watch {
     pub(crate) first_media: Option<Instant>,
     pub(crate) connected_told: bool,
     pub(crate) failure_told: bool,
+    /// The peer wanted to receive once.
+    pub(crate) was_wanted: bool,
     /// What media was last said to do.
     pub(crate) state_told: MediaState,
     pub(crate) received: u64,
@@ -74,10 +76,12 @@ pub(crate) struct MediaSession {
 impl MediaSession {
     /// Takes what both sides agreed on, by an offer of the peer's or of ours.
     pub(crate) fn agree(&mut self, now: Instant, negotiated: Box<Negotiated>, by_peer: bool) {
-        // Asked not to send, a peer does not say whether it would like to receive.
+        // Asked not to send, a peer does not say whether it would like to receive. One that never did holds nobody: it makes an
+        // announcement, which is to be heard.
         let is_wish = by_peer || self.local.direction.sends();
-        let by_peer = if is_wish { !negotiated.peer_receives } else { self.hold.is_remote() };
-        self.hold = Hold::new(self.hold.is_local(), by_peer);
+        let holds = if is_wish { !negotiated.peer_receives && self.watch.was_wanted } else { self.hold.is_remote() };
+        self.watch.was_wanted |= is_wish && negotiated.peer_receives;
+        self.hold = Hold::new(self.hold.is_local(), holds);
         self.wire.set_remote(&negotiated);
         self.ingress.agree(&negotiated);
         self.outgoing.agree(now, &negotiated);
