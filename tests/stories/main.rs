@@ -28,6 +28,7 @@ mod pressing_digits;
 mod registering;
 mod ringing;
 mod stopping;
+mod torture;
 
 use std::net::SocketAddr;
 

@@ -124,6 +124,10 @@ impl Endpoint {
             let draft = ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             return Some(draft.with_header("Accept", "application/sdp"));
         }
+        if matches!(request.method, Method::Invite | Method::Update) && !accepts_sdp(request) {
+            let warning = format!("399 {} \"No answer can be given but in application/sdp\"", self.config.host);
+            return Some(ResponseDraft::new(StatusCode::NOT_ACCEPTABLE).with_header("Warning", warning));
+        }
         None
     }
 
@@ -306,6 +310,15 @@ impl Endpoint {
             self.answer(now, id, &response);
         }
     }
+}
+
+/// Whether the answer to an offer may be SDP; so it is where nothing is said (§20.1).
+fn accepts_sdp(request: &Request) -> bool {
+    let takes = |kind: &str| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        ["application/sdp", "application/*", "*/*"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+    };
+    request.headers.get("Accept").is_none() || request.headers.elements("Accept").any(takes)
 }
 
 /// The sender's tag of a request; empty for the null tag of RFC 2543 (§12.2.2).

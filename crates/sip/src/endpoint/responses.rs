@@ -12,7 +12,9 @@ use crate::transaction::Timer;
 impl Endpoint {
     pub(super) fn handle_response(&mut self, now: Instant, flow: Flow, response: Response) {
         let asked = |id: &TransactionId| self.clients.get(id).is_some_and(|asked| flow.may_speak_for(asked.flow));
-        match self.client_of(&response).filter(asked) {
+        // One that has further to go came here astray (§8.1.3.3).
+        let ours_alone = response.headers.elements("Via").nth(1).is_none();
+        match self.client_of(&response).filter(|id| ours_alone && asked(id)) {
             Some(id) => self.client_response(now, id, &response),
             None => self.counters.stray += 1,
         }
