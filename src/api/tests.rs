@@ -245,6 +245,19 @@ async fn a_credentials_tag_can_be_changed_and_nothing_else_of_it() {
 }
 
 #[tokio::test]
+async fn an_extensions_number_has_no_signs_between_its_digits() {
+    let api = Api::new().await;
+    for number in ["10-20", "10.20", "-", "1020-"] {
+        let refused = api.call("POST", "/v1/extensions", json!({"number": number})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{number}");
+        assert_eq!(pointers(&refused), ["/number"], "{number}");
+    }
+    for number in ["1020", "anna.b", "front-desk", "desk-1", "10_20"] {
+        api.made("/v1/extensions", json!({"number": number})).await;
+    }
+}
+
+#[tokio::test]
 async fn cursors_walk_a_list_without_gaps() {
     let api = Api::new().await;
     for number in 0..5 {

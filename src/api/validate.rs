@@ -47,6 +47,16 @@ fn user(text: &str) -> Option<String> {
     (!fits).then(|| "expected 1 to 64 letters, digits, dots, dashes or underscores".into())
 }
 
+/// A number, or a name. A number is dialled without the signs people write between digits, which the dialplan takes out.
+fn extension_number(text: &str) -> Option<String> {
+    let is_separator = |byte: &u8| b"-.".contains(byte);
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || is_separator(&byte));
+    if is_number && text.bytes().any(|byte| is_separator(&byte)) {
+        return Some("expected a number without dashes and dots: nobody could dial it".into());
+    }
+    user(text)
+}
+
 fn host(text: &str) -> Option<String> {
     let fits = (1..=253).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
     (!fits).then(|| "expected a host name".into())
@@ -152,7 +162,7 @@ pub(super) fn extension(body: Value) -> Result<Extension, Problem> {
     let mut fields = Fields::of(body);
     let all = [CodecName::Opus, CodecName::Pcmu, CodecName::Pcma];
     let extension = Extension {
-        number: fields.required_text("number", user),
+        number: fields.required_text("number", extension_number),
         agent_id: fields.text("agent_id", id),
         ring_timeout_s: fields.integer("ring_timeout_s", 1..=600, 30),
         max_contacts: fields.integer("max_contacts", 1..=20, 5),

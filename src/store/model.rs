@@ -107,7 +107,7 @@ pub struct Agent {
 /// An address an agent registers.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow, ToSchema)]
 pub struct Extension {
-    /// The user part of the SIP address, and what others dial; unique.
+    /// The user part of the SIP address, and what others dial; unique. A number is written without dashes and dots.
     pub number: String,
     /// Whose it is.
     pub agent_id: Option<String>,

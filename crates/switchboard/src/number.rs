@@ -11,10 +11,12 @@ pub(crate) fn e164(text: &str) -> Option<String> {
     (is_digits(digits) && !digits.starts_with('0')).then(|| format!("+{digits}"))
 }
 
-/// `+49…` for `49…`: what bare digits are when they are an international number written without its plus.
+/// `+49…` for `49…`: what bare digits are when they are an international number written without its plus. Also short ones, for a number
+/// that is known to be one.
 pub(crate) fn with_plus(text: &str) -> Option<String> {
     let digits = without_separators(text);
-    is_digits(&digits).then(|| format!("+{digits}"))
+    let fits = digits.len() <= *DIGITS.end() && digits.bytes().all(|b| b.is_ascii_digit());
+    (fits && !digits.is_empty()).then(|| format!("+{digits}"))
 }
 
 /// Whether a text is a telephone number, in whatever form.
@@ -49,7 +51,7 @@ mod tests {
         {
             assert_eq!(e164(text), None, "{text}");
         }
-        for text in ["+4930123456", "100", "anonymous"] {
+        for text in ["+4930123456", "", "anonymous"] {
             assert_eq!(with_plus(text), None, "{text}");
         }
         assert!(is_number("+4930123456") && is_number("4930123456") && !is_number("100") && !is_number("anonymous"));
