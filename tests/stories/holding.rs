@@ -355,3 +355,25 @@ fn an_echo_is_held_and_resumed() {
     simulation.hang_up(browser, session);
     simulation.assert_all_over();
 }
+
+#[test]
+fn a_hold_the_phone_takes_back_in_time_leaves_media_as_it_was() {
+    let mut talk = talk();
+    talk.simulation.script = MediaScript::Slow;
+    let (browser, outgoing) = (talk.browser, talk.outgoing);
+    let headers = "Contact: <sip:peer@192.0.2.1:50000>\r\nContent-Type: application/sdp\r\n";
+    let before = talk.simulation.commands.len();
+    talk.simulation.request_inside(browser, outgoing, "INVITE", 10, headers, "v=0 a=sendonly").unwrap();
+    let ended = talk.simulation.request_inside(browser, outgoing, "CANCEL", 10, "", "").unwrap();
+    assert_eq!(ended.status, StatusCode::REQUEST_TERMINATED);
+    talk.simulation.shards_catch_up();
+    let since = &talk.simulation.commands[before..];
+    assert!(matches!(since, [Command::HandleOffer { .. }]), "nothing is adopted: {since:?}");
+    talk.simulation.script = MediaScript::Works;
+    let next = talk.simulation.request_inside(browser, outgoing, "INVITE", 11, headers, "v=0 a=sendonly").unwrap();
+    assert_eq!(next.status, StatusCode::OK);
+    talk.simulation.request_inside(browser, outgoing, "ACK", 11, "", "");
+    assert_eq!(talk.simulation.holds(), [Hold::Remote, Hold::None]);
+    talk.simulation.hang_up(talk.trunk, talk.incoming);
+    talk.simulation.assert_all_over();
+}

@@ -147,8 +147,10 @@ impl Simulation {
         let get = |name: &str| answered.get(name).unwrap_or_default().to_owned();
         let contact = get("Contact");
         let uri = contact.trim_matches(['<', '>']);
+        // A CANCEL is of the INVITE's branch (RFC 3261 §9.1).
+        let branch = if method == "CANCEL" { "INVITE" } else { method };
         let text = format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WSS peer.invalid;branch=z9hG4bKinside{method}{sequence}\r\n\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WSS peer.invalid;branch=z9hG4bKinside{branch}{sequence}\r\n\
              Max-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {sequence} {method}\r\n{headers}\
              Content-Length: {}\r\n\r\n{body}",
             get("From"),
