@@ -315,7 +315,7 @@ pub struct Statistics {
     pub packets_sent: u64,
     /// RTP packets that never came (RFC 3550 A.3).
     pub packets_lost: u64,
-    /// Packets dropped: malformed, unauthenticated, replayed or from an address not believed.
+    /// Packets dropped: malformed, unauthenticated, replayed, come twice or too late, or from an address not believed.
     pub packets_discarded: u64,
     /// Interarrival jitter (RFC 3550 A.8).
     pub jitter: Duration,
