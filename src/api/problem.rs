@@ -113,6 +113,7 @@ impl Problem {
             }
             OperatorError::NotConnected => Self::new(StatusCode::CONFLICT, "not_connected", detail),
             OperatorError::HeldByPhone => Self::new(StatusCode::CONFLICT, "held_by_phone", detail),
+            OperatorError::LegHeld => Self::new(StatusCode::CONFLICT, "leg_held", detail),
             OperatorError::DigitsWaiting => Self::new(StatusCode::TOO_MANY_REQUESTS, "digits_waiting", detail),
         }
     }

@@ -138,3 +138,18 @@ fn there_is_nobody_to_dial_to_before_the_answer_and_after_the_end() {
     assert!(dialled(&simulation).is_empty());
     simulation.assert_all_over();
 }
+
+#[test]
+fn a_leg_on_hold_takes_no_digits_and_the_other_side_does() {
+    let Talk { mut simulation, browser, outgoing, trunk, incoming } = talk();
+    let legs = legs(&simulation);
+    simulation.reinvite(browser, outgoing, Some("v=0 a=sendonly"));
+    assert_eq!(dial(&mut simulation, Some(&legs[0]), "1"), Err(OperatorError::LegHeld));
+    assert_eq!(dial(&mut simulation, None, "2"), Ok(()));
+    simulation.reinvite(browser, outgoing, Some("v=0 a=sendrecv"));
+    assert_eq!(dial(&mut simulation, Some(&legs[0]), "3"), Ok(()));
+    let digits: Vec<String> = dialled(&simulation).into_iter().map(|(_, digits, _)| digits).collect();
+    assert_eq!(digits, ["2", "3"]);
+    simulation.hang_up(trunk, incoming);
+    simulation.assert_all_over();
+}

@@ -250,3 +250,21 @@ fn digits_that_still_wait_when_the_call_ends_are_gone_with_it() {
     assert_eq!(informed(&mut talk.simulation, talk.trunk, talk.incoming).len(), 1);
     talk.simulation.assert_all_over();
 }
+
+#[test]
+fn keys_pressed_by_who_holds_do_not_reach_a_trunk_that_wants_info() {
+    let mut talk = talk_with_info();
+    let (agent_side, _) = bridged(&talk.simulation);
+    let press = |talk: &mut Talk| {
+        let event = media::Event::Digit { session: agent_side, digit: '8', duration: Duration::from_millis(90) };
+        talk.simulation.switchboard.handle_media(talk.simulation.now, ShardIndex(0), event);
+        talk.simulation.settle();
+        informed(&mut talk.simulation, talk.trunk, talk.incoming).len()
+    };
+    talk.simulation.reinvite(talk.browser, talk.outgoing, Some("v=0 a=sendonly"));
+    assert_eq!(press(&mut talk), 0);
+    talk.simulation.reinvite(talk.browser, talk.outgoing, Some("v=0 a=sendrecv"));
+    assert_eq!(press(&mut talk), 1);
+    answer(&mut talk, StatusCode::OK);
+    end(talk);
+}

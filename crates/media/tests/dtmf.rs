@@ -293,6 +293,27 @@ fn a_tone_that_breaks_off_with_its_stream_comes_up_by_itself() {
 }
 
 #[test]
+fn the_echo_of_our_own_tones_is_no_key_of_the_peer_but_another_key_and_the_same_one_later_are() {
+    let mut trunks = Trunks::bridged("0", PCMU);
+    for (echoed, expected) in [('5', ""), ('6', "6")] {
+        trunks.command(Command::SendDigits {
+            session: A,
+            digits: "5".to_owned(),
+            duration: Duration::from_millis(100),
+        });
+        trunks.wait(Duration::from_millis(60));
+        // A line that gives the tones back 60 ms late.
+        sound_key(&mut trunks, echoed, 0, 800);
+        trunks.wait(Duration::from_secs(1));
+        assert_eq!(told(&trunks), expected, "{echoed}");
+    }
+    assert!(leaked(&trunks, B, '5') <= 20, "the echo is not heard either");
+    sound_key(&mut trunks, '5', 0, 800);
+    trunks.wait(Duration::from_secs(1));
+    assert_eq!((told(&trunks).as_str(), events(&trunks, B, 101).len()), ("65", 2));
+}
+
+#[test]
 fn tones_of_a_peer_that_agreed_on_telephone_events_are_sound_like_any_other() {
     let mut trunks = Trunks::bridged(PCMU, PCMU);
     sound_key(&mut trunks, '7', 0, 800);

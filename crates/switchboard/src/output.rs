@@ -89,6 +89,9 @@ pub enum OperatorError {
     /// The leg's own phone holds: it alone can resume.
     #[error("the phone itself holds the call: only there it can be resumed")]
     HeldByPhone,
+    /// No media goes to the leg, and so no digit.
+    #[error("the leg is on hold: no digit reaches it")]
+    LegHeld,
     /// Digits sent before are still on their way.
     #[error("too many digits wait on this leg")]
     DigitsWaiting,

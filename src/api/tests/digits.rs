@@ -12,6 +12,7 @@ fn answer(operator: &Operator) -> Result<(), OperatorError> {
         ("call_1", _) => Ok(()),
         ("call_early", _) => Err(OperatorError::NotConnected),
         ("call_busy", _) => Err(OperatorError::DigitsWaiting),
+        ("call_held", _) => Err(OperatorError::LegHeld),
         (_, _) => Err(OperatorError::UnknownCall),
     }
 }
@@ -62,6 +63,7 @@ async fn digits_are_sent_by_the_switchboard_and_a_refusal_says_which_field_or_wh
     for (call, status, code) in [
         ("call_early", StatusCode::CONFLICT, "not_connected"),
         ("call_busy", StatusCode::TOO_MANY_REQUESTS, "digits_waiting"),
+        ("call_held", StatusCode::CONFLICT, "leg_held"),
         ("call_2", StatusCode::NOT_FOUND, "not_found"),
     ] {
         let answer = send(&api, call, json!({"digits": "1"})).await;

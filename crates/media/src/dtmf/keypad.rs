@@ -12,6 +12,9 @@ use super::{Heard, event_of};
 use crate::codec::{Decoder, LONGEST};
 use crate::command::Codec;
 
+/// How long after our own tone the same key in the peer's audio is its echo: the delay of a line, and what it takes to know a key.
+const ECHO: Duration = Duration::from_millis(600);
+
 /// What happens to keys in one packet.
 pub(crate) type Changes = SmallVec<[Heard; 2]>;
 
@@ -31,7 +34,9 @@ pub(crate) struct Keypad {
     wants_tones: bool,
     listener: Option<Box<Listener>>,
     presses: Presses,
-    /// The key that is down in the media was told by signalling before.
+    /// The key whose tones we sent the peer last, and when.
+    sent: Option<(char, Instant)>,
+    /// The key that is down in the media was told by signalling before, or is an echo.
     is_repetition: bool,
 }
 
@@ -42,6 +47,11 @@ impl Keypad {
         if !wanted {
             self.listener = None;
         }
+    }
+
+    /// Says which key's tones the peer was sent last: what comes back of them over its line is none that it pressed.
+    pub(crate) fn expect_echo(&mut self, sent: Option<(char, Instant)>) {
+        self.sent = sent;
     }
 
     /// Takes the payload of a telephone-event packet.
@@ -60,7 +70,8 @@ impl Keypad {
         let count = listener.decoder.decode(payload, &mut samples).unwrap_or(0);
         listener.heard_at = Some(now);
         let heard = listener.detector.listen(samples.get(..count).unwrap_or_default());
-        self.news(now, heard)
+        let echo = self.sent.filter(|(_, at)| now.saturating_duration_since(*at) <= ECHO).map(|(digit, _)| digit);
+        self.without_echo(now, heard, echo)
     }
 
     fn listener(&mut self, codec: Codec) -> Option<&mut Listener> {
@@ -114,11 +125,15 @@ impl Keypad {
 
     /// Leaves out what signalling has told before.
     fn news(&mut self, now: Instant, heard: impl IntoIterator<Item = Heard>) -> Changes {
+        self.without_echo(now, heard, None)
+    }
+
+    fn without_echo(&mut self, now: Instant, heard: impl IntoIterator<Item = Heard>, echo: Option<char>) -> Changes {
         let mut changes = Changes::new();
         for heard in heard {
             let is_news = match heard {
                 Heard::Pressed(digit) => {
-                    self.is_repetition = !self.presses.is_news(now, digit, Told::InMedia);
+                    self.is_repetition = echo == Some(digit) || !self.presses.is_news(now, digit, Told::InMedia);
                     !self.is_repetition
                 }
                 Heard::Released(..) => !std::mem::take(&mut self.is_repetition),

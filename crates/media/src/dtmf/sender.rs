@@ -159,6 +159,12 @@ impl DigitSender {
         self.sounding.is_some() || self.toning.is_some()
     }
 
+    /// The digit whose tones sound now, its pause left out.
+    pub(crate) fn toning(&self) -> Option<char> {
+        let sounds = |toning: &&Toning| toning.end.is_none_or(|end| toning.place < end);
+        self.toning.as_ref().filter(sounds).and_then(|toning| digit_of(toning.press.event))
+    }
+
     /// When [`Self::poll`] or [`Self::poll_tone`] will have something.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let next = self.sounding.as_ref().map(|sounding| sounding.next);

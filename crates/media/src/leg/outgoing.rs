@@ -88,6 +88,8 @@ pub(crate) struct Outgoing {
     tones: Option<Encoder>,
     /// Samples of such tones made so far.
     toned: u32,
+    /// The key whose tones were made last, and when: a line may give them back.
+    sounded: Option<(char, Instant)>,
     feedback: Feedback,
     /// The next audio packet begins a talk spurt (RFC 3551 §4.1).
     marker_due: bool,
@@ -114,6 +116,7 @@ impl Outgoing {
             digit_timestamp: 0,
             tones: None,
             toned: 0,
+            sounded: None,
             feedback: Feedback::default(),
             marker_due: true,
             tune: None,
@@ -156,6 +159,11 @@ impl Outgoing {
         self.marker_due = true;
         self.tune = None;
         self.playing = None;
+    }
+
+    /// The key whose tones were made last, and when.
+    pub(crate) fn sounded(&self) -> Option<(char, Instant)> {
+        self.sounded
     }
 
     /// Whether audio is kept back because a digit sounds.
@@ -275,6 +283,9 @@ impl Outgoing {
                 self.tones = target.and_then(|target| Encoder::new(target.codec, &target.opus).ok());
             }
             let Some(mut encoder) = self.tones.take() else { continue };
+            if let Some(digit) = self.digits.toning() {
+                self.sounded = Some((digit, now));
+            }
             let mut payload = std::mem::take(&mut self.payload);
             payload.clear();
             if encoder.encode(&samples, &mut payload).is_ok() && !payload.is_empty() {

@@ -121,7 +121,10 @@ impl Shard {
         id: MediaSessionId,
         turn: impl FnOnce(&mut crate::leg::Ingress, Turn<'_>),
     ) {
-        let join = self.sessions.get(&id).map(|leg| leg.join);
+        let join = self.sessions.get_mut(&id).map(|leg| {
+            leg.ingress.keypad.expect_echo(leg.outgoing.sounded());
+            leg.join
+        });
         let mut heard = Vec::new();
         let sink = &mut self.sink;
         match join {

@@ -106,7 +106,7 @@ impl Connected {
         match event {
             media::Event::Digit { digit, duration, .. } => {
                 let far = if facts.is_caller(leg) { self.callee } else { Some(facts.caller_id()) };
-                facts.pass_on(far, digit, duration, actions);
+                facts.pass_on(leg, far, digit, duration, actions);
                 State::Connected(self)
             }
             media::Event::Silent { .. } => {

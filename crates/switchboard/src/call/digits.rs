@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use media::{Command, Dtmf};
+use media::{Command, Dtmf, Hold};
 
 use super::action::{Action, Actions};
 use super::facts::Facts;
@@ -24,9 +24,19 @@ impl Facts {
         }
     }
 
-    /// A digit came from the other side of `far`, which is told by INFO when its trunk wants that. Else media has done it.
-    pub(super) fn pass_on(&self, far: Option<LegId>, digit: char, duration: Duration, actions: &mut Actions) {
-        let far = far.and_then(|far| self.leg(far)).filter(|far| far.signal == Signal::Up && far.dtmf == Dtmf::Info);
+    /// A digit came from a side. The other is told by INFO when its trunk wants that; else media has done it. As in media, who holds is
+    /// not heard, and who is held by an operator hears nothing.
+    pub(super) fn pass_on(
+        &self,
+        near: LegId,
+        far: Option<LegId>,
+        digit: char,
+        duration: Duration,
+        actions: &mut Actions,
+    ) {
+        let is_heard = self.leg(near).is_some_and(|near| near.media.hold == Hold::None);
+        let far = far.and_then(|far| self.leg(far)).filter(|far| is_heard && !far.media.hold.is_local());
+        let far = far.filter(|far| far.signal == Signal::Up && far.dtmf == Dtmf::Info);
         actions.extend(far.map(|far| Action::Inform { leg: far.id, digit, duration }));
     }
 
@@ -44,7 +54,7 @@ impl Facts {
     /// Notes that so many digits will be dialled to the leg of this name; without one to the trunk, else to the callee.
     ///
     /// # Errors
-    /// When there is no such leg, it does not talk, or too many digits wait on it.
+    /// When there is no such leg, it does not talk, is on hold, so that no media goes to it, or too many digits wait on it.
     pub(crate) fn reserve_digits(
         &mut self,
         now: Instant,
@@ -65,6 +75,9 @@ impl Facts {
         };
         if !talks(leg) {
             return Err(OperatorError::NotConnected);
+        }
+        if leg.media.hold != Hold::None && leg.dtmf != Dtmf::Info {
+            return Err(OperatorError::LegHeld);
         }
         while leg.dialled.pop_front_if(|over| *over <= now).is_some() {}
         if leg.dialled.len() + count > MAX_DIALLED {
