@@ -7,11 +7,13 @@ mod presses;
 mod receiver;
 mod sender;
 mod tones;
+mod toning;
 
 use std::time::Duration;
 
 pub(crate) use keypad::Keypad;
-pub(crate) use sender::{DigitSender, TONE_FRAME};
+pub(crate) use sender::DigitSender;
+pub(crate) use toning::TONE_FRAME;
 
 /// What is told of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,30 +5,21 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::tones::TonePair;
-use super::{digit_of, event_of};
-use crate::codec::RATE;
+use super::event_of;
+use super::toning::{TONE_FRAME, Toning};
 
 /// How often a pressed key is updated, and how far apart end packets are.
 const UPDATE: Duration = Duration::from_millis(20);
 /// The end is said three times (§2.5.1.4).
 const ENDS: u8 = 3;
 /// Between two digits, so that detectors see two (ITU-T Q.24 wants 40 ms at least).
-const PAUSE: Duration = Duration::from_millis(60);
+pub(super) const PAUSE: Duration = Duration::from_millis(60);
 /// Digits waiting to be sent; more than anyone dials ahead.
 const MAX_WAITING: usize = 64;
 /// A key whose release never came.
-const LONGEST_PRESS: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_PRESS: Duration = Duration::from_secs(30);
 /// What a detector must accept (ITU-T Q.24).
 const SHORTEST_PRESS: Duration = Duration::from_millis(40);
-/// The length of a tone at least: detectors behind lines and codecs need more than the 40 ms they are made for.
-const SHORTEST_TONE: Duration = Duration::from_millis(80);
-/// Samples of sounding digits made at once: 20 ms.
-pub(crate) const TONE_FRAME: usize = 160;
-/// The same as time.
-const TONE_FRAME_TIME: Duration = Duration::from_millis(20);
-/// Later than this by a stall, a tone goes on from now instead of catching up.
-const LATEST: Duration = Duration::from_millis(200);
 
 /// One packet to be sent; `offset` is added to the timestamp the press began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +33,10 @@ pub(crate) struct EventPacket {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Press {
-    event: u8,
+pub(super) struct Press {
+    pub(super) event: u8,
     /// Known from the start for dialled digits, at the release for relayed ones.
-    duration: Option<Duration>,
+    pub(super) duration: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,46 +46,6 @@ struct Sounding {
     next: Instant,
     first: bool,
     ends_left: u8,
-}
-
-/// A digit that is sent as sound.
-#[derive(Debug, Clone, Copy)]
-struct Toning {
-    press: Press,
-    tones: TonePair,
-    started: Instant,
-    next: Instant,
-    /// Samples made so far.
-    place: u32,
-    /// Where the tone ends and the pause begins, once that is known.
-    end: Option<u32>,
-}
-
-impl Toning {
-    /// Fills the next frame with tone, then with the pause.
-    fn fill(&mut self, samples: &mut [i16; TONE_FRAME]) {
-        if self.end.is_none()
-            && let Some(duration) = self.press.duration
-        {
-            self.end = Some(in_samples(duration.max(SHORTEST_TONE)).max(self.place));
-        }
-        for sample in samples {
-            let sounds = self.end.is_none_or(|end| self.place < end);
-            *sample = if sounds { self.tones.sample(self.place) } else { 0 };
-            self.place = self.place.saturating_add(1);
-        }
-        if self.place >= in_samples(LONGEST_PRESS) {
-            self.end.get_or_insert(self.place);
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.end.is_some_and(|end| self.place >= end.saturating_add(in_samples(PAUSE)))
-    }
-}
-
-fn in_samples(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).saturating_mul(RATE / 1000)
 }
 
 /// The digits on their way to one peer.
@@ -161,8 +112,7 @@ impl DigitSender {
 
     /// The digit whose tones sound now, its pause left out.
     pub(crate) fn toning(&self) -> Option<char> {
-        let sounds = |toning: &&Toning| toning.end.is_none_or(|end| toning.place < end);
-        self.toning.as_ref().filter(sounds).and_then(|toning| digit_of(toning.press.event))
+        self.toning.as_ref().and_then(Toning::digit)
     }
 
     /// When [`Self::poll`] or [`Self::poll_tone`] will have something.
@@ -179,24 +129,12 @@ impl DigitSender {
     /// with it. Call until `None`.
     pub(crate) fn poll_tone(&mut self, now: Instant, samples: &mut [i16; TONE_FRAME]) -> Option<bool> {
         self.sounding = None;
-        // The last frame lasts as long as the others.
-        self.toning.take_if(|toning| toning.is_over() && now >= toning.next);
+        self.toning.take_if(|toning| toning.is_over(now));
         let begins = self.toning.is_none();
         if begins {
-            let press = self.waiting.pop_front()?;
-            let tones = digit_of(press.event).and_then(TonePair::of)?;
-            self.toning = Some(Toning { press, tones, started: now, next: now, place: 0, end: None });
+            self.toning = Toning::new(self.waiting.pop_front()?, now);
         }
-        let toning = self.toning.as_mut().filter(|toning| now >= toning.next)?;
-        if toning.is_over() {
-            return None;
-        }
-        toning.fill(samples);
-        toning.next += TONE_FRAME_TIME;
-        if toning.next + LATEST < now {
-            toning.next = now + TONE_FRAME_TIME;
-        }
-        Some(begins)
+        self.toning.as_mut()?.poll(now, samples).then_some(begins)
     }
 
     /// The packet due now, with durations in units of `clock_rate`. Call until `None`.

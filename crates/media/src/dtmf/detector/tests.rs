@@ -260,3 +260,31 @@ fn minutes_of_speech_have_no_keys_and_lose_hardly_anything() {
         assert!(lost < 0.02, "seed {seed}: {lost}");
     }
 }
+
+#[test]
+fn whatever_sounds_a_key_that_goes_down_comes_up_before_the_next() {
+    let mut random = StdRng::seed_from_u64(4);
+    let (mut detector, mut down, mut presses) = (ToneDetector::new(), None, 0);
+    for _ in 0..2000 {
+        let level = random.random_range(-40.0..3.0);
+        let row = f64::from(LOW[random.random_range(0..4)]) * random.random_range(0.97..1.03);
+        let column = f64::from(HIGH[random.random_range(0..4)]) * random.random_range(0.97..1.03);
+        let mut sound = samples(&[([(row, level), (column, level)], random.random_range(0..900))]);
+        if random.random_bool(0.3) {
+            sound.iter_mut().for_each(|sample| *sample = random.random());
+        }
+        for heard in detector.listen(&sound) {
+            match heard {
+                Heard::Pressed(digit) => assert_eq!(down.replace(digit), None),
+                Heard::Released(digit, held) => {
+                    assert_eq!(down.take(), Some(digit));
+                    assert!(held >= Duration::from_millis(30));
+                    presses += 1;
+                }
+                Heard::Told(..) | Heard::Nothing => panic!("{heard:?}"),
+            }
+        }
+        assert_eq!(down.is_some(), detector.is_down());
+    }
+    assert!(presses > 100, "{presses}");
+}
