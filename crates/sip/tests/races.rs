@@ -239,6 +239,24 @@ fn requests_are_refused_with_the_status_of_what_is_wrong() {
     }
 }
 
+#[test]
+fn only_who_wants_an_answer_must_take_it_in_sdp() {
+    let sdp = "Content-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0";
+    for (method, accept, body, status) in [
+        ("INVITE", "text/plain", "", "406"),
+        ("INVITE", "text/plain, Application/SDP;level=1", "", "100"),
+        ("INVITE", "*/*", "", "100"),
+        ("UPDATE", "text/plain", sdp, "406"),
+        ("UPDATE", "text/plain", "", "481"),
+    ] {
+        let mut side = Side::new();
+        let tag = if method == "UPDATE" { "nobody" } else { "" };
+        let text = request(method, "1", 1, tag, &format!("Accept: {accept}\r\n{body}"));
+        side.receive(udp(), &text);
+        assert_eq!(side.sent_words(), [status], "{method} {accept}");
+    }
+}
+
 /// The status and the Reason of the last response.
 fn refusal(side: &mut Side) -> (u16, Option<String>) {
     match side.sent().pop() {

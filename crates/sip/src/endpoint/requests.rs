@@ -124,7 +124,9 @@ impl Endpoint {
             let draft = ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             return Some(draft.with_header("Accept", "application/sdp"));
         }
-        if matches!(request.method, Method::Invite | Method::Update) && !accepts_sdp(request) {
+        let negotiates =
+            request.method == Method::Invite || (request.method == Method::Update && !request.body.is_empty());
+        if negotiates && !accepts_sdp(request) {
             let warning = format!("399 {} \"No answer can be given but in application/sdp\"", self.config.host);
             return Some(ResponseDraft::new(StatusCode::NOT_ACCEPTABLE).with_header("Warning", warning));
         }
