@@ -86,3 +86,14 @@ fn the_request_itself_may_prove_whose_it_is() {
         assert_eq!(talk.simulation.is_hung_up(talk.trunk, talk.incoming), status == 200);
     }
 }
+
+#[test]
+fn a_leg_that_moved_is_shown_where_it_is_now() {
+    let mut talk = talk();
+    let other = talk.simulation.browser(2);
+    talk.simulation.register(other, "100", 600);
+    let there = talk.simulation.peer(other).from_switchboard;
+    talk.simulation.peer(talk.browser).from_switchboard = there;
+    talk.simulation.request_inside(talk.browser, talk.outgoing, "OPTIONS", 10, "", "");
+    assert_eq!(talk.simulation.views.last().unwrap().legs[0].remote, there.peer);
+}

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use sip::SessionId;
+use sip::{Flow, SessionId};
 
 use crate::believed::Believed;
 use crate::call::{Actions, CallEvent};
@@ -90,6 +90,13 @@ impl Calls {
 
     pub(crate) fn shard(&self, key: CallKey) -> Option<ShardIndex> {
         self.calls.get(&key).map(|entry| entry.shard)
+    }
+
+    /// A leg's phone is reached over another flow now.
+    pub(crate) fn move_leg(&mut self, key: CallKey, leg: LegId, flow: Flow) {
+        if let Some(leg) = self.calls.get_mut(&key).and_then(|entry| entry.call.facts.leg_mut(leg)) {
+            leg.flow = flow;
+        }
     }
 
     pub(crate) fn facts(&self, key: CallKey) -> Option<&Facts> {

@@ -236,7 +236,7 @@ impl Switchboard {
     }
 
     /// Brings the books up to date after a call changed, and shows it.
-    fn show(&mut self, now: Instant, key: CallKey) {
+    pub(crate) fn show(&mut self, now: Instant, key: CallKey) {
         if let Some(view) = self.calls.settle(key, &self.clock) {
             self.outputs.push_back(Output::CallChanged(view));
         }

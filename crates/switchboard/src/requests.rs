@@ -150,7 +150,13 @@ impl Switchboard {
         }
         if let SessionEvent::Roamed { id, flow, request } = event {
             match self.may_move(now, known, flow, &request) {
-                Ok(()) => self.endpoint.admit(now, id),
+                Ok(()) => {
+                    if let Some((key, leg)) = known {
+                        self.calls.move_leg(key, leg, flow);
+                        self.show(now, key);
+                    }
+                    self.endpoint.admit(now, id);
+                }
                 Err(refusal) => self.endpoint.respond(now, id, *refusal),
             }
             return;
