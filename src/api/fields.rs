@@ -90,6 +90,18 @@ impl Fields {
         self.map.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there to be read.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Finds fault with the object as a whole, unless that is known already.
+    pub(super) fn refuse_all(&mut self, detail: impl Into<String>) {
+        if self.errors.is_empty() {
+            self.errors.push(FieldError { pointer: self.base.clone(), detail: detail.into() });
+        }
+    }
+
     pub(super) fn refuse(&mut self, name: &str, detail: impl Into<String>) {
         self.errors.push(FieldError { pointer: self.pointer(name), detail: detail.into() });
     }

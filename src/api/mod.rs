@@ -15,6 +15,7 @@ mod problem;
 mod request;
 mod resource;
 mod system;
+mod transfers;
 mod trunks;
 mod validate;
 
@@ -83,6 +84,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(calls::hangup))
         .routes(routes!(calls::hold))
         .routes(routes!(calls::resume))
+        .routes(routes!(transfers::list, transfers::create))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::read))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -112,6 +112,8 @@ impl Problem {
                 Self::invalid(errors)
             }
             OperatorError::NotConnected => Self::new(StatusCode::CONFLICT, "not_connected", detail),
+            OperatorError::Transferring => Self::new(StatusCode::CONFLICT, "transferring", detail),
+            OperatorError::NobodyToTransfer => Self::new(StatusCode::CONFLICT, "nobody_to_transfer", detail),
             OperatorError::HeldByPhone => Self::new(StatusCode::CONFLICT, "held_by_phone", detail),
             OperatorError::LegHeld => Self::new(StatusCode::CONFLICT, "leg_held", detail),
             OperatorError::DigitsWaiting => Self::new(StatusCode::TOO_MANY_REQUESTS, "digits_waiting", detail),

@@ -1,4 +1,5 @@
 mod digits;
+mod transfers;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -393,6 +394,7 @@ async fn the_openapi_document_is_whole() {
         "/v1/calls/{id}/hangup",
         "/v1/calls/{id}/hold",
         "/v1/calls/{id}/resume",
+        "/v1/calls/{id}/transfers",
         "/v1/cdrs",
         "/v1/cdrs/{id}",
         "/v1/api-keys",

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::fields::Fields;
+use super::transfers::Mode;
 use crate::store::{
     Agent, CallerId, CallerIdFormat, CodecName, Document, DtmfMode, Extension, Gateway, GatewayTransport, Inbound,
     Number, OnLimit, Target, TargetKind, Trunk,
@@ -128,6 +129,39 @@ fn networks(fields: &mut Fields, name: &str) -> Vec<IpNet> {
         network
     });
     read.unwrap_or_default()
+}
+
+/// What an agent dials: digits, and what stands between or before them.
+fn dialled(text: &str) -> Option<String> {
+    let fits =
+        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-_.*#".contains(&b));
+    (!fits).then(|| "expected 1 to 64 digits or letters, or +, -, _, ., *, #".into())
+}
+
+/// A transfer to be made.
+pub(super) struct TransferDraft {
+    pub(super) mode: Mode,
+    pub(super) leg: Option<String>,
+    pub(super) extension: Option<String>,
+    pub(super) number: Option<String>,
+}
+
+pub(super) fn transfer(body: Value) -> Result<TransferDraft, Problem> {
+    let mut fields = Fields::of(body);
+    let mode = fields.choice("mode", "blind", Mode::Blind);
+    let leg = fields.text("leg_id", id);
+    let target = fields.optional_object("target", |target| {
+        let given = ["extension_id", "number"].map(|name| target.has(name));
+        if given[0] == given[1] {
+            target.refuse_all("expected an extension_id or a number");
+        }
+        (target.text("extension_id", id), target.text("number", dialled))
+    });
+    if target.is_none() {
+        fields.refuse("target", "is required");
+    }
+    let (extension, number) = target.unwrap_or_default();
+    fields.finish(TransferDraft { mode, leg, extension, number })
 }
 
 /// The leg a hold is about, when one is named.

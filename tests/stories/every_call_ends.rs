@@ -1,6 +1,7 @@
 //! Whatever happens, in whatever order: each call has one record, each opened media session one Close, each INVITE one answer, and
 //! nothing is left that would stand in the way of the next call.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use media::{Command, MediaSessionId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sip::{ConnectionId, Flow, SessionId, StatusCode, Transport};
-use switchboard::{Directory, Operator, ShardIndex};
+use switchboard::{CallState, Directory, Operator, ShardIndex, TransferTarget};
 use testkit::{MediaScript, Simulation};
 
 const SCRIPTS: [MediaScript; 8] = [
@@ -22,6 +23,8 @@ const SCRIPTS: [MediaScript; 8] = [
     MediaScript::Dead,
 ];
 const ANSWERS: [u16; 10] = [180, 183, 200, 200, 404, 480, 486, 500, 503, 603];
+/// Whom calls are handed on to: the echo test, phones, trunks, nobody.
+const TARGETS: [&str; 6] = ["9196", "100", "101", "102", "+15557654321", "777"];
 const INSIDE: [&str; 6] = ["INFO", "UPDATE", "INVITE", "REFER", "BYE", "OPTIONS"];
 const USERS: [&str; 4] = ["100", "100", "101", "102"];
 
@@ -56,7 +59,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..27) {
+        match self.random.random_range(0..34) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -73,6 +76,9 @@ impl Chaos {
             15 | 16 => self.change_media(),
             17 | 18 => self.answer_change(),
             19 => self.operator_holds(),
+            21..=23 => self.refer(),
+            24 => self.operator_transfers(),
+            25 | 27 | 28 => self.talk(),
             26 => self.dial(),
             11 if self.random.random_bool(0.3) => {
                 let call = self.simulation.views.last().map(|view| view.id.clone());
@@ -110,6 +116,21 @@ impl Chaos {
             let answering = Some((&challenge, secret.as_str()));
             let session = self.simulation.peer(browser).invite(now, &from, &to, sdp, answering);
             self.sessions.push((browser, session));
+        }
+    }
+
+    /// Somebody calls, and whoever rings then picks up.
+    fn talk(&mut self) {
+        if self.random.random_bool(0.5) {
+            self.call_out()
+        } else {
+            self.call_in()
+        }
+        self.simulation.settle();
+        for peer in self.browsers.clone().into_iter().chain(self.trunks) {
+            if let Some((session, _)) = self.simulation.invites(peer).pop() {
+                self.simulation.answer(peer, session, StatusCode::OK, Some("v=0 picked up"));
+            }
         }
     }
 
@@ -207,6 +228,61 @@ impl Chaos {
         self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Hold { call, leg, hold }).ok();
     }
 
+    /// A random peer that can asks for its call to be handed on, and may answer what it is told of it.
+    fn refer(&mut self) {
+        let mut sessions = self.sessions.clone();
+        if sessions.is_empty() {
+            return;
+        }
+        sessions.rotate_left(self.random.random_range(0..self.sessions.len()));
+        let confirms = self.pick(&[Some(200), Some(200), Some(481), None]).and_then(StatusCode::new);
+        let refer_to = self.pick(&TARGETS);
+        let headers = vec![("Refer-To".to_owned(), format!("<sip:{refer_to}@{}>", testkit::REALM))];
+        let asked = sip::InsideRequest { method: sip::Method::Refer, headers, body: None };
+        let now = self.simulation.now;
+        for (peer, session) in sessions {
+            let peer = self.simulation.peer(peer);
+            if peer.endpoint.ask(now, session, asked.clone()).is_some() {
+                peer.confirms = confirms;
+                return;
+            }
+        }
+    }
+
+    fn operator_transfers(&mut self) {
+        let talking = self.simulation.views.iter().rev().find(|view| view.state == CallState::Connected);
+        let Some(view) = talking else { return };
+        let call = view.id.clone();
+        let legs: Vec<Option<String>> = view.legs.iter().map(|leg| Some(leg.id.clone())).chain([None, None]).collect();
+        let leg = legs[self.random.random_range(0..legs.len())].clone();
+        let target = TransferTarget::Number(self.pick(&TARGETS).to_owned());
+        // Not every call can be transferred in every state.
+        self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Transfer { call, leg, target }).ok();
+    }
+
+    /// Whoever is told of a transfer is told its end once, and nothing after that.
+    fn assert_one_last_report_each(&self) {
+        let mut ended = BTreeMap::new();
+        for (_, to, message) in &self.simulation.sent {
+            let sip::Message::Request(request) = message else { continue };
+            if request.method != sip::Method::Notify {
+                continue;
+            }
+            let get = |name: &str| request.headers.get(name).unwrap_or_default().to_owned();
+            let dialog = (*to, get("Call-ID"), get("From"));
+            let last = get("Subscription-State").starts_with("terminated");
+            let begins = request.body.starts_with(b"SIP/2.0 100");
+            let number: u32 = get("CSeq").split(' ').next().and_then(|number| number.parse().ok()).unwrap();
+            match ended.get(&dialog) {
+                // Repetitions of an older request are the transport's.
+                Some((_, known)) if number <= *known => continue,
+                Some((true, _)) | None => assert!(begins, "told without asking: {request:?}"),
+                Some((false, _)) => assert!(!begins, "two at once: {request:?}"),
+            }
+            ended.insert(dialog, (last, number));
+        }
+    }
+
     fn any_session(&mut self) -> Option<(SocketAddr, SessionId)> {
         let sessions = self.sessions.clone();
         (!sessions.is_empty()).then(|| self.pick(&sessions))
@@ -258,6 +334,7 @@ impl Chaos {
         let mut ended: Vec<_> = self.simulation.records.iter().map(|record| record.call.id.clone()).collect();
         ended.sort();
         assert_eq!(begun, ended, "each call has one record");
+        self.assert_one_last_report_each();
         assert!(self.simulation.records.iter().all(|record| !record.explanation.is_empty()));
     }
 

@@ -29,6 +29,7 @@ mod registering;
 mod ringing;
 mod stopping;
 mod torture;
+mod transferring;
 
 use std::net::SocketAddr;
 

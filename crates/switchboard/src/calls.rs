@@ -220,6 +220,7 @@ fn view(call: &Call, clock: &Clock) -> CallView {
                 remote: leg.flow.peer,
             })
             .collect(),
+        transfers: facts.transfers.clone(),
     }
 }
 

@@ -89,6 +89,9 @@ impl Switchboard {
 
     /// A request inside a session was answered, or will not be.
     pub(crate) fn asked_and_answered(&mut self, now: Instant, id: OutgoingId) {
+        if self.is_report(now, id) {
+            return;
+        }
         self.informing.answered(id);
         self.send_due_digits(now);
     }

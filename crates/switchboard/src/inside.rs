@@ -36,9 +36,11 @@ impl Switchboard {
                 return;
             }
             Method::Notify | Method::Subscribe | Method::Publish => ResponseDraft::new(StatusCode::BAD_EVENT),
-            Method::Refer | Method::Message | Method::Prack | Method::Register => {
-                ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED)
+            Method::Refer => {
+                self.refer(now, key, leg, id, request);
+                return;
             }
+            Method::Message | Method::Prack | Method::Register => ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED),
             Method::Ack | Method::Bye | Method::Cancel | Method::Other(_) => {
                 ResponseDraft::new(StatusCode::NOT_IMPLEMENTED)
             }

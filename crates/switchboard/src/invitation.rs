@@ -78,20 +78,16 @@ impl Switchboard {
         });
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
         let to = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
-        let is_extension = self.directory.extensions.contains_key(&to);
-        let lookup = Lookup { origin: Origin::Agents, dialled: &to, caller: extension, trunk: None, is_extension };
-        let decision = self.dialplan.route(&lookup);
+        let (decision, assigned) = self.route_of_agent(extension, &to);
         let refused = match &decision {
             None => Some(Failure::new(404, format!("No rule of the dialplan matches {to}."))),
             Some(_) => busy.then(|| Failure::new(486, "The agent has no further call free.")),
         };
-        let number = self.dialplan.e164(&to).or_else(|| e164(&to));
-        let number = number.and_then(|number| self.directory.numbers.get(&number));
         Ok(Caller {
             party: Party::Extension { number: extension.to_owned(), agent },
             from: extension.to_owned(),
             display,
-            assigned: number.and_then(|number| number.extension.clone()),
+            assigned,
             to,
             steps: decision.map(|decision| decision.steps).unwrap_or_default(),
             refused,
@@ -176,6 +172,7 @@ impl Switchboard {
             answered: None,
             legs: vec![leg],
             outcome: None,
+            transfers: Vec::new(),
         };
         let shard = self.choose_shard(&party, &caller.from, caller.assigned.as_deref(), &caller.steps);
         self.counters.calls += 1;

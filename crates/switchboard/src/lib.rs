@@ -17,10 +17,12 @@ mod number;
 mod output;
 mod perform;
 mod proven;
+mod refer_to;
 mod registrar;
 mod registration;
 mod requests;
 mod switchboard;
+mod transfers;
 
 pub use config::{Clock, SwitchboardConfig};
 pub use dialplan::*;

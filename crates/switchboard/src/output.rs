@@ -68,6 +68,15 @@ pub enum Operator {
         /// Length of each.
         duration: Duration,
     },
+    /// Hands the one whom a leg talks to on to somebody else, without asking them first (blind transfer).
+    Transfer {
+        /// Which call.
+        call: CallId,
+        /// The leg that transfers, by its id; the agent's when `None`.
+        leg: Option<String>,
+        /// Whom to.
+        target: TransferTarget,
+    },
     /// No new calls from now on (503 with Retry-After); running ones go on.
     Drain,
     /// BYE or a final response on every leg, now.
@@ -92,9 +101,59 @@ pub enum OperatorError {
     /// No media goes to the leg, and so no digit.
     #[error("the leg is on hold: no digit reaches it")]
     LegHeld,
+    /// The leg is no agent's, or talks to nobody who could be transferred.
+    #[error("the leg has nobody to transfer")]
+    NobodyToTransfer,
+    /// A transfer of the call is under way.
+    #[error("the call is being transferred")]
+    Transferring,
     /// Digits sent before are still on their way.
     #[error("too many digits wait on this leg")]
     DigitsWaiting,
+}
+
+/// To whom an operator transfers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransferTarget {
+    /// The extension with this number.
+    Extension(String),
+    /// What the agent would dial.
+    Number(String),
+}
+
+/// How a transfer is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferMode {
+    /// Without talking to the target first.
+    Blind,
+}
+
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferStatus {
+    /// The target is being called.
+    Trying,
+    /// The target took the call.
+    Succeeded,
+    /// It did not; the call went back to who transferred it, or ended.
+    Failed,
+    /// Who was to be transferred hung up, or the call was ended.
+    Cancelled,
+}
+
+/// A transfer as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferView {
+    /// How it is made.
+    pub mode: TransferMode,
+    /// What was dialled.
+    pub target: String,
+    /// The leg that transfers: `leg_…`
+    pub by: String,
+    /// How far it has come.
+    pub status: TransferStatus,
+    /// How it ended, as a SIP status.
+    pub sip_status: Option<u16>,
 }
 
 /// A running call as the API shows it.
@@ -120,6 +179,8 @@ pub struct CallView {
     pub trunk_id: Option<String>,
     /// Its legs, caller first.
     pub legs: Vec<LegView>,
+    /// Its transfers, the latest last.
+    pub transfers: Vec<TransferView>,
 }
 
 /// One leg as the API shows it.

@@ -18,6 +18,7 @@ impl Switchboard {
         match action {
             Action::Invite { leg, flow, envelope, offer } => {
                 let asserted = envelope.asserted.map(|address| ("P-Asserted-Identity".to_owned(), address.to_string()));
+                let referred = envelope.referred_by.map(|by| ("Referred-By".to_owned(), by));
                 let session = self.endpoint.invite(
                     now,
                     Invitation {
@@ -27,7 +28,7 @@ impl Switchboard {
                         to: envelope.to,
                         contact: envelope.contact,
                         max_forwards: Some(envelope.max_forwards),
-                        headers: asserted.into_iter().collect(),
+                        headers: asserted.into_iter().chain(referred).collect(),
                         body: Some((SDP.to_owned(), offer)),
                     },
                 );
@@ -39,6 +40,7 @@ impl Switchboard {
                     self.outputs.push_back(Output::Media { shard, command });
                 }
             }
+            Action::Notify { leg, report } => self.notify(now, key, leg, &report),
             Action::Inform { leg, digit, duration } => self.inform(now, leg, digit, duration),
             Action::SetTimer(timer, after) => self.calls.set_timer(key, timer, now + after),
             Action::ClearTimer(timer) => self.calls.clear_timer(key, timer),

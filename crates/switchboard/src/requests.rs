@@ -41,7 +41,9 @@ impl Switchboard {
             Method::Register => self.register(now, flow, request, &agent),
             Method::Options => ResponseDraft::new(StatusCode::OK).with_header("Accept", "application/sdp"),
             Method::Subscribe | Method::Publish | Method::Notify => ResponseDraft::new(StatusCode::BAD_EVENT),
-            Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Prack | Method::Cancel => {
+            // A transfer is of a call, and asked for inside it.
+            Method::Refer => ResponseDraft::new(StatusCode::FORBIDDEN),
+            Method::Bye | Method::Update | Method::Info | Method::Prack | Method::Cancel => {
                 ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)
             }
             Method::Message => ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED),
@@ -235,15 +237,11 @@ impl Challenge {
 fn trunk_request(request: &Request) -> ResponseDraft {
     ResponseDraft::new(match &request.method {
         Method::Options => StatusCode::OK,
-        Method::Register => StatusCode::FORBIDDEN,
+        Method::Register | Method::Refer => StatusCode::FORBIDDEN,
         Method::Subscribe | Method::Publish => StatusCode::BAD_EVENT,
-        Method::Bye
-        | Method::Update
-        | Method::Info
-        | Method::Refer
-        | Method::Prack
-        | Method::Cancel
-        | Method::Notify => StatusCode::CALL_DOES_NOT_EXIST,
+        Method::Bye | Method::Update | Method::Info | Method::Prack | Method::Cancel | Method::Notify => {
+            StatusCode::CALL_DOES_NOT_EXIST
+        }
         Method::Message => StatusCode::METHOD_NOT_ALLOWED,
         Method::Invite | Method::Ack | Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
     })

@@ -1,14 +1,14 @@
 //! The switchboard: routes what arrives to registrar and calls, and collects what they want done.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use sip::{Authenticator, ConnectionId, Endpoint, EndpointConfig, Flow, Transport};
+use sip::{Authenticator, ConnectionId, Endpoint, EndpointConfig, Flow, OutgoingId, Transport};
 
 use crate::admission::Admission;
-use crate::call::{CallEvent, CallTimer, Change};
-use crate::calls::Calls;
+use crate::call::{CallEvent, CallTimer, Change, LegId};
+use crate::calls::{CallKey, Calls};
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::Dialplan;
 use crate::directory::Directory;
@@ -34,6 +34,8 @@ pub struct Switchboard {
     pub(crate) proven: Proven,
     pub(crate) calls: Calls,
     pub(crate) informing: Informing,
+    /// The last reports on transfers that wait for their answers.
+    pub(crate) reports: HashMap<OutgoingId, (CallKey, LegId)>,
     pub(crate) ids: Ids,
     pub(crate) draining: bool,
     pub(crate) counters: Counters,
@@ -63,6 +65,7 @@ impl Switchboard {
             proven: Proven::default(),
             calls: Calls::default(),
             informing: Informing::default(),
+            reports: HashMap::new(),
             admission: Admission::new(&directory),
             ids,
             draining: false,
@@ -153,6 +156,7 @@ impl Switchboard {
                 let leg = facts.reserve_digits(now, leg.as_deref(), count, duration)?;
                 self.call_event(now, key, CallEvent::Dial { leg, digits, duration });
             }
+            Operator::Transfer { call, leg, target } => self.operator_transfers(now, &call, leg.as_deref(), target)?,
             Operator::Drain => self.draining = true,
             Operator::HangupAll => {
                 self.draining = true;

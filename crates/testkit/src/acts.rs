@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sip::{Message, Method, Modification, Response, SessionEvent, SessionId, StatusCode};
+use sip::{InsideRequest, Message, Method, Modification, Response, SessionEvent, SessionId, StatusCode};
 
 use crate::directory::REALM;
 use crate::simulation::Simulation;
@@ -106,6 +106,27 @@ impl Simulation {
         let draft = peer.draft(status, sdp);
         peer.endpoint.respond(now, id, draft);
         self.settle();
+    }
+
+    /// A peer asks for its call to be transferred; nothing is delivered yet.
+    ///
+    /// # Panics
+    /// When there is no answered session.
+    pub fn refer_later(&mut self, peer: SocketAddr, session: SessionId, refer_to: &str) {
+        let now = self.now;
+        let headers = vec![("Refer-To".to_owned(), refer_to.to_owned())];
+        let asked = InsideRequest { method: Method::Refer, headers, body: None };
+        self.peer(peer).endpoint.ask(now, session, asked).expect("an answered session");
+    }
+
+    /// As [`Self::refer_later`], delivered; gives the answer to it.
+    ///
+    /// # Panics
+    /// As [`Self::refer_later`].
+    pub fn refer(&mut self, peer: SocketAddr, session: SessionId, refer_to: &str) -> StatusCode {
+        self.refer_later(peer, session, refer_to);
+        self.settle();
+        self.last_response(peer).status
     }
 
     /// A peer hangs up.

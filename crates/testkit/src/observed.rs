@@ -36,7 +36,7 @@ impl Simulation {
         .collect()
     }
 
-    /// The latest response outside dialogs that a peer heard.
+    /// The latest response to a request of a peer that was no INVITE.
     pub fn last_response(&mut self, peer: SocketAddr) -> Response {
         let heard = &self.peer(peer).heard;
         let response = heard.iter().rev().find_map(|heard| match heard {
@@ -91,6 +91,28 @@ impl Simulation {
                 | SessionEvent::Roamed { .. }
                 | SessionEvent::FlowLost
                 | SessionEvent::Ended => None,
+            })
+            .collect()
+    }
+
+    /// What a peer was told of its transfers: Event, first word of Subscription-State, status.
+    pub fn reports(&mut self, peer: SocketAddr) -> Vec<(String, String, u16)> {
+        let heard = &self.peer(peer).heard;
+        let notified = heard.iter().filter_map(|heard| match heard {
+            Heard::Session(_, SessionEvent::Request { request, .. }) if request.method == Method::Notify => {
+                Some(request)
+            }
+            Heard::Session(..) | Heard::Invite(..) | Heard::Response(..) => None,
+        });
+        notified
+            .map(|request| {
+                let get = |name: &str| request.headers.get(name).unwrap_or_default().to_owned();
+                assert_eq!(get("Content-Type"), "message/sipfrag;version=2.0");
+                let fragment = String::from_utf8_lossy(&request.body);
+                let status = fragment.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse().ok());
+                let state = get("Subscription-State");
+                let state = state.split(';').next().unwrap_or_default().to_owned();
+                (get("Event"), state, status.expect("a status line"))
             })
             .collect()
     }

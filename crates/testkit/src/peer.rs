@@ -32,6 +32,8 @@ pub struct Peer {
     pub heard: Vec<Heard>,
     /// Headers it adds to every INVITE and REGISTER.
     pub headers: Vec<(String, String)>,
+    /// What it answers reports on its transfers with; nothing when `None`.
+    pub confirms: Option<StatusCode>,
     nonce_count: u32,
 }
 
@@ -40,15 +42,30 @@ impl Peer {
     #[must_use]
     pub fn new(to_switchboard: Flow, from_switchboard: Flow, seed: [u8; 32]) -> Self {
         let endpoint = Endpoint::new(EndpointConfig::new(Host::Ip(from_switchboard.peer.ip())), seed);
-        Self { endpoint, to_switchboard, from_switchboard, heard: Vec::new(), headers: Vec::new(), nonce_count: 0 }
+        Self {
+            endpoint,
+            to_switchboard,
+            from_switchboard,
+            heard: Vec::new(),
+            headers: Vec::new(),
+            confirms: Some(StatusCode::OK),
+            nonce_count: 0,
+        }
     }
 
     /// Moves what the endpoint tells into `heard`.
-    pub fn listen(&mut self) {
+    pub fn listen(&mut self, now: Instant) {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
                 Event::Invite { session, request, .. } => self.heard.push(Heard::Invite(session, request)),
-                Event::Session { session, event } => self.heard.push(Heard::Session(session, event)),
+                Event::Session { session, event } => {
+                    if let (SessionEvent::Request { id, request }, Some(status)) = (&event, self.confirms)
+                        && request.method == Method::Notify
+                    {
+                        self.endpoint.respond(now, *id, ResponseDraft::new(status));
+                    }
+                    self.heard.push(Heard::Session(session, event));
+                }
                 Event::Response { id, response } => self.heard.push(Heard::Response(id, response)),
                 Event::Request { .. } | Event::Malformed { .. } | Event::FlowClosed { .. } => {}
             }

@@ -170,7 +170,7 @@ impl Simulation {
             let now = self.now;
             let mut messages = Vec::new();
             for peer in self.peers.values_mut() {
-                peer.listen();
+                peer.listen(now);
                 while let Some(transmit) = peer.endpoint.poll_transmit() {
                     messages.push((peer.from_switchboard, transmit.bytes));
                 }

@@ -259,6 +259,7 @@ async fn call_records(store: Store) {
             agent_id: None,
             trunk_id: None,
             legs: Vec::new(),
+            transfers: Vec::new(),
         },
         ringing_at: None,
         ended_at: start + Duration::from_secs(63),

@@ -110,7 +110,7 @@ impl Phone {
         for bytes in messages {
             self.peer.endpoint.handle_message(Instant::now(), self.peer.to_switchboard, &bytes);
         }
-        self.peer.listen();
+        self.peer.listen(Instant::now());
         self.flush().await;
         true
     }

@@ -50,6 +50,7 @@ impl EndpointConfig {
                 Method::Options,
                 Method::Info,
                 Method::Update,
+                Method::Refer,
             ],
             // A call has about six transactions in its 32 s of memory: enough for 1,000 calls a second.
             max_transactions: 200_000,

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use sip::{Flow, Reason, RequestId, Response, StatusCode};
 
 use super::leg::{Envelope, LegId};
+use super::referral::Report;
+use super::transferring::Transfer;
 
 /// What happens to a call.
 #[derive(Debug, Clone)]
@@ -40,6 +42,10 @@ pub(crate) enum CallEvent {
     Digit { leg: LegId, digit: char, duration: Duration },
     /// An operator dials digits to a leg.
     Dial { leg: LegId, digits: String, duration: Duration },
+    /// A leg, or an operator on its behalf, hands the one it talks to on to somebody else. [`super::Call::transferee`] allows it.
+    Transfer(Box<Transfer>),
+    /// A leg has answered what it was told last of the transfer it asked for, or will not.
+    Notified { leg: LegId },
     /// A timer fired.
     Timer(CallTimer),
     /// An operator ends the call.
@@ -72,6 +78,10 @@ pub(crate) enum CallTimer {
     NoAnswer,
     /// A shard has not described or negotiated.
     Media,
+    /// A shard has not done so for a change of an answered leg.
+    Change,
+    /// A transferor has not confirmed that it was told how the transfer went.
+    Farewell,
     /// A shard has not closed.
     Closing,
 }
@@ -97,6 +107,8 @@ pub(crate) enum Action {
     Cancel { leg: LegId, reason: Option<Reason> },
     /// Hang up an established leg.
     Bye { leg: LegId, reason: Option<Reason> },
+    /// Tell a leg how the transfer it asked for goes (RFC 3515 §2.4.4).
+    Notify { leg: LegId, report: Report },
     /// Tell a leg of a digit by INFO.
     Inform { leg: LegId, digit: char, duration: Duration },
     /// Tell the call's shard.

@@ -152,6 +152,8 @@ impl Answering {
             | CallEvent::FlowLost { .. }
             | CallEvent::SessionOver { .. }
             | CallEvent::Dial { .. }
+            | CallEvent::Transfer(_)
+            | CallEvent::Notified { .. }
             | CallEvent::Timer(_) => return State::Answering(self),
         };
         Ending::refuse(facts, &failure, EndedBy::System, actions)
@@ -194,6 +196,6 @@ impl Answering {
                 actions.push(Action::Media(Command::Echo { session: caller.media() }));
             }
         }
-        State::Connected(Connected { callee: self.callee, answer_owed })
+        State::Connected(Connected { near: caller, far: self.callee, answer_owed })
     }
 }

@@ -10,12 +10,15 @@ use super::ending::Ending;
 use super::facts::{Context, Facts, Outcome};
 use super::leg::LegId;
 use super::modifying::{self, Pair};
+use super::transferring::Transferring;
 use crate::output::{CallResult, EndedBy};
 
 /// People talk.
 pub(crate) struct Connected {
-    /// `None` for the echo test.
-    pub(crate) callee: Option<LegId>,
+    /// One of the two: the caller, or who was transferred.
+    pub(crate) near: LegId,
+    /// The other; `None` for the echo test.
+    pub(crate) far: Option<LegId>,
     /// The caller's INVITE had no offer: its ACK must bring the answer.
     pub(crate) answer_owed: bool,
 }
@@ -25,12 +28,12 @@ impl Connected {
         mut self,
         event: CallEvent,
         facts: &mut Facts,
-        _ctx: &mut Context<'_>,
+        ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
         match event {
-            CallEvent::Bye { leg, reasons } => Ending::hung_up(facts, leg, &reasons, actions),
-            CallEvent::SessionOver { leg } if self.concerns(leg, facts) => Ending::hung_up(facts, leg, &[], actions),
+            CallEvent::Bye { leg, reasons } if self.concerns(leg) => Ending::hung_up(facts, leg, &reasons, actions),
+            CallEvent::SessionOver { leg } if self.concerns(leg) => Ending::hung_up(facts, leg, &[], actions),
             CallEvent::Cancelled { reasons } => Ending::hung_up(facts, facts.caller_id(), &reasons, actions),
             CallEvent::Confirmed { body } if self.answer_owed => {
                 self.answer_owed = false;
@@ -39,27 +42,27 @@ impl Connected {
                 }
                 let session = facts.caller_id().media();
                 actions.push(Action::Media(Command::HandleAnswer { session, sdp: body }));
-                modifying::settle(facts.caller_id(), self.pair(facts), facts, actions);
+                modifying::settle(facts.caller_id(), self.pair(), facts, actions);
                 State::Connected(self)
             }
-            CallEvent::NoAck { leg } => {
+            CallEvent::NoAck { leg } if self.concerns(leg) => {
                 failed(facts, &format!("{} never confirmed our answer: no ACK arrived.", side(facts, leg)), actions)
             }
-            CallEvent::Lost { leg } if self.concerns(leg, facts) => {
+            CallEvent::Lost { leg } if self.concerns(leg) => {
                 let explanation = format!("{} does not know the call any more.", side(facts, leg));
                 let outcome = Outcome { q850: Some(41), ..answered(EndedBy::System, &explanation) };
                 Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
             }
             CallEvent::Change { leg, change } => {
-                if self.concerns(leg, facts) {
-                    modifying::on(leg, change, self.pair(facts), facts, actions);
+                if self.concerns(leg) {
+                    modifying::on(leg, change, self.pair(), facts, actions);
                 } else {
                     modifying::untimely(leg, &change, actions);
                 }
                 State::Connected(self)
             }
-            CallEvent::Timer(CallTimer::Media) => {
-                modifying::overdue(self.pair(facts), facts, actions);
+            CallEvent::Timer(CallTimer::Change) => {
+                modifying::overdue(self.pair(), facts, actions);
                 State::Connected(self)
             }
             CallEvent::Media { leg, event } => self.on_media(leg, event, facts, actions),
@@ -71,11 +74,8 @@ impl Connected {
                 facts.dial(leg, &digits, duration, actions);
                 State::Connected(self)
             }
-            CallEvent::Hangup => {
-                let outcome = answered(EndedBy::Operator, "An operator ended the call.");
-                let reason = Reason::q850(16, "Ended by an operator");
-                Ending::finish(facts, outcome, Some(&reason), actions)
-            }
+            CallEvent::Transfer(transfer) => Transferring::begin(self, *transfer, facts, ctx, actions),
+            CallEvent::Hangup => Ending::by_operator(facts, actions),
             CallEvent::Start
             | CallEvent::Progress { .. }
             | CallEvent::Answered { .. }
@@ -84,28 +84,31 @@ impl Connected {
             | CallEvent::FlowLost { .. }
             | CallEvent::SessionOver { .. }
             | CallEvent::Lost { .. }
-            | CallEvent::Timer(CallTimer::Attempt | CallTimer::NoAnswer | CallTimer::Closing) => State::Connected(self),
+            | CallEvent::Bye { .. }
+            | CallEvent::NoAck { .. }
+            | CallEvent::Notified { .. }
+            | CallEvent::Timer(_) => State::Connected(self),
         }
     }
 
-    fn pair(&self, facts: &Facts) -> Pair {
-        [Some(facts.caller_id()), self.callee]
+    pub(super) fn pair(&self) -> Pair {
+        [Some(self.near), self.far]
     }
 
-    fn concerns(&self, leg: LegId, facts: &Facts) -> bool {
-        self.pair(facts).contains(&Some(leg))
+    fn concerns(&self, leg: LegId) -> bool {
+        self.pair().contains(&Some(leg))
     }
 
     fn on_media(self, leg: LegId, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> State {
-        if !self.concerns(leg, facts) {
+        if !self.concerns(leg) {
             return State::Connected(self);
         }
-        let Some(event) = modifying::of_shard(leg, event, self.pair(facts), facts, actions) else {
+        let Some(event) = modifying::of_shard(leg, event, self.pair(), facts, actions) else {
             return State::Connected(self);
         };
         match event {
             media::Event::Digit { digit, duration, .. } => {
-                let far = if facts.is_caller(leg) { self.callee } else { Some(facts.caller_id()) };
+                let far = if leg == self.near { self.far } else { Some(self.near) };
                 facts.pass_on(leg, far, digit, duration, actions);
                 State::Connected(self)
             }
@@ -135,7 +138,8 @@ fn side(facts: &Facts, leg: LegId) -> &'static str {
     if facts.is_caller(leg) { "The caller" } else { "The callee" }
 }
 
-fn answered(ended_by: EndedBy, explanation: &str) -> Outcome {
+/// How an answered call ended.
+pub(super) fn answered(ended_by: EndedBy, explanation: &str) -> Outcome {
     Outcome { result: CallResult::Answered, status: 200, q850: Some(16), ended_by, explanation: explanation.to_owned() }
 }
 

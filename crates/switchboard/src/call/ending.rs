@@ -7,9 +7,10 @@ use sip::Reason;
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::cause::Failure;
+use super::connected::answered;
 use super::facts::{Facts, Outcome};
 use super::leg::{LegId, Medium, Signal};
-use super::modifying;
+use super::{modifying, referral};
 use crate::output::{CallResult, CallState, EndedBy};
 
 /// How long a shard may take to close before the record is written without its figures.
@@ -19,12 +20,15 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Ending {}
 
 impl Ending {
-    pub(crate) fn on(self, event: CallEvent, facts: &Facts, actions: &mut Actions) -> State {
+    pub(crate) fn on(self, event: CallEvent, facts: &mut Facts, actions: &mut Actions) -> State {
         if let CallEvent::Change { leg, change } = &event {
             modifying::untimely(*leg, change, actions);
         }
         if matches!(event, CallEvent::Timer(CallTimer::Closing)) {
-            return State::Over;
+            if !referral::release_all(facts, actions) {
+                return State::Over;
+            }
+            actions.push(Action::SetTimer(CallTimer::Closing, CLOSING_TIMEOUT));
         }
         Self::settle(facts, actions)
     }
@@ -84,13 +88,20 @@ impl Ending {
         Self::finish(facts, outcome, Some(&reason), actions)
     }
 
-    /// Releases everything and writes down why.
+    /// An operator hung up an answered call.
+    pub(crate) fn by_operator(facts: &mut Facts, actions: &mut Actions) -> State {
+        let outcome = answered(EndedBy::Operator, "An operator ended the call.");
+        Self::finish(facts, outcome, Some(&Reason::q850(16, "Ended by an operator")), actions)
+    }
+
+    /// Releases everything and writes down why. A leg that departs goes when it has heard so.
     pub(crate) fn finish(facts: &mut Facts, outcome: Outcome, reason: Option<&Reason>, actions: &mut Actions) -> State {
         facts.outcome.get_or_insert(outcome);
-        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
+        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media, CallTimer::Change] {
             actions.push(Action::ClearTimer(timer));
         }
-        let legs: Vec<LegId> = facts.legs.iter().map(|leg| leg.id).collect();
+        let legs = facts.legs.iter().filter(|leg| !leg.referring.is_departing());
+        let legs: Vec<LegId> = legs.map(|leg| leg.id).collect();
         for leg in legs {
             facts.release(leg, reason.cloned(), actions);
             if let Some(leg) = facts.leg_mut(leg) {
@@ -102,7 +113,7 @@ impl Ending {
     }
 
     fn settle(facts: &Facts, actions: &mut Actions) -> State {
-        if facts.legs.iter().any(|leg| leg.medium == Medium::Closing) {
+        if facts.legs.iter().any(|leg| leg.medium == Medium::Closing || leg.referring.is_departing()) {
             return State::Ending(Self {});
         }
         actions.push(Action::ClearTimer(CallTimer::Closing));

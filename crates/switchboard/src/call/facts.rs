@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use media::{Bandwidth, Codec, Command, Dtmf, Keying};
-use sip::{NameAddr, Reason};
+use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallEvent};
 use super::leg::{Leg, LegId, Medium, Party, Signal};
 use crate::config::SwitchboardConfig;
 use crate::directory::Directory;
 use crate::ids::Ids;
-use crate::output::{CallId, CallResult, CallState, Direction, EndedBy};
+use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferStatus, TransferView};
 use crate::registrar::Registrar;
 
 /// What a call knows whatever its state.
@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     /// The caller first; never empty.
     pub(crate) legs: Vec<Leg>,
     pub(crate) outcome: Option<Outcome>,
+    /// Every transfer of the call, the latest last; at most as many as it may have hops.
+    pub(crate) transfers: Vec<TransferView>,
 }
 
 /// The caller's SDP offer.
@@ -129,10 +131,12 @@ impl Facts {
         self.leg(id).map_or_else(|| "The callee".to_owned(), |leg| leg.party.described())
     }
 
-    /// What the caller's phone shows of who calls, and what a callee is shown: host and user are the caller's to fill.
-    pub(crate) fn shown_caller(&self, mut address: NameAddr) -> NameAddr {
-        address.display = self.from_display.clone();
-        address
+    /// The latest transfer is over.
+    pub(super) fn settle_transfer(&mut self, status: TransferStatus, said: StatusCode) {
+        if let Some(transfer) = self.transfers.last_mut().filter(|known| known.status == TransferStatus::Trying) {
+            transfer.status = status;
+            transfer.sip_status = Some(said.code());
+        }
     }
 
     /// Takes down what an event says by itself, before the state looks at it.
@@ -157,6 +161,8 @@ impl Facts {
             | CallEvent::Change { .. }
             | CallEvent::Digit { .. }
             | CallEvent::Dial { .. }
+            | CallEvent::Transfer(_)
+            | CallEvent::Notified { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => {}
         }

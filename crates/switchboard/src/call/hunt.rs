@@ -5,54 +5,86 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use media::{Bandwidth, Codec, Command};
-use sip::Reason;
+use sip::{Reason, Response};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
-use super::answering::{Answering, MEDIA_TIMEOUT};
+use super::answering::{Answering, EarlyAnswer, MEDIA_TIMEOUT};
 use super::cause::Failure;
 use super::early::Early;
 use super::ending::Ending;
 use super::facts::{Context, Facts};
 use super::leg::{Leg, LegId, Party, Signal};
 use super::modifying;
+use super::seeker::Seeker;
 use super::target::{Candidate, Resolved, resolve};
 use crate::dialplan::Step;
 use crate::output::EndedBy;
 
 /// What is being tried, and what is left.
 pub(crate) struct Hunt {
+    pub(super) seeker: Seeker,
     steps: VecDeque<Step>,
     candidates: VecDeque<Candidate>,
     pub(super) branches: Vec<LegId>,
     pub(super) early: Early,
     failure: Option<Failure>,
     pub(super) told_ringing: bool,
+    /// Who is transferred heard a target ring, and not who transferred it.
+    pub(super) heard: bool,
 }
 
 /// Where a hunt leads.
 pub(crate) enum Next {
     /// On with the hunt.
     Stay,
-    /// Over: answered, or to no avail.
-    Go(Box<State>),
+    /// This target answered.
+    Answered { target: LegId, early: EarlyAnswer, response: Response },
+    /// The seeker shall hear itself.
+    Echo,
+    /// Nobody answers.
+    Failed(Failure, EndedBy),
+    /// The seeker gave up.
+    Abandoned(Vec<String>),
+}
+
+impl Next {
+    /// What comes of it for a caller; `None` while the hunt goes on.
+    pub(super) fn of_caller(self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Option<State> {
+        match self {
+            Self::Stay => None,
+            Self::Answered { target, early, response } => {
+                Some(Answering::begin(facts, target, early, &response, ctx, actions))
+            }
+            Self::Echo => Some(Answering::echo(facts, ctx, actions)),
+            Self::Failed(failure, by) => Some(Ending::refuse(facts, &failure, by, actions)),
+            Self::Abandoned(reasons) => Some(Ending::cancelled(facts, &reasons, actions)),
+        }
+    }
 }
 
 impl Hunt {
-    pub(crate) fn new(steps: Vec<Step>) -> Self {
+    pub(crate) fn new(seeker: Seeker, steps: Vec<Step>) -> Self {
         Self {
+            seeker,
             steps: steps.into(),
             candidates: VecDeque::new(),
             branches: Vec::new(),
             early: Early::None,
             failure: None,
             told_ringing: false,
+            heard: false,
         }
     }
 
     /// A hunt that is in vain from the start.
-    pub(crate) fn in_vain(failure: Failure) -> Self {
-        Self { failure: Some(failure), ..Self::new(Vec::new()) }
+    pub(crate) fn in_vain(seeker: Seeker, failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::new(seeker, Vec::new()) }
+    }
+
+    /// Whether who is transferred does not hear what it heard before any more.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard
     }
 
     pub(crate) fn on(
@@ -72,7 +104,7 @@ impl Hunt {
             }
             CallEvent::Answered { leg, response } if self.branches.contains(&leg) => {
                 let early = self.early.answer_of(leg);
-                Next::Go(Box::new(Answering::begin(facts, leg, early, &response, ctx, actions)))
+                Next::Answered { target: leg, early, response }
             }
             CallEvent::Refused { leg, response, local } if self.branches.contains(&leg) => {
                 let phone = facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Extension { .. }));
@@ -90,11 +122,11 @@ impl Hunt {
             }
             CallEvent::FlowLost { leg } if facts.is_caller(leg) => {
                 let failure = Failure::new(480, "The caller's connection was lost before the call was answered.");
-                Self::give_up(&failure, EndedBy::System, facts, actions)
+                Next::Failed(failure, EndedBy::System)
             }
-            CallEvent::Cancelled { reasons } => Next::Go(Box::new(Ending::cancelled(facts, &reasons, actions))),
+            CallEvent::Cancelled { reasons } => Next::Abandoned(reasons),
             CallEvent::SessionOver { leg } | CallEvent::Bye { leg, .. } if facts.is_caller(leg) => {
-                Next::Go(Box::new(Ending::cancelled(facts, &[], actions)))
+                Next::Abandoned(Vec::new())
             }
             CallEvent::Media { leg, event } => self.on_media(leg, event, facts, ctx, actions),
             CallEvent::Timer(timer) => self.on_timer(timer, facts, ctx, actions),
@@ -109,7 +141,7 @@ impl Hunt {
             }
             CallEvent::Hangup => {
                 let failure = Failure::new(480, "An operator ended the call.");
-                Self::give_up(&failure, EndedBy::Operator, facts, actions)
+                Next::Failed(failure, EndedBy::Operator)
             }
             CallEvent::Answered { .. }
             | CallEvent::Refused { .. }
@@ -119,19 +151,17 @@ impl Hunt {
             | CallEvent::FlowLost { .. }
             | CallEvent::Confirmed { .. }
             | CallEvent::Dial { .. }
+            | CallEvent::Transfer(_)
+            | CallEvent::Notified { .. }
             | CallEvent::Lost { .. }
             | CallEvent::NoAck { .. } => Next::Stay,
         }
     }
 
-    fn give_up(failure: &Failure, by: EndedBy, facts: &mut Facts, actions: &mut Actions) -> Next {
-        Next::Go(Box::new(Ending::refuse(facts, failure, by, actions)))
-    }
-
     /// The next target of the dialplan's decision, until one can be called.
     fn next_step(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
         while let Some(step) = self.steps.pop_front() {
-            match resolve(&step.target, facts, ctx) {
+            match resolve(&step.target, &self.seeker, ctx) {
                 Resolved::Phones { legs, patience } => {
                     self.patience(step.timeout.unwrap_or(patience), actions);
                     for leg in legs {
@@ -146,8 +176,8 @@ impl Hunt {
                         return Next::Stay;
                     }
                 }
-                Resolved::Echo => return Next::Go(Box::new(Answering::echo(facts, ctx, actions))),
-                Resolved::Refused(failure) => return Self::give_up(&failure, EndedBy::System, facts, actions),
+                Resolved::Echo => return Next::Echo,
+                Resolved::Refused(failure) => return Next::Failed(failure, EndedBy::System),
                 Resolved::Nobody(failure) => self.remember(failure),
             }
         }
@@ -159,7 +189,7 @@ impl Hunt {
             | crate::output::CallResult::Cancelled
             | crate::output::CallResult::Failed => EndedBy::System,
         };
-        Self::give_up(&failure, by, facts, actions)
+        Next::Failed(failure, by)
     }
 
     fn patience(&mut self, patience: Duration, actions: &mut Actions) {
@@ -169,7 +199,7 @@ impl Hunt {
     /// The next gateway of the present step; false when there is none left.
     fn next_candidate(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> bool {
         while let Some(candidate) = self.candidates.pop_front() {
-            match candidate.leg(facts, ctx) {
+            match candidate.leg(&self.seeker, ctx) {
                 Ok(leg) => {
                     self.open(leg, facts, ctx, actions);
                     return true;
@@ -186,7 +216,7 @@ impl Hunt {
         self.branches.push(id);
         facts.legs.push(leg);
         facts.open_media(id, ctx, actions);
-        let bandwidth = match facts.caller().map(|leg| &leg.party) {
+        let bandwidth = match facts.leg(self.seeker.leg).map(|leg| &leg.party) {
             Some(Party::Extension { number, .. }) => ctx
                 .directory
                 .extensions
@@ -281,11 +311,11 @@ impl Hunt {
             }
             media::Event::Rejected { reason, .. } if facts.is_caller(leg) => {
                 let failure = Failure::new(488, format!("The caller's media description cannot be used: {reason}."));
-                return Self::give_up(&failure, EndedBy::System, facts, actions);
+                return Next::Failed(failure, EndedBy::System);
             }
             media::Event::Failed { reason, .. } if facts.is_caller(leg) => {
                 let failure = Failure::new(500, format!("The caller's media failed: {reason}."));
-                return Self::give_up(&failure, EndedBy::System, facts, actions);
+                return Next::Failed(failure, EndedBy::System);
             }
             media::Event::Failed { reason, .. } | media::Event::Rejected { reason, .. }
                 if self.branches.contains(&leg) =>
@@ -346,13 +376,16 @@ impl Hunt {
                     facts.legs.iter().skip(1).filter(|l| l.signal == Signal::Idle).map(|l| l.id).collect();
                 for leg in stuck {
                     let failure = Failure::new(500, "Media could not be prepared in time.");
-                    if let Next::Go(state) = self.refused(leg, failure, facts, ctx, actions) {
-                        return Next::Go(state);
+                    match self.refused(leg, failure, facts, ctx, actions) {
+                        Next::Stay => {}
+                        over @ (Next::Answered { .. } | Next::Echo | Next::Failed(..) | Next::Abandoned(_)) => {
+                            return over;
+                        }
                     }
                 }
                 Next::Stay
             }
-            CallTimer::Closing => Next::Stay,
+            CallTimer::Change | CallTimer::Farewell | CallTimer::Closing => Next::Stay,
         }
     }
 }

@@ -8,6 +8,7 @@ use media::{Codec, Dtmf, MediaSessionId, MediaState, Statistics};
 use sip::{Flow, NameAddr, Uri};
 
 use super::modifying::Modifying;
+use super::referral::Referring;
 use crate::output::CallState;
 
 /// Names a leg for the life of the process. Its media session carries the same number.
@@ -83,6 +84,8 @@ pub(crate) struct Envelope {
     pub(crate) contact: Uri,
     /// P-Asserted-Identity, for trusted peers only (RFC 3325 §5).
     pub(crate) asserted: Option<NameAddr>,
+    /// Who transfers the call to the target (RFC 3892).
+    pub(crate) referred_by: Option<String>,
     pub(crate) max_forwards: u8,
 }
 
@@ -109,6 +112,7 @@ pub(crate) struct Leg {
     pub(crate) dtmf: Dtmf,
     /// When each digit that operators have dialled will be over.
     pub(crate) dialled: VecDeque<Instant>,
+    pub(crate) referring: Referring,
 }
 
 impl Leg {
@@ -129,6 +133,7 @@ impl Leg {
             envelope: None,
             dtmf: Dtmf::default(),
             dialled: VecDeque::new(),
+            referring: Referring::default(),
         }
     }
 

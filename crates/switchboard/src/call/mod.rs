@@ -1,7 +1,7 @@
 //! One call: a back-to-back user agent over its legs, as a consuming state machine (RFC 7092, RFC 3261). Takes events, gives
 //! actions; sends nothing itself.
 //!
-//! Routing -> Ringing -> Answering -> Connected -> Ending -> Over; every state may go to Ending.
+//! Routing -> Ringing -> Answering -> Connected <-> Transferring -> Ending -> Over; every state may go to Ending.
 
 mod action;
 mod answering;
@@ -15,15 +15,21 @@ mod hunt;
 mod leg;
 mod modifying;
 mod progress;
+mod referral;
 mod ringing;
 mod routing;
+mod seeker;
 mod target;
+mod transferring;
 
 pub(crate) use action::{Action, Actions, CallEvent, CallTimer, Change};
 pub(crate) use cause::{Failure, reasons};
 pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
 pub(crate) use leg::{Leg, LegId, Party, Signal};
+pub(crate) use referral::Report;
+pub(crate) use seeker::Seeker;
 pub(crate) use target::own_contact;
+pub(crate) use transferring::Transfer;
 
 use self::answering::Answering;
 use self::connected::Connected;
@@ -31,6 +37,7 @@ use self::ending::Ending;
 use self::hunt::Hunt;
 use self::ringing::Ringing;
 use self::routing::Routing;
+use self::transferring::Transferring;
 use crate::dialplan::Step;
 use crate::output::{CallState, OperatorError};
 
@@ -38,6 +45,17 @@ use crate::output::{CallState, OperatorError};
 pub(crate) struct Call {
     pub(crate) facts: Facts,
     state: State,
+}
+
+/// Why a leg cannot transfer anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Untransferable {
+    /// Something else is under way, after which it may.
+    Busy,
+    /// It talks to nobody.
+    Alone,
+    /// It has no part in the call any more.
+    Gone,
 }
 
 /// Where a call stands.
@@ -50,6 +68,8 @@ pub(crate) enum State {
     Answering(Answering),
     /// The caller was answered.
     Connected(Connected),
+    /// One of the two is being transferred.
+    Transferring(Box<Transferring>),
     /// Everything was taken down; media sessions are closing.
     Ending(Ending),
     /// Nothing is owed to anybody.
@@ -59,13 +79,18 @@ pub(crate) enum State {
 impl Call {
     /// A call that will try these steps once it gets [`CallEvent::Start`], or be refused.
     pub(crate) fn new(facts: Facts, steps: Result<Vec<Step>, Failure>) -> Self {
-        let hunt = steps.map_or_else(Hunt::in_vain, Hunt::new);
+        let seeker = Seeker::caller(&facts);
+        let hunt = match steps {
+            Ok(steps) => Hunt::new(seeker, steps),
+            Err(failure) => Hunt::in_vain(seeker, failure),
+        };
         Self { facts, state: State::Routing(Routing { hunt }) }
     }
 
     /// Takes an event.
     pub(crate) fn on(&mut self, event: CallEvent, ctx: &mut Context<'_>, actions: &mut Actions) {
         self.facts.note(&event);
+        referral::on(&event, &mut self.facts, actions);
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = state.on(event, &mut self.facts, ctx, actions);
     }
@@ -80,9 +105,8 @@ impl Call {
     /// # Errors
     /// When nobody talks, or the leg is none that does.
     pub(crate) fn holder(&self, name: Option<&str>) -> Result<&Leg, OperatorError> {
-        let State::Connected(connected) = &self.state else { return Err(OperatorError::NotConnected) };
-        let legs = [Some(self.facts.caller_id()), connected.callee].into_iter().flatten();
-        let mut legs = legs.filter_map(|leg| self.facts.leg(leg));
+        let pair = self.pair().ok_or(OperatorError::NotConnected)?;
+        let mut legs = pair.into_iter().flatten().filter_map(|leg| self.facts.leg(leg)).filter(|leg| !leg.is_over());
         let found = legs.find(|leg| match name {
             Some(name) => leg.name == name,
             None => matches!(leg.party, Party::Extension { .. }),
@@ -90,12 +114,44 @@ impl Call {
         found.ok_or(OperatorError::UnknownLeg)
     }
 
+    /// The two that talk, or do again when a transfer fails.
+    fn pair(&self) -> Option<modifying::Pair> {
+        match &self.state {
+            State::Connected(connected) => Some(connected.pair()),
+            State::Transferring(transferring) => Some(transferring.pair()),
+            State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => None,
+        }
+    }
+
+    /// Whom a leg talks to and may transfer now.
+    ///
+    /// # Errors
+    /// [`Untransferable`] says why there is nobody.
+    pub(crate) fn transferee(&self, transferor: LegId) -> Result<&Leg, Untransferable> {
+        let connected = match &self.state {
+            State::Connected(connected) => connected,
+            State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Transferring(_) => {
+                return Err(Untransferable::Busy);
+            }
+            State::Ending(_) | State::Over => return Err(Untransferable::Gone),
+        };
+        let other = match connected.pair() {
+            [Some(near), far] if near == transferor => far,
+            [near, Some(far)] if far == transferor => near,
+            _ => return Err(Untransferable::Gone),
+        };
+        if connected.answer_owed {
+            return Err(Untransferable::Busy);
+        }
+        other.and_then(|leg| self.facts.leg(leg)).ok_or(Untransferable::Alone)
+    }
+
     /// As the API shows it.
     pub(crate) fn shown_state(&self) -> CallState {
         match &self.state {
             State::Routing(_) => CallState::Routing,
             State::Ringing(_) | State::Answering(_) => CallState::Ringing,
-            State::Connected(_) => CallState::Connected,
+            State::Connected(_) | State::Transferring(_) => CallState::Connected,
             State::Ending(_) | State::Over => CallState::Ending,
         }
     }
@@ -108,6 +164,7 @@ impl State {
             Self::Ringing(state) => state.on(event, facts, ctx, actions),
             Self::Answering(state) => state.on(event, facts, ctx, actions),
             Self::Connected(state) => state.on(event, facts, ctx, actions),
+            Self::Transferring(state) => state.on(event, facts, ctx, actions),
             Self::Ending(state) => state.on(event, facts, actions),
             Self::Over => Self::Over,
         }

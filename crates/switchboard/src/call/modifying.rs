@@ -91,13 +91,13 @@ fn stage(leg: LegId, facts: &Facts) -> Stage {
 
 fn enter(leg: LegId, stage: Stage, facts: &mut Facts, actions: &mut Actions) {
     if stage.is_with_shard() {
-        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+        actions.push(Action::SetTimer(CallTimer::Change, MEDIA_TIMEOUT));
     }
     if let Some(leg) = facts.leg_mut(leg) {
         leg.modifying.stage = stage;
     }
     if !facts.legs.iter().any(|leg| leg.modifying.stage.is_with_shard()) {
-        actions.push(Action::ClearTimer(CallTimer::Media));
+        actions.push(Action::ClearTimer(CallTimer::Change));
     }
 }
 

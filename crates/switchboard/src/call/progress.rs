@@ -9,6 +9,7 @@ use super::early::Early;
 use super::facts::{CallerOffer, Context, Facts};
 use super::hunt::Hunt;
 use super::leg::{LegId, Party};
+use super::referral;
 use crate::output::CallState;
 
 impl Hunt {
@@ -31,7 +32,7 @@ impl Hunt {
         facts.ringing.get_or_insert(ctx.now);
         let one_trunk =
             self.branches.len() == 1 && facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
-        let has_media = !response.body.is_empty() && one_trunk && matches!(facts.offer, CallerOffer::Given(_));
+        let has_media = !response.body.is_empty() && one_trunk && self.can_hear(facts);
         if has_media && matches!(self.early, Early::None | Early::Ringback) {
             self.early = Early::Callee(leg);
             let sdp = response.body.to_vec();
@@ -41,8 +42,22 @@ impl Hunt {
         }
     }
 
-    fn tell_ringing(&mut self, facts: &Facts, actions: &mut Actions) {
+    /// Whether early media reaches the seeker: it is in a call, or its INVITE had an offer.
+    fn can_hear(&self, facts: &Facts) -> bool {
+        self.seeker.transferor.is_some() || matches!(facts.offer, CallerOffer::Given(_))
+    }
+
+    fn tell_ringing(&mut self, facts: &mut Facts, actions: &mut Actions) {
         self.told_ringing = true;
+        if let Some(transferor) = self.seeker.transferor {
+            referral::report(transferor, StatusCode::RINGING, facts, actions);
+            if self.early == Early::None {
+                self.early = Early::Ringback;
+                self.heard = true;
+                actions.push(Action::Media(Command::Ringback { session: self.seeker.leg.media() }));
+            }
+            return;
+        }
         actions.push(Action::Progress { leg: facts.caller_id(), status: StatusCode::RINGING, sdp: None });
         // A client that was given media plays that and makes no ringback of its own any more.
         if self.early == Early::None && facts.caller().is_some_and(|leg| leg.description.is_some()) {
@@ -59,13 +74,20 @@ impl Hunt {
         ctx: &Context<'_>,
         actions: &mut Actions,
     ) {
+        if let Some(transferor) = self.seeker.transferor {
+            self.early = Early::Flowing(leg);
+            self.heard = true;
+            referral::report(transferor, StatusCode::SESSION_PROGRESS, facts, actions);
+            actions.push(Action::Media(Command::Bridge { a: self.seeker.leg.media(), b: leg.media() }));
+            return;
+        }
         self.early = Early::Caller(leg);
         facts.describe_caller(facts.bandwidth_of(leg), ctx, actions);
         self.hear_early(facts, actions);
     }
 
     /// An early answer that cannot be used is not yet the answer; it rings all the same.
-    pub(super) fn early_answer_unusable(&mut self, facts: &Facts, actions: &mut Actions) {
+    pub(super) fn early_answer_unusable(&mut self, facts: &mut Facts, actions: &mut Actions) {
         self.early = Early::None;
         if !self.told_ringing {
             self.tell_ringing(facts, actions);

@@ -3,7 +3,7 @@
 use super::State;
 use super::action::{Actions, CallEvent};
 use super::facts::{Context, Facts};
-use super::hunt::{Hunt, Next};
+use super::hunt::Hunt;
 
 /// Something rings, or rang before the present target.
 pub(crate) struct Ringing {
@@ -18,9 +18,7 @@ impl Ringing {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
-        match self.hunt.on(event, facts, ctx, actions) {
-            Next::Stay => State::Ringing(self),
-            Next::Go(state) => *state,
-        }
+        let next = self.hunt.on(event, facts, ctx, actions);
+        next.of_caller(facts, ctx, actions).unwrap_or(State::Ringing(self))
     }
 }

@@ -3,7 +3,7 @@
 use super::State;
 use super::action::{Actions, CallEvent};
 use super::facts::{Context, Facts};
-use super::hunt::{Hunt, Next};
+use super::hunt::Hunt;
 use super::ringing::Ringing;
 
 /// Nothing rings.
@@ -19,10 +19,10 @@ impl Routing {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
-        match self.hunt.on(event, facts, ctx, actions) {
-            Next::Stay if facts.ringing.is_some() => State::Ringing(Ringing { hunt: self.hunt }),
-            Next::Stay => State::Routing(self),
-            Next::Go(state) => *state,
+        match self.hunt.on(event, facts, ctx, actions).of_caller(facts, ctx, actions) {
+            Some(state) => state,
+            None if facts.ringing.is_some() => State::Ringing(Ringing { hunt: self.hunt }),
+            None => State::Routing(self),
         }
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use sip::{Flow, Host, NameAddr, Transport, Uri};
 
 use super::cause::Failure;
-use super::facts::{Context, Facts, Occupation};
+use super::facts::{Context, Occupation};
 use super::leg::{Envelope, Leg, LegId, Party, Signal};
+use super::seeker::Seeker;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Target;
 use crate::directory::{Extension, Gateway, NumberFormat, Trunk};
@@ -44,13 +45,13 @@ pub(crate) struct Candidate {
 }
 
 /// Who a target is, now.
-pub(crate) fn resolve(target: &Target, facts: &Facts, ctx: &mut Context<'_>) -> Resolved {
+pub(crate) fn resolve(target: &Target, seeker: &Seeker, ctx: &mut Context<'_>) -> Resolved {
     match target {
-        Target::Extension(number) => phones(std::slice::from_ref(number), facts, ctx),
-        Target::RingGroup(numbers) => phones(numbers, facts, ctx),
-        Target::NumberAssignment => match facts.assigned.clone() {
-            Some(number) => phones(&[number], facts, ctx),
-            None => Resolved::Nobody(Failure::new(404, format!("No extension is assigned to {}.", facts.to))),
+        Target::Extension(number) => phones(std::slice::from_ref(number), seeker, ctx),
+        Target::RingGroup(numbers) => phones(numbers, seeker, ctx),
+        Target::NumberAssignment => match seeker.assigned.clone() {
+            Some(number) => phones(&[number], seeker, ctx),
+            None => Resolved::Nobody(Failure::new(404, format!("No extension is assigned to {}.", seeker.dialled))),
         },
         Target::Trunks { names, number } => gateways(names, number, ctx),
         Target::Echo => Resolved::Echo,
@@ -62,7 +63,7 @@ pub(crate) fn resolve(target: &Target, facts: &Facts, ctx: &mut Context<'_>) -> 
     }
 }
 
-fn phones(numbers: &[String], facts: &Facts, ctx: &mut Context<'_>) -> Resolved {
+fn phones(numbers: &[String], seeker: &Seeker, ctx: &mut Context<'_>) -> Resolved {
     let mut legs = Vec::new();
     let mut patience = Duration::ZERO;
     let mut why = Failure::new(480, "No phone of the target is registered.");
@@ -81,7 +82,7 @@ fn phones(numbers: &[String], facts: &Facts, ctx: &mut Context<'_>) -> Resolved 
         let room = ctx.config.max_branches.saturating_sub(legs.len());
         for binding in one_flow_each(registrar.bindings(number)).take(room) {
             let mut leg = new_leg(party.clone(), binding.flow, ctx);
-            leg.envelope = Some(to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, facts, ctx));
+            leg.envelope = Some(to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, seeker, ctx));
             legs.push(leg);
         }
         if registrar.bindings(number).is_empty() {
@@ -126,15 +127,17 @@ fn new_leg(party: Party, flow: Flow, ctx: &mut Context<'_>) -> Leg {
     Leg::new(LegId(ctx.ids.next()), ctx.ids.random("leg_"), party, flow, Signal::Idle)
 }
 
-fn to_phone(number: &str, contact: Uri, flow: Flow, realm: &str, facts: &Facts, ctx: &Context<'_>) -> Envelope {
+fn to_phone(number: &str, contact: Uri, flow: Flow, realm: &str, seeker: &Seeker, ctx: &Context<'_>) -> Envelope {
     let realm = host(realm);
-    let from = facts.shown_caller(NameAddr::new(Uri::sip(Some(&facts.from), realm.clone(), None)));
+    let mut from = NameAddr::new(Uri::sip(Some(&seeker.number), realm.clone(), None));
+    from.display.clone_from(&seeker.display);
     Envelope {
         uri: contact,
         from,
         to: NameAddr::new(Uri::sip(Some(number), realm, None)),
-        contact: own_contact(Some(&facts.from), flow.transport, ctx.config),
+        contact: own_contact(Some(&seeker.number), flow.transport, ctx.config),
         asserted: None,
+        referred_by: seeker.referred_by.clone(),
         max_forwards: 0,
     }
 }
@@ -193,7 +196,7 @@ fn ordered<'a>(gateways: &'a [Gateway], ctx: &mut Context<'_>) -> Vec<&'a Gatewa
 
 impl Candidate {
     /// The leg to this address, or why the trunk cannot take one more call.
-    pub(crate) fn leg(&self, facts: &Facts, ctx: &mut Context<'_>) -> Result<Leg, Failure> {
+    pub(crate) fn leg(&self, seeker: &Seeker, ctx: &mut Context<'_>) -> Result<Leg, Failure> {
         let directory = ctx.directory;
         let Some(trunk) = directory.trunks.get(&self.trunk) else {
             return Err(Failure::new(503, "The trunk was removed."));
@@ -212,13 +215,14 @@ impl Candidate {
         let flow = Flow { transport: self.transport, peer: self.address, connection: None };
         let mut leg = new_leg(party, flow, ctx);
         let from_host = trunk.caller_id.domain.as_deref().map_or_else(|| ctx.config.advertised_host.clone(), host);
-        let from_user = written(&presented(facts, trunk, ctx), trunk.caller_id.format);
+        let from_user = written(&presented(seeker, trunk, ctx), trunk.caller_id.format);
         let contact = own_contact(Some(&from_user), self.transport, ctx.config);
         let from = NameAddr::new(Uri::sip(Some(&from_user), from_host, None));
         leg.envelope = Some(Envelope {
             to: NameAddr::new(uri.clone()),
             uri,
             asserted: asserted(&from),
+            referred_by: seeker.referred_by.clone(),
             from,
             contact,
             max_forwards: 0,
@@ -240,15 +244,12 @@ impl Candidate {
 }
 
 /// The number a call over this trunk presents: the agent's, else the trunk's, else the caller's own.
-fn presented(facts: &Facts, trunk: &Trunk, ctx: &Context<'_>) -> String {
-    let agent = facts.caller().and_then(|leg| match &leg.party {
-        Party::Extension { agent: Some(agent), .. } => ctx.directory.agents.get(agent),
-        Party::Extension { agent: None, .. } | Party::Trunk { .. } => None,
-    });
+fn presented(seeker: &Seeker, trunk: &Trunk, ctx: &Context<'_>) -> String {
+    let agent = seeker.agent.as_ref().and_then(|agent| ctx.directory.agents.get(agent));
     agent
         .and_then(|agent| agent.caller_id_number.clone())
         .or_else(|| trunk.caller_id.fallback.clone())
-        .unwrap_or_else(|| facts.from.clone())
+        .unwrap_or_else(|| seeker.number.clone())
 }
 
 /// A number in the trunk's format; what is no E.164 number stays as it is.

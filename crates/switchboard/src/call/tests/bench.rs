@@ -9,7 +9,10 @@ use media::{Codec, Command, Statistics};
 use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, StatusCode, Transport};
 
 use crate::call::leg::{Leg, LegId, Party, Signal};
-use crate::call::{Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, State, Usage};
+use crate::call::{
+    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, Failure, Seeker, State, Transfer,
+    Usage,
+};
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
 use crate::directory::{CallerId, Directory, Extension, Gateway, OnLimit, Trunk};
@@ -62,6 +65,7 @@ impl Bench {
             answered: None,
             legs: vec![caller],
             outcome: None,
+            transfers: Vec::new(),
         };
         let step = |target: &Target| Step { target: target.clone(), timeout: Some(Duration::from_secs(20)) };
         Self {
@@ -110,6 +114,7 @@ impl Bench {
             State::Ringing(_) => "Ringing",
             State::Answering(_) => "Answering",
             State::Connected(_) => "Connected",
+            State::Transferring(_) => "Transferring",
             State::Ending(_) => "Ending",
             State::Over => "Over",
         };
@@ -123,8 +128,12 @@ impl Bench {
     pub(super) fn assert_timers_fit(&self) {
         let allowed: &[CallTimer] = match &self.call.state {
             State::Routing(_) | State::Ringing(_) => &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media],
-            State::Answering(_) | State::Connected(_) => &[CallTimer::Media],
-            State::Ending(_) => &[CallTimer::Closing],
+            State::Answering(_) => &[CallTimer::Media],
+            State::Connected(_) => &[CallTimer::Change, CallTimer::Farewell],
+            State::Transferring(_) => {
+                &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media, CallTimer::Change, CallTimer::Farewell]
+            }
+            State::Ending(_) => &[CallTimer::Closing, CallTimer::Farewell],
             State::Over => &[],
         };
         let left: Vec<_> = self.running.iter().filter(|timer| !allowed.contains(timer)).collect();
@@ -155,6 +164,8 @@ impl Bench {
                 "attempt" => CallTimer::Attempt,
                 "no-answer" => CallTimer::NoAnswer,
                 "media-timeout" => CallTimer::Media,
+                "change-timeout" => CallTimer::Change,
+                "farewell" => CallTimer::Farewell,
                 "closing" => CallTimer::Closing,
                 other => panic!("no timer {other}"),
             }),
@@ -166,6 +177,9 @@ impl Bench {
                 | "resumed"),
                 rest @ ..,
             ] => CallEvent::Change { leg: self.leg(leg), change: change_event(change, rest == ["sdp"]) },
+            [leg, "refers", target] => self.transfer(self.leg(leg), target, Some(7)),
+            [leg, "is-had-transfer", target] => self.transfer(self.leg(leg), target, None),
+            [leg, "notified"] => CallEvent::Notified { leg: self.leg(leg) },
             [leg, "bye"] => CallEvent::Bye { leg: self.leg(leg), reasons: Vec::new() },
             [leg, "flow-lost"] => CallEvent::FlowLost { leg: self.leg(leg) },
             [leg, "over"] => CallEvent::SessionOver { leg: self.leg(leg) },
@@ -180,6 +194,29 @@ impl Bench {
             [leg, event] => CallEvent::Media { leg: self.leg(leg), event: media_event(self.leg(leg), event) },
             other => panic!("no event {other:?}"),
         }
+    }
+
+    /// A transfer to a phone with this number, to `trunks`, to `echo`, or to `nobody`; of whomever else is there.
+    fn transfer(&self, transferor: LegId, target: &str, sequence: Option<u32>) -> CallEvent {
+        let target = match target {
+            "trunks" => Ok(trunks()),
+            "echo" => Ok(Target::Echo),
+            "nobody" => Err(Failure::new(404, "No rule matches.")),
+            number => Ok(phones(number)),
+        };
+        let transferee = self.call.transferee(transferor).unwrap();
+        let seeker = Seeker {
+            leg: transferee.id,
+            transferor: Some(transferor),
+            number: transferee.party.shown().to_owned(),
+            display: None,
+            agent: None,
+            dialled: "wherever".to_owned(),
+            assigned: None,
+            referred_by: None,
+        };
+        let steps = target.map(|target| vec![Step { target, timeout: Some(Duration::from_secs(20)) }]);
+        CallEvent::Transfer(Box::new(Transfer { transferor, sequence, seeker, steps }))
     }
 
     fn response(&self, leg: LegId, status: u16, rest: &[&str]) -> CallEvent {
@@ -206,6 +243,11 @@ impl Bench {
             Action::Reject { status, reasons, .. } => format!("{}{}", status.code(), q850(reasons)),
             Action::Respond { leg, status, sdp, .. } => {
                 format!("{} to {}{}", status.code(), self.letter(*leg), if sdp.is_some() { " sdp" } else { "" })
+            }
+            Action::Notify { leg, report } => {
+                let id = report.id.map_or(String::new(), |id| format!(" id {id}"));
+                let last = if report.last { " at last" } else { "" };
+                format!("NOTIFY {} {}{id}{last}", self.letter(*leg), report.status.code())
             }
             Action::Modify { leg, .. } => format!("re-INVITE {}", self.letter(*leg)),
             Action::TakeBack { leg } => format!("take back {}", self.letter(*leg)),

@@ -8,6 +8,7 @@ mod ending;
 mod modifying;
 mod ringing;
 mod routing;
+mod transferring;
 
 use bench::Bench;
 

@@ -19,10 +19,10 @@ fn after(events: &'static [&'static str]) -> impl Fn() -> Bench {
 #[test]
 fn a_leg_changes_its_media_and_the_other_is_left_alone() {
     const ROWS: &[Row] = &[
-        ("the caller's offer goes to its shard", "a offered", "answer a, Media 5s", "Connected"),
-        ("and the callee's", "b offered", "answer b, Media 5s", "Connected"),
-        ("who asks for an offer gets one", "b asked", "offer to b, Media 5s", "Connected"),
-        ("an operator holds for the agent", "a held", "hold a, offer to a, Media 5s", "Connected"),
+        ("the caller's offer goes to its shard", "a offered", "answer a, Change 5s", "Connected"),
+        ("and the callee's", "b offered", "answer b, Change 5s", "Connected"),
+        ("who asks for an offer gets one", "b asked", "offer to b, Change 5s", "Connected"),
+        ("an operator holds for the agent", "a held", "hold a, offer to a, Change 5s", "Connected"),
         ("what is not held is not resumed", "a resumed", "", "Connected"),
         ("nothing was withdrawn", "a withdrawn", "", "Connected"),
         ("nothing was offered", "a acknowledged sdp", "", "Connected"),
@@ -40,9 +40,9 @@ fn an_offer_is_with_the_shard() {
     const ROWS: &[Row] = &[
         ("the answer goes out and media follows", "b described", "200 to b sdp, adopt b", "Connected"),
         ("one that cannot be used is refused and people talk on", "b rejected", "488 to b", "Connected"),
-        ("the other leg does not wait", "a offered", "answer a, Media 5s", "Connected"),
+        ("the other leg does not wait", "a offered", "answer a, Change 5s", "Connected"),
         ("the other's description is not the answer", "a described", "", "Connected"),
-        ("the shard is not waited for without end", "timer media-timeout", "500 to b", "Connected"),
+        ("the shard is not waited for without end", "timer change-timeout", "500 to b", "Connected"),
         ("it is taken back", "b withdrawn", "", "Connected"),
         ("an operator's hold waits its turn", "b held", "hold b", "Connected"),
         ("the leg hangs up", "b bye", "BYE a Q.850 16, close a, close b, Closing 2s", "Ending: Answered 200 by Callee"),
@@ -59,12 +59,12 @@ fn an_offer_taken_back_is_not_answered() {
             ("the shard's answer comes too late", "b described", "", "Connected"),
             ("so does its refusal", "b rejected", "", "Connected"),
             ("another waits until the shard has spoken", "b offered", "491 to b", "Connected"),
-            ("or is not waited for any more", "timer media-timeout", "", "Connected"),
+            ("or is not waited for any more", "timer change-timeout", "", "Connected"),
         ],
     );
     check(
         || after(DROPPED)().after(&["b described"]),
-        &[("then the next one is dealt with", "b offered", "answer b, Media 5s", "Connected")],
+        &[("then the next one is dealt with", "b offered", "answer b, Change 5s", "Connected")],
     );
 }
 
@@ -75,13 +75,13 @@ fn who_asked_for_an_offer_answers_it_with_the_ack() {
         &[
             ("our offer goes out", "a described", "200 to a sdp", "Connected"),
             ("it is taken back", "a withdrawn", "", "Connected"),
-            ("the shard is not waited for without end", "timer media-timeout", "500 to a", "Connected"),
+            ("the shard is not waited for without end", "timer change-timeout", "500 to a", "Connected"),
         ],
     );
     check(
         after(&["a asked", "a described"]),
         &[
-            ("the answer is taken", "a acknowledged sdp", "take a, Media 5s", "Connected"),
+            ("the answer is taken", "a acknowledged sdp", "take a, Change 5s", "Connected"),
             ("without one everything is as it was", "a acknowledged", "", "Connected"),
             ("an operator's hold waits", "a held", "hold a", "Connected"),
             (
@@ -111,24 +111,24 @@ fn an_operators_hold_is_media_first_and_a_reinvite_after() {
             ("twice held is held once", "a held", "", "Connected"),
             ("a resume meanwhile is obeyed at once", "a resumed", "resume a", "Connected"),
             ("a wish of the leg meets ours", "a offered", "491 to a", "Connected"),
-            ("the other leg has its own", "b offered", "answer b, Media 5s", "Connected"),
-            ("the shard is not waited for without end", "timer media-timeout", "", "Connected"),
+            ("the other leg has its own", "b offered", "answer b, Change 5s", "Connected"),
+            ("the shard is not waited for without end", "timer change-timeout", "", "Connected"),
             ("hang-up", "b bye", "BYE a Q.850 16, close a, close b, Closing 2s", "Ending: Answered 200 by Callee"),
         ],
     );
     check(
         after(&["a held", "a described"]),
         &[
-            ("its answer is taken", "a accepted sdp", "take a, Media 5s", "Connected"),
+            ("its answer is taken", "a accepted sdp", "take a, Change 5s", "Connected"),
             ("one without answer changes nothing", "a accepted", "", "Connected"),
             ("a refusal leaves people as they were", "a modify-refused", "", "Connected"),
             (
                 "a leg's own offer goes first when ours met it",
                 "a offered",
-                "take back a, answer a, Media 5s",
+                "take back a, answer a, Change 5s",
                 "Connected",
             ),
-            ("so does its wish for one", "a asked", "take back a, offer to a, Media 5s", "Connected"),
+            ("so does its wish for one", "a asked", "take back a, offer to a, Change 5s", "Connected"),
             (
                 "a leg that lost the call ends it",
                 "a lost",
@@ -139,12 +139,12 @@ fn an_operators_hold_is_media_first_and_a_reinvite_after() {
     );
     check(
         after(&["a held", "a described", "a offered"]),
-        &[("and ours follows, made anew", "a described", "200 to a sdp, adopt a, offer to a, Media 5s", "Connected")],
+        &[("and ours follows, made anew", "a described", "200 to a sdp, adopt a, offer to a, Change 5s", "Connected")],
     );
     check(
         after(&["a held", "a described", "a resumed"]),
         &[
-            ("what came meanwhile is told next", "a modify-refused", "offer to a, Media 5s", "Connected"),
+            ("what came meanwhile is told next", "a modify-refused", "offer to a, Change 5s", "Connected"),
             ("a hold again is obeyed at once too", "a held", "hold a", "Connected"),
         ],
     );
@@ -157,7 +157,7 @@ fn an_operators_hold_is_media_first_and_a_reinvite_after() {
     );
     check(
         after(&["a held", "a described", "a accepted sdp", "a negotiated"]),
-        &[("and it ends the same way", "a resumed", "resume a, offer to a, Media 5s", "Connected")],
+        &[("and it ends the same way", "a resumed", "resume a, offer to a, Change 5s", "Connected")],
     );
 }
 
@@ -170,7 +170,7 @@ fn a_hold_before_the_offerless_callers_ack_waits_for_its_answer() {
     check(owing, &[("media obeys at once", "a held", "hold a", "Connected")]);
     check(
         || owing().after(&["a held"]),
-        &[("the answer first", "ack sdp", "take a, offer to a, Media 5s", "Connected")],
+        &[("the answer first", "ack sdp", "take a, offer to a, Change 5s", "Connected")],
     );
 }
 
@@ -179,8 +179,8 @@ fn an_echo_is_held_too() {
     check(
         || Bench::from_agent(&[Target::Echo]).after(&["start", "a described", "ack"]),
         &[
-            ("by its caller", "a offered", "answer a, Media 5s", "Connected"),
-            ("by an operator", "a held", "hold a, offer to a, Media 5s", "Connected"),
+            ("by its caller", "a offered", "answer a, Change 5s", "Connected"),
+            ("by an operator", "a held", "hold a, offer to a, Change 5s", "Connected"),
         ],
     );
 }

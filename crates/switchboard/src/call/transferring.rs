@@ -1,0 +1,368 @@
+//! Transferring (RFC 5589 §6): a target is sought for one of two who talk, on behalf of the other. Whoever transfers may leave at any
+//! moment; when nobody answers, the two talk on, if both are still there.
+
+use media::Command;
+use sip::{Reason, StatusCode};
+
+use super::State;
+use super::action::{Action, Actions, CallEvent, CallTimer};
+use super::answering::{EarlyAnswer, MEDIA_TIMEOUT};
+use super::cause::Failure;
+use super::connected::{Connected, answered};
+use super::ending::Ending;
+use super::facts::{Context, Facts, Outcome};
+use super::hunt::{Hunt, Next};
+use super::leg::{LegId, Party, Signal};
+use super::seeker::Seeker;
+use super::{modifying, referral};
+use crate::dialplan::Step;
+use crate::output::{CallState, EndedBy, TransferMode, TransferStatus, TransferView};
+
+/// A transfer that was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Transfer {
+    pub(crate) transferor: LegId,
+    /// The CSeq number of the REFER, which wants to be told how it goes. An operator looks.
+    pub(crate) sequence: Option<u32>,
+    /// Who is transferred.
+    pub(crate) seeker: Seeker,
+    /// Whereto, or why nowhere.
+    pub(crate) steps: Result<Vec<Step>, Failure>,
+}
+
+/// Somebody is transferred.
+pub(crate) struct Transferring {
+    /// The two as they talked before.
+    before: Connected,
+    transferor: LegId,
+    transferee: LegId,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Targets are tried.
+    Hunting(Box<Hunt>),
+    /// One has answered; so many of its descriptions are with the shard. `heard` is whether the transferee heard it ring.
+    Agreeing { target: LegId, awaited: u8, heard: bool },
+}
+
+impl Transferring {
+    pub(super) fn begin(
+        before: Connected,
+        transfer: Transfer,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> State {
+        let Transfer { transferor, sequence, seeker, mut steps } = transfer;
+        // Each transfer is a hop: a call that is handed on for ever ends like any loop (RFC 3261 §16.3).
+        match facts.max_forwards.checked_sub(1) {
+            Some(left) => facts.max_forwards = left,
+            None => steps = Err(Failure::new(483, "The call was transferred too often.")),
+        }
+        facts.transfers.push(TransferView {
+            mode: TransferMode::Blind,
+            target: seeker.dialled.clone(),
+            by: facts.leg(transferor).map(|leg| leg.name.clone()).unwrap_or_default(),
+            status: TransferStatus::Trying,
+            sip_status: None,
+        });
+        if let Some(sequence) = sequence {
+            referral::subscribe(transferor, sequence, facts, actions);
+        }
+        let transferee = seeker.leg;
+        let hunt = match steps {
+            Ok(steps) => Hunt::new(seeker, steps),
+            Err(failure) => Hunt::in_vain(seeker, failure),
+        };
+        let stage = Stage::Hunting(Box::new(hunt));
+        Self { before, transferor, transferee, stage }.seek(CallEvent::Start, facts, ctx, actions)
+    }
+
+    /// The two that talked.
+    pub(super) fn pair(&self) -> modifying::Pair {
+        self.before.pair()
+    }
+
+    /// Those of the two who have not left.
+    fn present(&self, facts: &Facts) -> modifying::Pair {
+        let is_there = |leg: &LegId| facts.leg(*leg).is_some_and(|leg| !leg.is_over());
+        self.pair().map(|leg| leg.filter(is_there))
+    }
+
+    pub(super) fn on(self, event: CallEvent, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
+        let pair = self.present(facts);
+        match event {
+            CallEvent::Bye { leg, reasons } if leg == self.transferee => {
+                self.give_up(facts, actions);
+                Ending::hung_up(facts, leg, &reasons, actions)
+            }
+            CallEvent::SessionOver { leg } | CallEvent::NoAck { leg } | CallEvent::Lost { leg }
+                if leg == self.transferee =>
+            {
+                self.give_up(facts, actions);
+                Ending::hung_up(facts, leg, &[], actions)
+            }
+            CallEvent::Bye { leg, .. }
+            | CallEvent::SessionOver { leg }
+            | CallEvent::NoAck { leg }
+            | CallEvent::Lost { leg }
+                if leg == self.transferor =>
+            {
+                // It has done its part.
+                facts.close_media(leg, actions);
+                State::Transferring(Box::new(self))
+            }
+            CallEvent::Change { leg, change } => {
+                if pair.contains(&Some(leg)) {
+                    modifying::on(leg, change, pair, facts, actions);
+                } else {
+                    modifying::untimely(leg, &change, actions);
+                }
+                State::Transferring(Box::new(self))
+            }
+            CallEvent::Timer(CallTimer::Change) => {
+                modifying::overdue(pair, facts, actions);
+                State::Transferring(Box::new(self))
+            }
+            CallEvent::Media { leg, event } if pair.contains(&Some(leg)) => {
+                self.on_media(leg, event, pair, facts, actions)
+            }
+            // Of one who has left.
+            CallEvent::Media { leg, .. } if leg == self.transferor => State::Transferring(Box::new(self)),
+            CallEvent::Digit { leg, digit, duration } => {
+                facts.press(leg, digit, duration, actions);
+                State::Transferring(Box::new(self))
+            }
+            CallEvent::Dial { leg, digits, duration } => {
+                facts.dial(leg, &digits, duration, actions);
+                State::Transferring(Box::new(self))
+            }
+            CallEvent::Hangup => {
+                self.give_up(facts, actions);
+                Ending::by_operator(facts, actions)
+            }
+            CallEvent::FlowLost { .. }
+            | CallEvent::Cancelled { .. }
+            | CallEvent::Confirmed { .. }
+            | CallEvent::Transfer(_)
+            | CallEvent::Notified { .. } => State::Transferring(Box::new(self)),
+            CallEvent::Start
+            | CallEvent::Progress { .. }
+            | CallEvent::Answered { .. }
+            | CallEvent::Refused { .. }
+            | CallEvent::Bye { .. }
+            | CallEvent::SessionOver { .. }
+            | CallEvent::NoAck { .. }
+            | CallEvent::Lost { .. }
+            | CallEvent::Media { .. }
+            | CallEvent::Timer(_) => self.seek(event, facts, ctx, actions),
+        }
+    }
+
+    /// Media of the two.
+    fn on_media(
+        self,
+        leg: LegId,
+        event: media::Event,
+        pair: modifying::Pair,
+        facts: &mut Facts,
+        actions: &mut Actions,
+    ) -> State {
+        let Some(event) = modifying::of_shard(leg, event, pair, facts, actions) else {
+            return State::Transferring(Box::new(self));
+        };
+        let (explanation, cause) = match event {
+            media::Event::Silent { .. } => ("sent no media any more".to_owned(), Reason::q850(102, "Media timeout")),
+            media::Event::Failed { reason, .. } => {
+                (format!("lost its media: {reason}"), Reason::q850(41, "Temporary failure"))
+            }
+            media::Event::LocalDescription { .. }
+            | media::Event::Negotiated { .. }
+            | media::Event::Rejected { .. }
+            | media::Event::Connected { .. }
+            | media::Event::Changed { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Closed { .. } => return State::Transferring(Box::new(self)),
+        };
+        if leg == self.transferor {
+            facts.release(leg, Some(cause), actions);
+            return State::Transferring(Box::new(self));
+        }
+        let explanation = format!("{} {explanation}.", facts.described(leg));
+        self.give_up(facts, actions);
+        let outcome = Outcome { q850: super::cause::q850_of(&cause), ..answered(EndedBy::System, &explanation) };
+        Ending::finish(facts, outcome, Some(&cause), actions)
+    }
+
+    /// What happens to targets.
+    fn seek(mut self, event: CallEvent, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
+        match &mut self.stage {
+            Stage::Hunting(hunt) => {
+                let next = hunt.on(event, facts, ctx, actions);
+                let (heard, branches) = (hunt.is_heard(), hunt.branches.clone());
+                match next {
+                    Next::Stay => State::Transferring(Box::new(self)),
+                    Next::Echo => self.join(None, facts, actions),
+                    Next::Failed(failure, _) => self.fail(&failure, facts, actions),
+                    Next::Abandoned(_) => self.fail(&Failure::new(487, "Nobody waits any more."), facts, actions),
+                    Next::Answered { target, early, response } => {
+                        for leg in branches.into_iter().filter(|leg| *leg != target) {
+                            facts.release(leg, Some(Reason::sip(200, "Call completed elsewhere")), actions);
+                        }
+                        self.agree(target, early, response.body.to_vec(), heard, facts, actions)
+                    }
+                }
+            }
+            Stage::Agreeing { target, .. } => {
+                let target = *target;
+                self.on_target(target, event, facts, actions)
+            }
+        }
+    }
+
+    /// A target took the call.
+    fn agree(
+        mut self,
+        target: LegId,
+        early: EarlyAnswer,
+        sdp: Vec<u8>,
+        heard: bool,
+        facts: &mut Facts,
+        actions: &mut Actions,
+    ) -> State {
+        if let Some(leg) = facts.leg_mut(target) {
+            leg.state = CallState::Connected;
+        }
+        for timer in [CallTimer::Attempt, CallTimer::NoAnswer] {
+            actions.push(Action::ClearTimer(timer));
+        }
+        if sdp.is_empty() && early == EarlyAnswer::None {
+            let failure = Failure::new(500, format!("{} answered without media.", facts.described(target)));
+            self.stage = Stage::Agreeing { target, awaited: 0, heard };
+            return self.fail(&failure, facts, actions);
+        }
+        let mut awaited = u8::from(early == EarlyAnswer::WithShard);
+        if !sdp.is_empty() {
+            awaited += 1;
+            actions.push(Action::Media(Command::HandleAnswer { session: target.media(), sdp }));
+        }
+        self.stage = Stage::Agreeing { target, awaited, heard };
+        if awaited == 0 {
+            return self.join(Some(target), facts, actions);
+        }
+        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+        State::Transferring(Box::new(self))
+    }
+
+    /// What happens to the target that answered.
+    fn on_target(mut self, target: LegId, event: CallEvent, facts: &mut Facts, actions: &mut Actions) -> State {
+        let failure = match event {
+            CallEvent::Media { leg, event } if leg == target => match event {
+                media::Event::Negotiated { .. } | media::Event::Rejected { .. } if self.awaits_more() => {
+                    return State::Transferring(Box::new(self));
+                }
+                media::Event::Negotiated { .. } => return self.join(Some(target), facts, actions),
+                media::Event::Rejected { reason, .. } => {
+                    Failure::new(488, format!("The media description cannot be used: {reason}."))
+                }
+                media::Event::Failed { reason, .. } => Failure::new(500, format!("Media failed: {reason}.")),
+                media::Event::LocalDescription { .. }
+                | media::Event::Connected { .. }
+                | media::Event::Changed { .. }
+                | media::Event::Digit { .. }
+                | media::Event::Silent { .. }
+                | media::Event::Closed { .. } => return State::Transferring(Box::new(self)),
+            },
+            CallEvent::Bye { leg, .. } | CallEvent::SessionOver { leg } | CallEvent::Lost { leg } if leg == target => {
+                Failure::new(480, format!("{} hung up at once.", facts.described(leg)))
+            }
+            CallEvent::Timer(CallTimer::Media) => Failure::new(500, "Media was not agreed on in time."),
+            CallEvent::Start
+            | CallEvent::Progress { .. }
+            | CallEvent::Answered { .. }
+            | CallEvent::Refused { .. }
+            | CallEvent::Cancelled { .. }
+            | CallEvent::Confirmed { .. }
+            | CallEvent::NoAck { .. }
+            | CallEvent::Change { .. }
+            | CallEvent::Lost { .. }
+            | CallEvent::Bye { .. }
+            | CallEvent::FlowLost { .. }
+            | CallEvent::SessionOver { .. }
+            | CallEvent::Media { .. }
+            | CallEvent::Digit { .. }
+            | CallEvent::Dial { .. }
+            | CallEvent::Transfer(_)
+            | CallEvent::Notified { .. }
+            | CallEvent::Timer(_)
+            | CallEvent::Hangup => return State::Transferring(Box::new(self)),
+        };
+        self.fail(&failure, facts, actions)
+    }
+
+    /// Counts down the answers with the shard: the last one decides.
+    fn awaits_more(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Agreeing { awaited, .. } if *awaited > 1 => {
+                *awaited -= 1;
+                true
+            }
+            Stage::Agreeing { .. } | Stage::Hunting(_) => false,
+        }
+    }
+
+    /// The transferee talks to the target, or to itself; whoever transferred is let go.
+    fn join(self, target: Option<LegId>, facts: &mut Facts, actions: &mut Actions) -> State {
+        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
+            actions.push(Action::ClearTimer(timer));
+        }
+        let transferee = self.transferee;
+        actions.push(Action::Media(match target {
+            Some(target) => Command::Bridge { a: transferee.media(), b: target.media() },
+            None => Command::Echo { session: transferee.media() },
+        }));
+        let agent = target.and_then(|leg| facts.leg(leg)).and_then(|leg| match &leg.party {
+            Party::Extension { agent, .. } => agent.clone(),
+            Party::Trunk { .. } => None,
+        });
+        facts.callee_agent = agent.or(facts.callee_agent.take());
+        facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
+        referral::part(self.transferor, StatusCode::OK, facts, actions);
+        State::Connected(Connected { near: transferee, far: target, answer_owed: false })
+    }
+
+    /// Nobody is there to take the call: the two go on where they were, or the one who is left is told why.
+    fn fail(self, failure: &Failure, facts: &mut Facts, actions: &mut Actions) -> State {
+        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
+            actions.push(Action::ClearTimer(timer));
+        }
+        let pair = self.pair();
+        let others = facts.legs.iter().filter(|leg| !pair.contains(&Some(leg.id)) && !leg.referring.is_departing());
+        for leg in others.map(|leg| leg.id).collect::<Vec<_>>() {
+            facts.release(leg, None, actions);
+        }
+        facts.settle_transfer(TransferStatus::Failed, failure.status_code());
+        referral::conclude(self.transferor, failure.status_code(), facts, actions);
+        if facts.leg(self.transferor).is_some_and(|leg| leg.signal == Signal::Up) {
+            let heard = match &self.stage {
+                Stage::Hunting(hunt) => hunt.is_heard(),
+                Stage::Agreeing { heard, .. } => *heard,
+            };
+            if let ([Some(a), Some(b)], true) = (pair, heard) {
+                actions.push(Action::Media(Command::Bridge { a: a.media(), b: b.media() }));
+            }
+            return State::Connected(self.before);
+        }
+        let reason = failure.reasons.iter().find_map(|text| Reason::parse(text));
+        let explanation = format!("The call was transferred to nobody: {}", failure.explanation);
+        let outcome = Outcome { q850: Some(failure.q850()), ..answered(EndedBy::System, &explanation) };
+        Ending::finish(facts, outcome, reason.as_ref(), actions)
+    }
+
+    /// There is nobody to transfer any more.
+    fn give_up(&self, facts: &mut Facts, actions: &mut Actions) {
+        facts.settle_transfer(TransferStatus::Cancelled, StatusCode::REQUEST_TERMINATED);
+        referral::part(self.transferor, StatusCode::REQUEST_TERMINATED, facts, actions);
+    }
+}

@@ -1,0 +1,160 @@
+//! Transfers as agents ask for them by REFER (RFC 3515, RFC 5589) and operators by REST: who may, whom, and where the dialplan leads the
+//! call. What becomes of it is the call's own matter.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use sip::{Host, InsideRequest, Method, NameAddr, OutgoingId, Request, RequestId, ResponseDraft, StatusCode, Uri};
+
+use crate::call::{CallEvent, Failure, LegId, Party, Report, Seeker, Transfer, Untransferable, own_contact};
+use crate::calls::CallKey;
+use crate::dialplan::{Decision, Lookup, Origin, Step, Target};
+use crate::number::e164;
+use crate::output::{CallId, OperatorError, TransferTarget};
+use crate::refer_to::ReferTo;
+use crate::switchboard::Switchboard;
+
+/// How long a transfer may take, as its transferor is told; ours end long before.
+const EXPIRES: u32 = 600;
+
+impl Switchboard {
+    /// A REFER inside a dialog.
+    pub(crate) fn refer(&mut self, now: Instant, key: CallKey, leg: LegId, id: RequestId, request: &Request) {
+        if let Some(facts) = self.calls.facts_mut(key) {
+            facts.count_refer(leg);
+        }
+        let sequence = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
+        let transfer = self.referred(key, leg, request).map(|mut transfer| {
+            transfer.sequence = Some(sequence);
+            transfer
+        });
+        match transfer {
+            Ok(transfer) => {
+                let draft = self.with_contact(ResponseDraft::new(StatusCode::ACCEPTED), key, leg);
+                self.endpoint.respond(now, id, draft);
+                self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
+            }
+            Err(status) => self.endpoint.respond(now, id, ResponseDraft::new(status)),
+        }
+    }
+
+    /// The transfer a REFER asks for, or the status to refuse it with.
+    fn referred(&self, key: CallKey, leg: LegId, request: &Request) -> Result<Transfer, StatusCode> {
+        let party = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
+        match party {
+            Some(Party::Extension { .. }) => {}
+            // A carrier has its own ways to connect its callers.
+            Some(Party::Trunk { .. }) => return Err(StatusCode::FORBIDDEN),
+            None => return Err(StatusCode::CALL_DOES_NOT_EXIST),
+        }
+        let target = TransferTarget::Number(ReferTo::of(request)?.number);
+        self.transfer(key, leg, target).map_err(|why| match why {
+            Untransferable::Busy => StatusCode::REQUEST_PENDING,
+            Untransferable::Alone => StatusCode::DECLINE,
+            Untransferable::Gone => StatusCode::CALL_DOES_NOT_EXIST,
+        })
+    }
+
+    /// An operator transfers on behalf of a leg.
+    pub(crate) fn operator_transfers(
+        &mut self,
+        now: Instant,
+        call: &CallId,
+        leg: Option<&str>,
+        target: TransferTarget,
+    ) -> Result<(), OperatorError> {
+        let key = self.calls.of_id(call).ok_or(OperatorError::UnknownCall)?;
+        let leg = self.calls.call(key).ok_or(OperatorError::UnknownCall)?.holder(leg)?.id;
+        let transfer = self.transfer(key, leg, target).map_err(|why| match why {
+            Untransferable::Busy => OperatorError::Transferring,
+            Untransferable::Alone | Untransferable::Gone => OperatorError::NobodyToTransfer,
+        })?;
+        self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
+        Ok(())
+    }
+
+    /// The transfer by a leg of whomever it talks to. The dialplan decides as if the transferring agent had dialled.
+    fn transfer(&self, key: CallKey, leg: LegId, target: TransferTarget) -> Result<Transfer, Untransferable> {
+        let call = self.calls.call(key).ok_or(Untransferable::Gone)?;
+        let transferee = call.transferee(leg)?;
+        let transferor = call.facts.leg(leg).ok_or(Untransferable::Gone)?;
+        let Party::Extension { number: extension, agent } = &transferor.party else {
+            return Err(Untransferable::Alone);
+        };
+        let (dialled, steps, assigned) = match target {
+            TransferTarget::Extension(number) => {
+                let step = Step { target: Target::Extension(number.clone()), timeout: None };
+                (number, Ok(vec![step]), None)
+            }
+            TransferTarget::Number(dialled) => {
+                let (decision, assigned) = self.route_of_agent(extension, &dialled);
+                let nowhere = || Failure::new(404, format!("No rule of the dialplan matches {dialled}."));
+                let steps = decision.map(|decision| decision.steps).ok_or_else(nowhere);
+                (dialled, steps, assigned)
+            }
+        };
+        let (number, display) = if call.facts.is_caller(transferee.id) {
+            (call.facts.from.clone(), call.facts.from_display.clone())
+        } else {
+            (transferee.party.shown().to_owned(), self.name_of(&transferee.party))
+        };
+        let seeker = Seeker {
+            leg: transferee.id,
+            transferor: Some(leg),
+            number,
+            display,
+            agent: agent.clone(),
+            dialled,
+            assigned,
+            referred_by: Host::parse(&self.directory.realm)
+                .map(|realm| NameAddr::new(Uri::sip(Some(extension), realm, None)).to_string()),
+        };
+        Ok(Transfer { transferor: leg, sequence: None, seeker, steps })
+    }
+
+    /// Where the dialplan leads an agent who dials, and the extension that has the number, when it is one of ours.
+    pub(crate) fn route_of_agent(&self, extension: &str, dialled: &str) -> (Option<Decision>, Option<String>) {
+        let is_extension = self.directory.extensions.contains_key(dialled);
+        let lookup = Lookup { origin: Origin::Agents, dialled, caller: extension, trunk: None, is_extension };
+        let number = self.dialplan.e164(dialled).or_else(|| e164(dialled));
+        let number = number.and_then(|number| self.directory.numbers.get(&number));
+        (self.dialplan.route(&lookup), number.and_then(|number| number.extension.clone()))
+    }
+
+    fn name_of(&self, party: &Party) -> Option<String> {
+        let Party::Extension { agent: Some(agent), .. } = party else { return None };
+        let agent = self.directory.agents.get(agent)?;
+        Some(agent.display_name.clone()).filter(|name| !name.is_empty())
+    }
+
+    /// Tells a leg how its transfer goes (RFC 3515 §2.4.4).
+    pub(crate) fn notify(&mut self, now: Instant, key: CallKey, leg: LegId, report: &Report) {
+        let event = report.id.map_or_else(|| "refer".to_owned(), |id| format!("refer;id={id}"));
+        let state =
+            if report.last { "terminated;reason=noresource".to_owned() } else { format!("active;expires={EXPIRES}") };
+        let mut headers = vec![("Event".to_owned(), event), ("Subscription-State".to_owned(), state)];
+        let transport = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| leg.flow.transport);
+        if let Some(transport) = transport {
+            headers.push(("Contact".to_owned(), format!("<{}>", own_contact(None, transport, &self.config))));
+        }
+        let line = format!("SIP/2.0 {} {}\r\n", report.status.code(), report.status.reason_phrase());
+        let body = Some(("message/sipfrag;version=2.0".to_owned(), Bytes::from(line)));
+        let asked = InsideRequest { method: Method::Notify, headers, body };
+        let session = self.calls.session_of(leg);
+        match session.and_then(|session| self.endpoint.ask(now, session, asked)) {
+            Some(id) if report.last => {
+                self.reports.insert(id, (key, leg));
+            }
+            Some(_) => {}
+            None if report.last => self.call_event(now, key, CallEvent::Notified { leg }),
+            None => {}
+        }
+    }
+
+    /// Whether an answer is one to a last report; whatever it says, that was all.
+    pub(crate) fn is_report(&mut self, now: Instant, id: OutgoingId) -> bool {
+        let Some((key, leg)) = self.reports.remove(&id) else { return false };
+        self.call_event(now, key, CallEvent::Notified { leg });
+        true
+    }
+}

@@ -1,0 +1,134 @@
+//! `/v1/calls/{id}/transfers`: handing a running call's other side on to somebody else, on behalf of its agent.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use switchboard::{CallId, Operator, TransferMode, TransferStatus, TransferTarget, TransferView};
+use utoipa::ToSchema;
+
+use super::problem::Refusals;
+use super::request::{Body, Listing, PageQuery, Placed};
+use super::validate::{self, TransferDraft};
+use super::{ApiState, FieldError, Problem};
+
+/// A transfer of a running call.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Transfer {
+    #[serde(skip)]
+    index: usize,
+    /// How it is made.
+    mode: Mode,
+    /// What was dialled: an extension's number or any other.
+    target: String,
+    /// The leg that transfers, and is hung up on once the target has taken the call.
+    leg_id: String,
+    /// `trying`, `succeeded`, `failed` (the call went back to the leg that transfers, or ended when that had left) or `cancelled` (the
+    /// call was ended first).
+    status: &'static str,
+    /// How it ended, as a SIP status.
+    sip_status: Option<u16>,
+}
+
+/// How a transfer is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mode {
+    /// Without asking the target first.
+    Blind,
+}
+
+impl Transfer {
+    fn of((index, view): (usize, TransferView)) -> Self {
+        Self {
+            index,
+            mode: match view.mode {
+                TransferMode::Blind => Mode::Blind,
+            },
+            target: view.target,
+            leg_id: view.by,
+            status: match view.status {
+                TransferStatus::Trying => "trying",
+                TransferStatus::Succeeded => "succeeded",
+                TransferStatus::Failed => "failed",
+                TransferStatus::Cancelled => "cancelled",
+            },
+            sip_status: view.sip_status,
+        }
+    }
+}
+
+impl Placed for Transfer {
+    fn place(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("{:06}", self.index))
+    }
+}
+
+/// A transfer to be made.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
+pub(super) struct NewTransfer {
+    /// How it is made; `blind` by default.
+    mode: Option<Mode>,
+    target: NewTarget,
+    /// The leg that transfers whomever it talks to. By default the agent's; the caller's between agents.
+    leg_id: Option<String>,
+}
+
+/// To whom: exactly one of the two.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
+pub(super) struct NewTarget {
+    /// `ext_…`
+    extension_id: Option<String>,
+    /// What the agent would dial.
+    number: Option<String>,
+}
+
+/// Lists a running call's transfers, oldest first.
+#[utoipa::path(get, path = "/calls/{id}/transfers", tag = "calls", operation_id = "list_transfers",
+    params(("id" = String, Path, description = "`call_…`"), PageQuery), security(("api_key" = ["calls:read"])),
+    responses((status = 200, description = "A page of transfers", body = inline(Listing<Transfer>)), Refusals))]
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+    page: PageQuery,
+) -> Result<Json<Listing<Transfer>>, Problem> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no running call has this id");
+    let call = api.gateway.call(&id).ok_or_else(missing)?;
+    Ok(page.part_of(call.transfers.into_iter().enumerate().map(Transfer::of).collect()))
+}
+
+/// Transfers a running call: the target is called while the one to be transferred hears it ring. Who transfers is hung up on once the
+/// target answers; else the two go on talking.
+#[utoipa::path(post, path = "/calls/{id}/transfers", tag = "calls", operation_id = "transfer_call",
+    params(("id" = String, Path, description = "`call_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
+    request_body = NewTransfer, security(("api_key" = ["calls:control"])),
+    responses((status = 202, description = "The target is being called"), Refusals))]
+pub(super) async fn create(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<StatusCode, Problem> {
+    let TransferDraft { mode: Mode::Blind, leg, extension, number } = validate::transfer(body)?;
+    let target = match (extension, number) {
+        (Some(extension), _) => TransferTarget::Extension(number_of(&api, &extension)?),
+        (None, number) => TransferTarget::Number(number.unwrap_or_default()),
+    };
+    api.gateway.operator(Operator::Transfer { call: CallId(id), leg, target }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The number of the extension with this id.
+fn number_of(api: &ApiState, id: &str) -> Result<String, Problem> {
+    let directory = api.store.directory().borrow().clone();
+    let found = directory.extensions.values().find(|extension| extension.id == id);
+    let unknown = || {
+        let (pointer, detail) = ("/target/extension_id".to_owned(), "no extension has this id".to_owned());
+        Problem::invalid(vec![FieldError { pointer, detail }])
+    };
+    found.map(|extension| extension.number.clone()).ok_or_else(unknown)
+}
