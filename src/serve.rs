@@ -263,6 +263,7 @@ fn switchboard_config(config: &Config, ports: &Ports) -> SwitchboardConfig {
         max_expires: config.registration.max_expires(),
         default_expires: config.registration.default_expires(),
         ring_timeout: config.calls.ring_timeout(),
+        reconnect: config.calls.reconnect(),
         silence_timeout: config.media.silence_timeout().unwrap_or_default(),
         max_calls: config.calls.max_calls,
         ..SwitchboardConfig::default()

@@ -127,6 +127,7 @@ fn limits(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) 
         "calls.ring_timeout_s",
         format!("expected 1 to 600, found {}", calls.ring_timeout_s),
     );
+    expect(calls.reconnect_s <= 600, "calls.reconnect_s", format!("expected 0 to 600, found {}", calls.reconnect_s));
     expect(
         (1..=100_000).contains(&calls.max_calls),
         "calls.max_calls",

@@ -220,6 +220,8 @@ impl Default for Registration {
 pub struct Calls {
     /// How long a target rings when neither route nor extension says, in seconds.
     pub ring_timeout_s: u64,
+    /// How long a call waits for a browser that lost its connection, in seconds; 0 ends the call with the connection.
+    pub reconnect_s: u64,
     /// Calls at once; one more is refused with 503.
     pub max_calls: usize,
     /// How long running calls may go on after SIGTERM, in seconds.
@@ -233,6 +235,12 @@ impl Calls {
         Duration::from_secs(self.ring_timeout_s)
     }
 
+    /// How long a call waits for a browser that lost its connection.
+    #[must_use]
+    pub fn reconnect(&self) -> Duration {
+        Duration::from_secs(self.reconnect_s)
+    }
+
     /// How long running calls may go on once the process is to stop.
     #[must_use]
     pub fn shutdown(&self) -> Duration {
@@ -242,7 +250,7 @@ impl Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { ring_timeout_s: 30, max_calls: 1000, shutdown_s: 30 }
+        Self { ring_timeout_s: 30, reconnect_s: 30, max_calls: 1000, shutdown_s: 30 }
     }
 }
 

@@ -26,11 +26,18 @@ fn an_empty_file_is_the_defaults() {
 fn every_mistake_is_told_at_once_with_its_key() {
     let found = errors(
         "[http]\nhttps_listen = \"here\"\ncertificat = \"x\"\n[sip]\nt1_ms = \"fast\"\ndomain = \"a b\"\n\
-         [registration]\nmin_expires_s = 100\nmax_expires_s = 50\n[sips]\nx = 1\n",
+         [calls]\nreconnect_s = 601\n[registration]\nmin_expires_s = 100\nmax_expires_s = 50\n[sips]\nx = 1\n",
     );
     let keys: Vec<_> = found.iter().map(|error| error.key.as_str()).collect();
-    for key in ["http.https_listen", "http.certificat", "sip.t1_ms", "sip.domain", "registration.max_expires_s", "sips"]
-    {
+    for key in [
+        "http.https_listen",
+        "http.certificat",
+        "sip.t1_ms",
+        "sip.domain",
+        "calls.reconnect_s",
+        "registration.max_expires_s",
+        "sips",
+    ] {
         assert!(keys.contains(&key), "{key} is missing in {keys:?}");
     }
     assert!(found.iter().all(|error| error.source == "patchcord.toml"));

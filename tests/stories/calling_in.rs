@@ -1,6 +1,8 @@
 //! A carrier calls one of our numbers.
 
-use sip::{ConnectionId, SessionEvent, SessionId, StatusCode};
+use std::time::Duration;
+
+use sip::{SessionEvent, SessionId, StatusCode};
 use switchboard::CallResult;
 use testkit::Simulation;
 
@@ -97,9 +99,9 @@ fn a_phone_that_vanishes_while_ringing_ends_the_search() {
     let browser = simulation.browser(1);
     simulation.register(browser, "100", 600);
     let (trunk, session) = call_in(&mut simulation, "+493011100");
-    let now = simulation.now;
-    simulation.switchboard.handle_flow_closed(now, ConnectionId(1));
-    simulation.settle();
+    simulation.disconnect(browser);
+    assert!(simulation.refusal(trunk, session).is_none(), "it is given a while to come back");
+    simulation.pass(Duration::from_secs(30));
     assert_eq!(simulation.refusal(trunk, session).unwrap().status.class(), 4);
     simulation.assert_all_over();
     assert_eq!(simulation.records.len(), 1);

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sip::{ConnectionId, Flow, SessionId, StatusCode, Transport};
 use switchboard::{CallState, Directory, Operator, ShardIndex, TransferTarget};
-use testkit::{MediaScript, Simulation};
+use testkit::{Heard, MediaScript, Simulation};
 
 const SCRIPTS: [MediaScript; 8] = [
     MediaScript::Works,
@@ -40,18 +40,20 @@ struct Chaos {
 
 impl Chaos {
     fn new(seed: u64) -> Self {
-        let mut random = StdRng::seed_from_u64(seed);
+        let random = StdRng::seed_from_u64(seed);
         let mut simulation = Simulation::with(crate::PLAN, restore);
         let browsers: Vec<SocketAddr> = (1..=4).map(|number| simulation.browser(number)).collect();
         let trunks = [simulation.gateway(1), simulation.gateway(2)];
-        for (browser, user) in browsers.iter().zip(USERS) {
-            simulation.register(*browser, user, 600);
+        let mut chaos = Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100 };
+        for at in 0..chaos.browsers.len() {
+            chaos.register_again(at);
         }
+        chaos.simulation.settle();
         // A third of the runs lose nothing, a third some of it, a third nearly everything.
         let loss = [0.0, 0.15, 0.6][usize::try_from(seed % 3).unwrap()];
-        let mut luck = StdRng::seed_from_u64(random.random());
-        simulation.loses = Box::new(move |_, _| loss > 0.0 && luck.random_bool(loss));
-        Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100 }
+        let mut luck = StdRng::seed_from_u64(chaos.random.random());
+        chaos.simulation.loses = Box::new(move |_, _| loss > 0.0 && luck.random_bool(loss));
+        chaos
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
@@ -152,12 +154,37 @@ impl Chaos {
         let at = self.random.random_range(0..self.browsers.len());
         let browser = self.browsers[at];
         self.connections += 1;
-        self.simulation.reconnect(browser, ConnectionId(self.connections));
-        if self.random.random_bool(0.5) {
-            let now = self.simulation.now;
-            // Its answer may get lost, or the agent may be disabled: as it comes.
-            let contact = format!("<sip:{at}@b.invalid>");
-            self.simulation.peer(browser).register(now, USERS[at], &contact, 600, None);
+        let old = self.simulation.peer(browser).from_switchboard.connection.unwrap();
+        let is_missed = self.random.random_bool(0.8);
+        if is_missed {
+            self.simulation.disconnect(browser);
+            self.simulation.pass(Duration::from_millis(self.random.random_range(0..40_000)));
+        }
+        // Or its old connection is not known to be gone.
+        self.simulation.peer(browser).from_switchboard.connection = Some(ConnectionId(self.connections));
+        if self.random.random_bool(0.8) {
+            self.register_again(at);
+        }
+        if !is_missed {
+            self.simulation.settle();
+            self.simulation.switchboard.handle_flow_closed(self.simulation.now, old);
+        }
+    }
+
+    /// A browser registers over the connection it has now. An answer may get lost, or the agent be disabled: as it comes.
+    fn register_again(&mut self, at: usize) {
+        let (browser, user, now) = (self.browsers[at], USERS[at], self.simulation.now);
+        let device = if at == 3 { String::new() } else { format!(";+sip.instance=\"<urn:uuid:{at}>\";reg-id=1") };
+        let contact = format!("<sip:{user}@b{at}.invalid>{device}");
+        self.simulation.peer(browser).register(now, user, &contact, 600, None);
+        self.simulation.settle();
+        let challenge = self.simulation.peer(browser).heard.iter().rev().find_map(|heard| match heard {
+            Heard::Response(_, response) => Some(response.clone()),
+            _ => None,
+        });
+        if let Some(challenge) = challenge.filter(|response| response.status == StatusCode::UNAUTHORIZED) {
+            let secret = format!("secret-{user}");
+            self.simulation.peer(browser).register(now, user, &contact, 600, Some((&challenge, &secret)));
         }
     }
 
@@ -325,7 +352,8 @@ impl Chaos {
         }
         self.simulation.assert_all_over();
         for browser in self.browsers.clone() {
-            self.simulation.disconnect(browser);
+            self.connections += 1;
+            self.simulation.reconnect(browser, ConnectionId(self.connections));
         }
         assert_eq!(self.simulation.switchboard.poll_timeout(), None, "no timer is left");
         let mut begun: Vec<_> = self.simulation.views.iter().map(|view| view.id.clone()).collect();

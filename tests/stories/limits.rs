@@ -121,6 +121,6 @@ fn a_websocket_on_which_nobody_authenticated_is_heard_up_to_16_kilobytes() {
     assert_eq!(ask(&mut simulation), StatusCode::MESSAGE_TOO_LARGE);
     simulation.register(browser, "100", 600);
     assert_eq!(ask(&mut simulation), StatusCode::PROXY_AUTHENTICATION_REQUIRED);
-    simulation.disconnect(browser);
+    simulation.reconnect(browser, sip::ConnectionId(77));
     assert_eq!(ask(&mut simulation), StatusCode::MESSAGE_TOO_LARGE, "what was proven went with the connection");
 }

@@ -15,6 +15,7 @@ mod calling_out;
 mod cancelling;
 mod carrier;
 mod changing_the_directory;
+mod coming_back;
 mod dialling_digits;
 mod every_call_ends;
 mod failing_over;

@@ -51,7 +51,7 @@ impl Talk {
         })
     }
 
-    fn session_of(&self, at: usize) -> MediaSessionId {
+    pub(crate) fn session_of(&self, at: usize) -> MediaSessionId {
         self.sessions()[at]
     }
 
@@ -399,6 +399,7 @@ fn who_transfers_loses_its_connection_and_the_transfer_goes_on() {
 fn who_rings_loses_its_connection_and_the_call_comes_back() {
     let (mut talk, colleague, _) = ringing();
     talk.simulation.disconnect(colleague);
+    talk.simulation.pass(std::time::Duration::from_secs(30));
     assert_eq!(told(&mut talk.simulation, talk.browser), [100, 180, 480]);
     talk.goes_back();
 }

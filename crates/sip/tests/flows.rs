@@ -225,10 +225,20 @@ fn ten_thousand_connections_close_without_each_looking_at_all_others() {
         side.receive(on(number), &request("INVITE", "1", 1, "", "").replace("call-1", &format!("call-{number}")));
     }
     side.sent();
-    assert_eq!(side.events().len() as u64, CONNECTIONS);
-    for number in 0..CONNECTIONS {
+    let sessions: Vec<SessionId> = side
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Invite { session, .. } => Some(session),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sessions.len() as u64, CONNECTIONS);
+    for (number, session) in (0..).zip(sessions) {
         side.endpoint.handle_flow_closed(side.now, ConnectionId(number));
-        assert_eq!(side.event_words(), ["flow lost", "ended", "flow closed"]);
+        assert_eq!(side.event_words(), ["adrift", "flow closed"]);
+        side.endpoint.abandon(side.now, session);
+        assert_eq!(side.event_words(), ["flow lost", "ended"]);
         assert_eq!(side.endpoint.counters().flows as u64, CONNECTIONS - number - 1);
     }
     side.assert_empty();
@@ -238,10 +248,10 @@ fn ten_thousand_connections_close_without_each_looking_at_all_others() {
 fn a_session_that_moved_is_lost_with_its_new_connection_only() {
     let (mut side, session, tag) = called(websocket());
     side.receive(websocket(), &request("ACK", "2", 1, &tag, ""));
-    side.endpoint.rebind(session, foreign());
+    side.endpoint.rebind(side.now, session, foreign());
     side.events();
     side.endpoint.handle_flow_closed(side.now, websocket().connection.unwrap());
     assert_eq!(side.event_words(), ["flow closed"]);
     side.endpoint.handle_flow_closed(side.now, foreign().connection.unwrap());
-    assert_eq!(side.event_words(), ["flow lost", "flow closed"]);
+    assert_eq!(side.event_words(), ["adrift", "flow closed"]);
 }

@@ -8,7 +8,7 @@ use sip::{Flow, SessionId};
 
 use crate::believed::Believed;
 use crate::call::{Actions, CallEvent};
-use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Usage};
+use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Party, Usage};
 use crate::config::Clock;
 use crate::output::{CallId, CallRecord, CallResult, CallState, CallView, EndedBy, LegView, ShardIndex};
 
@@ -24,13 +24,21 @@ struct Entry {
     shown: Option<CallView>,
 }
 
+/// What a SIP session belongs to.
+struct Tie {
+    key: CallKey,
+    leg: LegId,
+    /// Whose phone it is with; of a trunk's session `None`.
+    extension: Option<String>,
+}
+
 /// The running calls.
 #[derive(Default)]
 pub(crate) struct Calls {
     calls: HashMap<CallKey, Entry>,
     ids: HashMap<CallId, CallKey>,
     legs: HashMap<LegId, CallKey>,
-    sessions: HashMap<SessionId, (CallKey, LegId)>,
+    sessions: HashMap<SessionId, Tie>,
     by_leg: HashMap<LegId, SessionId>,
     timers: BTreeSet<(Instant, CallKey, CallTimer)>,
     pub(crate) usage: Usage,
@@ -56,14 +64,19 @@ impl Calls {
 
     /// Ties a SIP session to a leg.
     pub(crate) fn bind(&mut self, session: SessionId, key: CallKey, leg: LegId) {
-        self.sessions.insert(session, (key, leg));
+        let party = self.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
+        let extension = match party {
+            Some(Party::Extension { number, .. }) => Some(number.clone()),
+            Some(Party::Trunk { .. }) | None => None,
+        };
+        self.sessions.insert(session, Tie { key, leg, extension });
         self.by_leg.insert(leg, session);
     }
 
     /// A SIP session is over: its id is void.
     pub(crate) fn unbind(&mut self, session: SessionId) {
-        if let Some((_, leg)) = self.sessions.remove(&session) {
-            self.by_leg.remove(&leg);
+        if let Some(tie) = self.sessions.remove(&session) {
+            self.by_leg.remove(&tie.leg);
         }
     }
 
@@ -72,7 +85,12 @@ impl Calls {
     }
 
     pub(crate) fn of_session(&self, session: SessionId) -> Option<(CallKey, LegId)> {
-        self.sessions.get(&session).copied()
+        self.sessions.get(&session).map(|tie| (tie.key, tie.leg))
+    }
+
+    /// The extension whose phone a session is with, also when its call is over.
+    pub(crate) fn extension_of(&self, session: SessionId) -> Option<&str> {
+        self.sessions.get(&session)?.extension.as_deref()
     }
 
     pub(crate) fn of_media(&self, session: media::MediaSessionId) -> Option<(CallKey, LegId)> {
@@ -188,12 +206,12 @@ impl Calls {
 fn view(call: &Call, clock: &Clock) -> CallView {
     let facts = &call.facts;
     let agent = |leg: &crate::call::Leg| match &leg.party {
-        crate::call::Party::Extension { agent, .. } => agent.clone(),
-        crate::call::Party::Trunk { .. } => None,
+        Party::Extension { agent, .. } => agent.clone(),
+        Party::Trunk { .. } => None,
     };
     let trunk = |leg: &crate::call::Leg| match &leg.party {
-        crate::call::Party::Trunk { id, .. } => Some(id.clone()),
-        crate::call::Party::Extension { .. } => None,
+        Party::Trunk { id, .. } => Some(id.clone()),
+        Party::Extension { .. } => None,
     };
     let caller_agent = facts.caller().and_then(agent);
     let taken = facts.legs.iter().skip(1).filter(|leg| leg.state == CallState::Connected || facts.legs.len() == 2);

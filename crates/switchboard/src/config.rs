@@ -31,6 +31,8 @@ pub struct SwitchboardConfig {
     pub attempt_timeout: Duration,
     /// How long a leg may receive no media before the call counts as dead and is ended; zero switches it off.
     pub silence_timeout: Duration,
+    /// How long a leg waits for a browser whose WebSocket closed to come back on another; zero ends it with its connection.
+    pub reconnect: Duration,
     /// Calls at once; more get 503.
     pub max_calls: usize,
     /// Legs one call may ring at once.
@@ -54,6 +56,7 @@ impl Default for SwitchboardConfig {
             ring_timeout: Duration::from_secs(60),
             attempt_timeout: Duration::from_secs(4),
             silence_timeout: Duration::from_secs(60),
+            reconnect: Duration::from_secs(30),
             max_calls: 2000,
             max_branches: 32,
             retry_after: Duration::from_secs(10),

@@ -1,5 +1,6 @@
 //! The call logic, sans-IO: registrar, location, dialplan and the B2BUA.
 
+mod absences;
 mod admission;
 mod believed;
 mod call;

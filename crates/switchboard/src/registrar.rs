@@ -15,7 +15,7 @@ pub(crate) struct Binding {
     /// `reg_…`
     pub(crate) id: String,
     /// The element as sent; answered unchanged but for `expires` (clients look for their own).
-    address: Contact,
+    pub(crate) address: Contact,
     pub(crate) contact: Uri,
     pub(crate) user_agent: Option<String>,
     pub(crate) flow: Flow,
@@ -110,6 +110,16 @@ impl Registrar {
     /// Whether this extension registered over this connection.
     pub(crate) fn extensions_on(&self, connection: ConnectionId) -> Vec<String> {
         self.connections.get(&connection).map(|set| set.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// What is registered over a connection: extension and Contact.
+    pub(crate) fn devices_on(&self, connection: ConnectionId) -> Vec<(String, Contact)> {
+        let mut devices = Vec::new();
+        for extension in self.extensions_on(connection) {
+            let here = self.bindings(&extension).iter().filter(|binding| binding.flow.connection == Some(connection));
+            devices.extend(here.map(|binding| (extension.clone(), binding.address.clone())));
+        }
+        devices
     }
 
     /// Carries out a REGISTER, whole or not at all; tells whether a binding was added, refreshed or removed.

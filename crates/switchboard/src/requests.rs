@@ -56,6 +56,8 @@ impl Switchboard {
         if let Err(status) = registration::check_address(request, &self.directory, &extension.number) {
             return ResponseDraft::new(status);
         }
+        let bindings = self.registrar.bindings(&extension.number).iter();
+        let before: Vec<_> = bindings.map(|binding| (binding.id.clone(), binding.flow.connection)).collect();
         let (draft, changed) =
             registration::register(&mut self.registrar, agent, request, flow, now, &self.config, &mut self.ids);
         if draft.status == StatusCode::OK {
@@ -63,6 +65,7 @@ impl Switchboard {
         }
         if changed {
             self.show_bindings(&extension.number);
+            self.welcome_back(now, &extension.number, flow, &before);
         }
         draft
     }
@@ -153,10 +156,7 @@ impl Switchboard {
         if let SessionEvent::Roamed { id, flow, request } = event {
             match self.may_move(now, known, flow, &request) {
                 Ok(()) => {
-                    if let Some((key, leg)) = known {
-                        self.calls.move_leg(key, leg, flow);
-                        self.show(now, key);
-                    }
+                    self.moved(now, session, flow);
                     self.endpoint.admit(now, id);
                 }
                 Err(refusal) => self.endpoint.respond(now, id, *refusal),
@@ -165,10 +165,15 @@ impl Switchboard {
         }
         if matches!(event, SessionEvent::Ended) {
             self.calls.unbind(session);
+            self.absences.settle(session);
             if let Some((_, leg)) = known {
                 self.informing.forget(leg);
             }
             self.calls.believed.end(now, session, self.config.timers.transaction_timeout());
+        }
+        if matches!(event, SessionEvent::Adrift) {
+            self.await_return(now, session);
+            return;
         }
         let Some((key, leg)) = known else { return };
         let event = match event {
@@ -188,7 +193,7 @@ impl Switchboard {
             SessionEvent::Bye { request } => CallEvent::Bye { leg, reasons: crate::call::reasons(&request.headers) },
             SessionEvent::FlowLost => CallEvent::FlowLost { leg },
             SessionEvent::Ended => CallEvent::SessionOver { leg },
-            SessionEvent::Request { .. } | SessionEvent::Roamed { .. } => return,
+            SessionEvent::Request { .. } | SessionEvent::Roamed { .. } | SessionEvent::Adrift => return,
         };
         self.call_event(now, key, event);
     }

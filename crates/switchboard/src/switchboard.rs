@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use sip::{Authenticator, ConnectionId, Endpoint, EndpointConfig, Flow, OutgoingId, Transport};
 
+use crate::absences::Absences;
 use crate::admission::Admission;
 use crate::call::{CallEvent, CallTimer, Change, LegId};
 use crate::calls::{CallKey, Calls};
@@ -32,6 +33,8 @@ pub struct Switchboard {
     pub(crate) authenticator: Authenticator,
     pub(crate) registrar: Registrar,
     pub(crate) proven: Proven,
+    /// Browsers whose WebSocket closed, with calls that wait for them.
+    pub(crate) absences: Absences,
     pub(crate) calls: Calls,
     pub(crate) informing: Informing,
     /// The last reports on transfers that wait for their answers.
@@ -63,6 +66,7 @@ impl Switchboard {
             authenticator: Authenticator::new(ids.seed()),
             registrar: Registrar::default(),
             proven: Proven::default(),
+            absences: Absences::default(),
             calls: Calls::default(),
             informing: Informing::default(),
             reports: HashMap::new(),
@@ -103,9 +107,10 @@ impl Switchboard {
         }
     }
 
-    /// A connection closed: its bindings are gone, its unanswered calls end.
+    /// A connection closed: its bindings are gone. Its calls wait for the browser to come back on another.
     pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
         self.proven.close(connection);
+        self.begin_absence(now, connection);
         for extension in self.registrar.close(connection) {
             self.show_bindings(&extension);
         }
@@ -163,6 +168,7 @@ impl Switchboard {
                 for key in self.calls.keys() {
                     self.call_event(now, key, CallEvent::Hangup);
                 }
+                self.give_up_all_absent(now);
             }
         }
         self.drain(now);
@@ -208,6 +214,7 @@ impl Switchboard {
         self.endpoint.handle_timeout(now);
         self.drain(now);
         self.send_due_digits(now);
+        self.give_up_absent(now);
         for extension in self.registrar.expire(now) {
             self.show_bindings(&extension);
         }
@@ -229,7 +236,11 @@ impl Switchboard {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let (calls, digits) = (self.calls.next_timeout(), self.informing.next_timeout());
-        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), calls, digits].into_iter().flatten().min()
+        let absences = self.absences.next_deadline();
+        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), absences, calls, digits]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Figures for `/metrics`.

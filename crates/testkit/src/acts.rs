@@ -161,6 +161,7 @@ impl Simulation {
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }
             | SessionEvent::Roamed { .. }
+            | SessionEvent::Adrift
             | SessionEvent::FlowLost
             | SessionEvent::Ended => None,
         });

@@ -89,6 +89,7 @@ impl Simulation {
                 | SessionEvent::NoAck
                 | SessionEvent::Bye { .. }
                 | SessionEvent::Roamed { .. }
+                | SessionEvent::Adrift
                 | SessionEvent::FlowLost
                 | SessionEvent::Ended => None,
             })
@@ -136,6 +137,7 @@ impl Simulation {
                 | SessionEvent::Bye { .. }
                 | SessionEvent::Request { .. }
                 | SessionEvent::Roamed { .. }
+                | SessionEvent::Adrift
                 | SessionEvent::FlowLost
                 | SessionEvent::Ended => None,
             })
@@ -168,6 +170,7 @@ impl Simulation {
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }
             | SessionEvent::Roamed { .. }
+            | SessionEvent::Adrift
             | SessionEvent::FlowLost
             | SessionEvent::Ended => None,
         })

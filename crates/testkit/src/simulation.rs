@@ -1,6 +1,6 @@
 //! The network, the clock and the shards around one switchboard, all in memory and in order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -61,6 +61,8 @@ pub struct Simulation {
     holds: BTreeMap<MediaSessionId, Held>,
     /// What shards will tell once they catch up, in order.
     late: VecDeque<(ShardIndex, media::Event)>,
+    /// Connections that closed: nothing comes or goes on them any more.
+    gone: BTreeSet<ConnectionId>,
     /// Flows found gone while messages were sent.
     unreachable: Vec<Flow>,
 }
@@ -113,6 +115,7 @@ impl Simulation {
             directory,
             holds: BTreeMap::new(),
             late: VecDeque::new(),
+            gone: BTreeSet::new(),
             unreachable: Vec::new(),
         }
     }
@@ -127,6 +130,7 @@ impl Simulation {
     /// A browser's connection closes.
     pub fn disconnect(&mut self, browser: SocketAddr) {
         let connection = self.peer(browser).from_switchboard.connection.expect("a browser has a connection");
+        self.gone.insert(connection);
         self.switchboard.handle_flow_closed(self.now, connection);
         self.settle();
     }
@@ -177,7 +181,8 @@ impl Simulation {
             }
             for (flow, bytes) in messages {
                 busy = true;
-                if (self.loses)(flow.peer, &String::from_utf8_lossy(&bytes)) {
+                let is_gone = flow.connection.is_some_and(|connection| self.gone.contains(&connection));
+                if is_gone || (self.loses)(flow.peer, &String::from_utf8_lossy(&bytes)) {
                     continue;
                 }
                 self.switchboard.handle_message(now, flow, &bytes);
@@ -238,7 +243,8 @@ impl Simulation {
         let (now, to) = (self.now, transmit.flow.peer);
         self.sent.push((now, to, Message::parse(&transmit.bytes).expect("we write SIP")));
         let Some(peer) = self.peers.get_mut(&to) else { return };
-        if peer.from_switchboard.connection != transmit.flow.connection {
+        let is_gone = transmit.flow.connection.is_some_and(|connection| self.gone.contains(&connection));
+        if is_gone || peer.from_switchboard.connection != transmit.flow.connection {
             self.unreachable.push(transmit.flow);
         } else if !(self.loses)(to, &String::from_utf8_lossy(&transmit.bytes)) {
             peer.endpoint.handle_message(now, peer.to_switchboard, &transmit.bytes);

@@ -106,7 +106,7 @@ impl Endpoint {
         self.await_ack(now, session);
     }
 
-    fn await_ack(&mut self, now: Instant, session: SessionId) {
+    pub(super) fn await_ack(&mut self, now: Instant, session: SessionId) {
         let timers = self.config.timers;
         self.start_session_timer(session, Timer::Success, now + timers.t1);
         self.start_session_timer(session, Timer::NoAck, now + timers.transaction_timeout());

@@ -152,7 +152,10 @@ pub enum SessionEvent {
         /// The request.
         request: Request,
     },
-    /// The flow under the session closed. The session lives on: its owner decides.
+    /// The WebSocket under the session closed. The session waits, and so does what is asked of it, until its user calls
+    /// `Endpoint::rebind` or `Endpoint::abandon`.
+    Adrift,
+    /// The flow under the session closed and no other takes its place. `Ended` follows.
     FlowLost,
     /// Nothing more will come for this session.
     Ended,

@@ -35,7 +35,7 @@ impl Endpoint {
         if let Some((content_type, body)) = asked.body {
             request = request.with_body(&content_type, body);
         }
-        self.start_client(now, flow, request, ClientUser::Outgoing(id));
+        self.start_client(now, flow, request, ClientUser::Inside(session, id));
         Some(id)
     }
 }

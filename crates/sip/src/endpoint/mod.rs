@@ -10,6 +10,7 @@ mod modify;
 mod paths;
 mod requests;
 mod responses;
+mod roaming;
 mod sessions;
 mod transactions;
 
@@ -114,10 +115,13 @@ impl Endpoint {
         }
     }
 
-    /// A connection is gone: what was to be sent on it fails, sessions on it are told.
+    /// A connection is gone: what was to be sent on it fails, sessions on it are told. Those of a WebSocket wait, and so does what they
+    /// have under way, until their user calls [`Endpoint::rebind`] or [`Endpoint::abandon`].
     pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
+        self.paths.close(connection);
         for part in self.paths.on_connection(connection) {
             match part {
+                part if self.set_adrift(connection, part) => {}
                 Part::Client(id) => self.fail_client(now, id),
                 Part::Server(id) => self.remove_server(id),
                 Part::Session(session) => self.lose_flow(now, session),
@@ -128,6 +132,10 @@ impl Endpoint {
 
     /// A flow without a connection of its own could not be used (no route, connection refused, closed): what was sent on it fails.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
+        if flow.websocket().is_some() {
+            // Its closing tells.
+            return;
+        }
         for part in self.paths.on_flow(flow) {
             match part {
                 Part::Client(id) => self.fail_client(now, id),
@@ -178,6 +186,10 @@ impl Endpoint {
     }
 
     fn transmit(&mut self, flow: Flow, bytes: bytes::Bytes) {
+        if self.paths.is_closed(flow) {
+            // Sent again when there is another.
+            return;
+        }
         self.counters.sent += 1;
         self.output.transmits.push_back(Transmit { flow, bytes });
     }

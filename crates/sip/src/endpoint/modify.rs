@@ -155,7 +155,7 @@ impl Endpoint {
         let (flow, cancel) = (client.flow, cancel_of(&client.request, None));
         if let Ok(Some(via)) = client.request.headers.top_via() {
             let branch = via.branch().map(std::borrow::Cow::into_owned).unwrap_or_default();
-            self.start_client_with_via(now, flow, cancel, ClientUser::Nobody, branch, &via);
+            self.start_client_with_via(now, flow, cancel, ClientUser::Cancel(session), branch, &via);
         }
         self.start_session_timer(session, Timer::Overdue, now + self.config.timers.transaction_timeout());
     }

@@ -20,29 +20,49 @@ impl Path {
     }
 }
 
+/// What uses one path.
+#[derive(Debug, Default)]
+struct Users {
+    parts: BTreeSet<Part>,
+    /// Its WebSocket is gone: what uses it waits to be moved.
+    closed: bool,
+}
+
 /// The parts of the endpoint by the flow they use.
 #[derive(Debug, Default)]
-pub(super) struct Paths(HashMap<Path, BTreeSet<Part>>);
+pub(super) struct Paths(HashMap<Path, Users>);
 
 impl Paths {
     pub(super) fn enter(&mut self, flow: Flow, part: Part) {
-        self.0.entry(Path::of(flow)).or_default().insert(part);
+        self.0.entry(Path::of(flow)).or_default().parts.insert(part);
     }
 
     pub(super) fn leave(&mut self, flow: Flow, part: Part) {
         let path = Path::of(flow);
-        if let Some(parts) = self.0.get_mut(&path) {
-            parts.remove(&part);
-            if parts.is_empty() {
+        if let Some(users) = self.0.get_mut(&path) {
+            users.parts.remove(&part);
+            if users.parts.is_empty() {
                 self.0.remove(&path);
             }
         }
     }
 
+    /// A WebSocket is gone, but not what uses it.
+    pub(super) fn close(&mut self, connection: ConnectionId) {
+        if let Some(users) = self.0.get_mut(&Path::Connection(connection)) {
+            users.closed = true;
+        }
+    }
+
+    /// Whether nothing can be sent on a flow any more.
+    pub(super) fn is_closed(&self, flow: Flow) -> bool {
+        self.0.get(&Path::of(flow)).is_some_and(|users| users.closed)
+    }
+
     /// How many server transactions a flow has.
     pub(super) fn servers_on(&self, flow: Flow) -> usize {
         let servers = Part::Server(TransactionId(0))..Part::Session(SessionId(0));
-        self.0.get(&Path::of(flow)).map_or(0, |parts| parts.range(servers).count())
+        self.0.get(&Path::of(flow)).map_or(0, |users| users.parts.range(servers).count())
     }
 
     /// What uses a connection: client transactions first, then server transactions, then sessions, each in the order they came.
@@ -56,7 +76,7 @@ impl Paths {
     }
 
     fn on(&self, path: Path) -> Vec<Part> {
-        self.0.get(&path).into_iter().flatten().copied().collect()
+        self.0.get(&path).into_iter().flat_map(|users| &users.parts).copied().collect()
     }
 
     /// How many flows are in use.

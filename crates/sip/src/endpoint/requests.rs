@@ -207,7 +207,7 @@ impl Endpoint {
         dialog.remote_sequence = Some(number);
         if flow.connection != usage.flow.connection && flow.is_like(usage.flow) {
             // The peer came back on another connection: what we send follows it (RFC 5626 §5.3).
-            self.rebind(session, flow);
+            self.rebind(now, session, flow);
         }
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);

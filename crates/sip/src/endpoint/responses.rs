@@ -30,12 +30,12 @@ impl Endpoint {
                     self.end_session(now, session);
                 }
             }
-            ClientUser::Outgoing(id) => {
+            ClientUser::Inside(_, id) | ClientUser::Outgoing(id) => {
                 if response.status.is_final() {
                     self.output.events.push_back(Event::Response { id, response: response.clone() });
                 }
             }
-            ClientUser::Nobody => {}
+            ClientUser::Cancel(_) | ClientUser::Nobody => {}
         }
     }
 
@@ -51,8 +51,10 @@ impl Endpoint {
                 self.leave_again(now, session, &request, flow);
             }
             ClientUser::Bye(session) | ClientUser::LastBye(session) => self.end_session(now, session),
-            ClientUser::Outgoing(id) => self.output.events.push_back(Event::Response { id, response }),
-            ClientUser::Nobody => {}
+            ClientUser::Inside(_, id) | ClientUser::Outgoing(id) => {
+                self.output.events.push_back(Event::Response { id, response })
+            }
+            ClientUser::Cancel(_) | ClientUser::Nobody => {}
         }
     }
 

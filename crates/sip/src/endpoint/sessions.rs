@@ -14,7 +14,8 @@ const PROVISIONAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs
 
 impl Endpoint {
     pub(super) fn start_session_timer(&mut self, session: SessionId, timer: Timer, at: Instant) {
-        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+        let idle = self.flow(session).is_some_and(|flow| self.is_idle(flow, timer));
+        if let Some(usage) = self.usages.sessions.get_mut(&session).filter(|_| !idle) {
             usage.timers.start(timer, at);
             self.timers.push(at, Part::Session(session), timer);
         }
@@ -36,7 +37,7 @@ impl Endpoint {
         let request = cancel_of(invite, reason);
         let branch = via.branch().map(std::borrow::Cow::into_owned).unwrap_or_default();
         let via: Via = via;
-        self.start_client_with_via(now, flow, request, ClientUser::Nobody, branch, &via);
+        self.start_client_with_via(now, flow, request, ClientUser::Cancel(session), branch, &via);
         let deadline = now + self.config.timers.transaction_timeout();
         self.start_session_timer(session, Timer::Cancelled, deadline);
     }
@@ -54,7 +55,7 @@ impl Endpoint {
             return;
         }
         let target = usage.dialog.target(over);
-        self.rebind(session, target);
+        self.move_session(session, target);
         let reason = failed.headers.reasons().into_iter().next();
         self.leave_as(now, session, reason.as_ref(), ClientUser::LastBye(session));
     }
@@ -136,7 +137,7 @@ impl Endpoint {
         }
     }
 
-    /// The connection under a session closed.
+    /// The connection under a session closed, a stream that may be opened again.
     pub(super) fn lose_flow(&mut self, now: Instant, session: SessionId) {
         let Some(usage) = self.usages.sessions.get(&session) else { return };
         match usage.state {
@@ -146,11 +147,7 @@ impl Endpoint {
                 self.tell(session, SessionEvent::FlowLost);
                 self.end_session(now, session);
             }
-            State::Established(_) | State::Leaving if usage.flow.transport.is_stream() => {
-                self.reopen(session);
-            }
-            State::Established(_) => self.tell(session, SessionEvent::FlowLost),
-            State::Leaving => self.end_session(now, session),
+            State::Established(_) | State::Leaving => self.reopen(session),
         }
     }
 
@@ -161,7 +158,7 @@ impl Endpoint {
         if let State::Established(Established { unacknowledged: Some(success), .. }) = &mut usage.state {
             success.flow = target;
         }
-        self.rebind(session, target);
+        self.move_session(session, target);
     }
 
     pub(super) fn begin_session(&mut self, session: SessionId, usage: Session) {
@@ -202,8 +199,8 @@ impl Endpoint {
         self.abandon_modification(now, established);
     }
 
-    /// Moves a session to another flow, e.g. after its browser came back on a new connection. Nothing is sent.
-    pub fn rebind(&mut self, session: SessionId, flow: Flow) {
+    /// Moves a session alone to another flow. Nothing is sent.
+    pub(super) fn move_session(&mut self, session: SessionId, flow: Flow) {
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
             let before = std::mem::replace(&mut usage.flow, flow);
             self.paths.leave(before, Part::Session(session));

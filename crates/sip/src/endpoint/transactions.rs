@@ -33,9 +33,13 @@ pub(super) enum ClientUser {
     Bye(SessionId),
     /// The BYE sent again after the stream of the first was lost.
     LastBye(SessionId),
+    /// The CANCEL of a session's INVITE or re-INVITE, whose own answer nobody waits for.
+    Cancel(SessionId),
+    /// A request inside a session that changes nothing of it.
+    Inside(SessionId, OutgoingId),
     /// A request outside dialogs.
     Outgoing(OutgoingId),
-    /// Nobody: a CANCEL, or the BYE to a fork that lost.
+    /// Nobody: the BYE to a fork that lost.
     Nobody,
 }
 
@@ -50,7 +54,7 @@ pub(super) struct ClientTransaction {
     pub(super) machine: ClientMachine,
     pub(super) flow: Flow,
     pub(super) request: Request,
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
     key: ClientKey,
     pub(super) user: ClientUser,
     pub(super) timers: TimerTable,
@@ -74,14 +78,27 @@ pub(super) struct ServerTransaction {
     /// Until its final response: what remains afterwards is small, whatever was sent.
     pub(super) request: Option<Request>,
     /// The last response, as long as it may have to be repeated.
-    last: Option<Bytes>,
-    key: ServerKey,
-    merge: Option<MergeKey>,
+    pub(super) last: Option<Bytes>,
+    pub(super) key: ServerKey,
+    pub(super) merge: Option<MergeKey>,
     /// Our tag in every response but 100.
     pub(super) to_tag: String,
     /// The session it began or belongs to.
     pub(super) session: Option<SessionId>,
     timers: TimerTable,
+}
+
+impl ServerTransaction {
+    /// Goes on over another flow, which is part of what names it.
+    pub(super) fn follow(&mut self, flow: Flow) {
+        (self.flow, self.reply) = (flow, flow);
+        let Some(request) = &self.request else { return };
+        if let Ok(Some(via)) = request.headers.top_via() {
+            self.key = ServerKey::of(flow, request, &via, &request.method);
+        }
+        let is_inside = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
+        self.merge = if is_inside { None } else { MergeKey::of(flow, request) };
+    }
 }
 
 impl Endpoint {
@@ -155,6 +172,9 @@ impl Endpoint {
         self.clients.insert(id, transaction);
         self.paths.enter(flow, Part::Client(id));
         self.run_client(now, id, &actions, None);
+        if self.paths.is_closed(flow) {
+            self.rest(id);
+        }
         id
     }
 

@@ -185,6 +185,7 @@ pub(crate) fn event_word(event: &Event) -> String {
             SessionEvent::Bye { .. } => "bye".to_owned(),
             SessionEvent::Request { request, .. } => format!("request {}", request.method),
             SessionEvent::Roamed { request, .. } => format!("roamed {}", request.method),
+            SessionEvent::Adrift => "adrift".to_owned(),
             SessionEvent::FlowLost => "flow lost".to_owned(),
             SessionEvent::Ended => "ended".to_owned(),
         },

@@ -32,7 +32,7 @@ pub(crate) enum CallEvent {
     Lost { leg: LegId },
     /// A leg hung up.
     Bye { leg: LegId, reasons: Vec<String> },
-    /// A leg's connection closed.
+    /// A leg's connection closed and it did not come back on another in time. `SessionOver` follows.
     FlowLost { leg: LegId },
     /// A leg's INVITE session is over, whatever it was.
     SessionOver { leg: LegId },

@@ -1,5 +1,5 @@
-//! Connected: the caller got its 200. The call survives the loss of a browser's connection: it ends when a side hangs up, or
-//! when that leg's media has been silent for the configured time.
+//! Connected: the caller got its 200. The call survives the loss of a browser's connection: it ends when a side hangs up, when a
+//! browser does not come back in time, or when a leg's media has been silent for the configured time.
 
 use media::Command;
 use sip::Reason;
@@ -53,6 +53,7 @@ impl Connected {
                 let outcome = Outcome { q850: Some(41), ..answered(EndedBy::System, &explanation) };
                 Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
             }
+            CallEvent::FlowLost { leg } if self.concerns(leg) => stayed_away(facts, leg, actions),
             CallEvent::Change { leg, change } => {
                 if self.concerns(leg) {
                     modifying::on(leg, change, self.pair(), facts, actions);
@@ -136,6 +137,13 @@ impl Connected {
 
 fn side(facts: &Facts, leg: LegId) -> &'static str {
     if facts.is_caller(leg) { "The caller" } else { "The callee" }
+}
+
+/// A leg lost its connection and did not come back on another in time.
+pub(super) fn stayed_away(facts: &mut Facts, leg: LegId, actions: &mut Actions) -> State {
+    let explanation = format!("{} lost its connection and did not come back in time.", side(facts, leg));
+    let outcome = Outcome { q850: Some(27), ..answered(EndedBy::System, &explanation) };
+    Ending::finish(facts, outcome, Some(&Reason::q850(27, "Connection lost")), actions)
 }
 
 /// How an answered call ended.

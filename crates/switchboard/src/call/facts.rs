@@ -146,7 +146,8 @@ impl Facts {
             | CallEvent::Refused { leg, .. }
             | CallEvent::Bye { leg, .. }
             | CallEvent::NoAck { leg }
-            | CallEvent::Lost { leg } => self.end_signal(*leg),
+            | CallEvent::Lost { leg }
+            | CallEvent::FlowLost { leg } => self.end_signal(*leg),
             CallEvent::Cancelled { .. } => self.end_signal(self.caller_id()),
             CallEvent::Answered { leg, .. } => {
                 if let Some(leg) = self.leg_mut(*leg).filter(|leg| leg.signal == Signal::Calling) {
@@ -157,7 +158,6 @@ impl Facts {
             CallEvent::Start
             | CallEvent::Progress { .. }
             | CallEvent::Confirmed { .. }
-            | CallEvent::FlowLost { .. }
             | CallEvent::Change { .. }
             | CallEvent::Digit { .. }
             | CallEvent::Dial { .. }

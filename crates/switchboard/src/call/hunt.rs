@@ -147,7 +147,7 @@ impl Hunt {
             | CallEvent::Refused { .. }
             | CallEvent::SessionOver { .. }
             | CallEvent::Bye { .. }
-            // A callee whose connection closes has refused already: its INVITE failed with it.
+            // A callee that does not come back has refused already: its INVITE failed with that.
             | CallEvent::FlowLost { .. }
             | CallEvent::Confirmed { .. }
             | CallEvent::Dial { .. }

@@ -8,7 +8,7 @@ use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::{EarlyAnswer, MEDIA_TIMEOUT};
 use super::cause::Failure;
-use super::connected::{Connected, answered};
+use super::connected::{Connected, answered, stayed_away};
 use super::ending::Ending;
 use super::facts::{Context, Facts, Outcome};
 use super::hunt::{Hunt, Next};
@@ -97,6 +97,10 @@ impl Transferring {
                 self.give_up(facts, actions);
                 Ending::hung_up(facts, leg, &reasons, actions)
             }
+            CallEvent::FlowLost { leg } if leg == self.transferee => {
+                self.give_up(facts, actions);
+                stayed_away(facts, leg, actions)
+            }
             CallEvent::SessionOver { leg } | CallEvent::NoAck { leg } | CallEvent::Lost { leg }
                 if leg == self.transferee =>
             {
@@ -107,6 +111,7 @@ impl Transferring {
             | CallEvent::SessionOver { leg }
             | CallEvent::NoAck { leg }
             | CallEvent::Lost { leg }
+            | CallEvent::FlowLost { leg }
                 if leg == self.transferor =>
             {
                 // It has done its part.

@@ -39,7 +39,7 @@ const CALLEE: &[Row] = &[
     (
         "the caller's connection is lost",
         "a flow-lost",
-        "480 Q.850 18, BYE b Q.850 18, close b, Closing 2s",
+        "BYE b Q.850 18, close b, Closing 2s",
         "Ending: NoAnswer 480 by System",
     ),
     ("the callee hangs up at once", "b bye", "480 Q.850 18, close b, Closing 2s", "Ending: NoAnswer 480 by Callee"),

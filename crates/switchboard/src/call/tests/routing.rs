@@ -86,7 +86,7 @@ const CALLING: &[Row] = &[
     (
         "the caller's connection is lost",
         "a flow-lost",
-        "480 Q.850 18, CANCEL b Q.850 18, close b, Closing 2s",
+        "CANCEL b Q.850 18, close b, Closing 2s",
         "Ending: NoAnswer 480 by System",
     ),
     ("a callee's lost connection is told as its refusal", "b flow-lost", "", "Routing"),

@@ -1,0 +1,157 @@
+//! Browsers whose WebSocket closed while calls wait for them, and their return (RFC 5626 §5.3): the same device, by `+sip.instance`, else by
+//! its Contact; else, of one that named neither, the only phone of its extension. What waits and for how long; the endpoint does the rest.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use sip::{ConnectionId, Contact, Flow, SessionId};
+
+use crate::switchboard::Switchboard;
+
+/// A connection that closed under sessions.
+#[derive(Debug)]
+struct Absence {
+    until: Instant,
+    /// What had registered over it: extension and Contact.
+    devices: Vec<(String, Contact)>,
+    waiting: BTreeSet<SessionId>,
+}
+
+/// Every connection that closed and is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Absences {
+    connections: HashMap<ConnectionId, Absence>,
+    sessions: HashMap<SessionId, ConnectionId>,
+    deadlines: BTreeSet<(Instant, ConnectionId)>,
+}
+
+impl Absences {
+    /// A session waits for who had registered these devices over a connection.
+    fn add(&mut self, session: SessionId, connection: ConnectionId, until: Instant, devices: &[(String, Contact)]) {
+        let absence = self.connections.entry(connection).or_insert_with(|| {
+            self.deadlines.insert((until, connection));
+            Absence { until, devices: devices.to_vec(), waiting: BTreeSet::new() }
+        });
+        absence.waiting.insert(session);
+        self.sessions.insert(session, connection);
+    }
+
+    /// A session waits no more.
+    pub(crate) fn settle(&mut self, session: SessionId) {
+        let Some(connection) = self.sessions.remove(&session) else { return };
+        let Some(absence) = self.connections.get_mut(&connection) else { return };
+        absence.waiting.remove(&session);
+        if absence.waiting.is_empty() {
+            self.deadlines.remove(&(absence.until, connection));
+            self.connections.remove(&connection);
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// A session that was waited for in vain until now.
+    fn overdue(&self, now: Instant) -> Option<SessionId> {
+        let (_, connection) = self.deadlines.first().filter(|(until, _)| *until <= now)?;
+        self.connections.get(connection)?.waiting.first().copied()
+    }
+
+    /// What waits for one of these devices of an extension; when that is its only phone, also what waits for one that gave no name.
+    fn of(&self, extension: &str, devices: &[Contact], is_only: bool) -> Vec<SessionId> {
+        let mut found = Vec::new();
+        for absence in self.connections.values() {
+            let mut known = absence.devices.iter().filter(|(number, _)| number == extension).map(|(_, device)| device);
+            let is_same = known.clone().any(|known| devices.iter().any(|device| is_same_device(known, device)));
+            if is_same || (is_only && known.all(|known| known.instance().is_none())) {
+                found.extend(&absence.waiting);
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+}
+
+fn is_same_device(one: &Contact, other: &Contact) -> bool {
+    match (one.instance(), other.instance()) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.uri().is_equivalent(other.uri()),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+impl Switchboard {
+    /// A connection closed: its sessions wait.
+    pub(crate) fn begin_absence(&mut self, now: Instant, connection: ConnectionId) {
+        let devices = self.registrar.devices_on(connection);
+        let until = now + self.config.reconnect;
+        for session in self.endpoint.sessions_on(connection) {
+            self.absences.add(session, connection, until, &devices);
+        }
+    }
+
+    /// A session's connection closed. One that nobody knows, or is waited for, ends.
+    pub(crate) fn await_return(&mut self, now: Instant, session: SessionId) {
+        if self.config.reconnect.is_zero() || self.calls.of_session(session).is_none() {
+            self.endpoint.abandon(now, session);
+        }
+    }
+
+    /// Who has not come back in time is not waited for any more.
+    pub(crate) fn give_up_absent(&mut self, now: Instant) {
+        while let Some(session) = self.absences.overdue(now) {
+            self.absences.settle(session);
+            self.endpoint.abandon(now, session);
+            self.drain(now);
+        }
+    }
+
+    /// Nobody is waited for any more.
+    pub(crate) fn give_up_all_absent(&mut self, now: Instant) {
+        let mut sessions: Vec<SessionId> = self.absences.sessions.keys().copied().collect();
+        sessions.sort_unstable();
+        for session in sessions {
+            self.absences.settle(session);
+            self.endpoint.abandon(now, session);
+            self.drain(now);
+        }
+    }
+
+    /// A phone has registered over a flow; `before` is where its extension's bindings were. Its calls go on there.
+    pub(crate) fn welcome_back(
+        &mut self,
+        now: Instant,
+        extension: &str,
+        flow: Flow,
+        before: &[(String, Option<ConnectionId>)],
+    ) {
+        let bindings = self.registrar.bindings(extension);
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            bindings.iter().partition(|binding| binding.flow.connection == flow.connection);
+        let devices: Vec<Contact> = here.iter().map(|binding| binding.address.clone()).collect();
+        if devices.is_empty() {
+            return;
+        }
+        let mut returning = self.absences.of(extension, &devices, elsewhere.is_empty());
+        // Its old connection may not be known to be gone yet.
+        let left = before.iter().filter(|(id, _)| here.iter().any(|binding| binding.id == *id));
+        let left = left.filter_map(|(_, connection)| *connection).filter(|it| Some(*it) != flow.connection);
+        for connection in left {
+            returning.extend(self.endpoint.sessions_on(connection));
+        }
+        returning.retain(|session| self.calls.extension_of(*session) == Some(extension));
+        for session in returning {
+            self.moved(now, session, flow);
+            self.endpoint.rebind(now, session, flow);
+        }
+    }
+
+    /// A session's peer is reached over another flow now.
+    pub(crate) fn moved(&mut self, now: Instant, session: SessionId, flow: Flow) {
+        self.absences.settle(session);
+        if let Some((key, leg)) = self.calls.of_session(session) {
+            self.calls.move_leg(key, leg, flow);
+            self.show(now, key);
+        }
+    }
+}
