@@ -112,6 +112,63 @@ test('digits pressed on the pad and on the keyboard are shown', async () => {
   await carrier.event('CALL_CLOSED')
 })
 
+test('a customer put on hold gets music, the agent hears nothing, and afterwards they hear each other again', async () => {
+  await page.dial(CUSTOMER)
+  await page.call('connected')
+  await carrier.event('CALL_ESTABLISHED')
+  const begun = Date.now()
+  const since = () => (Date.now() - begun) / 1000
+  const hears = (ours, theirs) => {
+    const read = async () => (await gateway.api('GET', '/calls')).data[0]?.legs.map((leg) => leg.hears)
+    return gateway.until(read, (legs) => legs?.[0] === ours && legs[1] === theirs)
+  }
+  await hears('party', 'party')
+  await page.press('Hold')
+  await page.page.locator('.call-status', { hasText: 'On hold' }).waitFor()
+  await hears('nothing', 'music')
+  await page.screenshot('page-hold')
+  await page.listen(1000, 1)
+  const silent = await page.listen(1000, 2)
+  assert.ok(silent.level < -50, `on hold: ${JSON.stringify(silent)}`)
+  const resumed = since()
+  await page.press('Resume')
+  await hears('party', 'party')
+  await page.listen(1000, 1.5)
+  assertHeard(await page.listen(1000, 2), 'after the hold')
+  await page.press('Hang up')
+  await carrier.event('CALL_CLOSED')
+  assertHeard(carrier.heard(440, resumed + 1.5), 'the agent, at the customer, after the hold')
+})
+
+test('an agent hands a customer over, and gets the call back when nobody takes it', async () => {
+  carrier.dial(`sip:${OURS}@127.0.0.1:${gateway.sipPort}`)
+  await page.call('incoming')
+  await page.press('Answer')
+  await page.call('connected')
+  await carrier.event('CALL_ESTABLISHED')
+  const begun = Date.now()
+  await page.press('Transfer')
+  await page.page.fill('input[name=transfer]', '7777')
+  await page.screenshot('page-transfer')
+  await page.press('Hand over')
+  await page.notice('7777 did not take the call: This number does not exist.')
+  await page.call('connected')
+  await page.listen(1000, 1.5)
+  assertHeard(await page.listen(1000, 2), 'the customer, who came back')
+  await page.press('Transfer')
+  await page.page.fill('input[name=transfer]', '9196')
+  await page.press('Hand over')
+  await page.notice('The call was handed on.')
+  await page.noCall()
+  const handedOn = (Date.now() - begun) / 1000
+  // The agent's phone is quiet; the customer goes on and hears itself.
+  await page.listen(1000, 4)
+  const end = (Date.now() - begun) / 1000
+  carrier.hangup()
+  await carrier.event('CALL_CLOSED')
+  assertHeard(carrier.heard(1000, handedOn + 1, end - 0.5), 'the customer, in the echo test')
+})
+
 test('a number nobody has is told in words', async () => {
   await page.dial('7777')
   await page.notice('This number does not exist.')

@@ -1,10 +1,11 @@
 // One call: a SIP session, what the agent may do with it, and what it tells. The microphone is opened before the call is made or
 // answered, so that a missing one costs neither.
 
-import { Invitation, Inviter, SessionState, Web, type Session } from 'sip.js'
+import { Invitation, Inviter, SessionState, Web, type Session, type URI } from 'sip.js'
 
 import { cancelText, refusalText } from './causes'
 import { infoBody, press } from './digits'
+import { progressOf } from './sipfrag'
 
 export interface CallListener {
   ringing(): void
@@ -13,6 +14,8 @@ export interface CallListener {
   connected(): void
   // The remote sound, as soon as there is some.
   sound(stream: MediaStream): void
+  // The other side was not handed on: it is still here.
+  transferFailed(why: string): void
   // `why` is empty when nobody needs to be told.
   ended(why: string): void
 }
@@ -33,7 +36,7 @@ export class Call {
       // A cancelled invitation was never answered.
       ...(session instanceof Invitation && { onCancel: (cancel) => this.cancelled(cancel.request.getHeaders('Reason')) }),
       onBye: () => {
-        this.why = 'The other side hung up.'
+        this.why ||= 'The other side hung up.'
       },
       onSessionDescriptionHandler: () => this.listen()
     }
@@ -95,6 +98,34 @@ export class Call {
     const { contentType, content } = infoBody(key)
     const body = { contentDisposition: 'render', contentType, content }
     this.session.info({ requestOptions: { body } }).catch(() => undefined)
+  }
+
+  // Puts the other side on hold or takes it back. Rejects with what to tell the agent.
+  async hold(hold: boolean): Promise<void> {
+    const failed = new Error(hold ? 'The call could not be put on hold.' : 'The call could not be taken back.')
+    const sessionDescriptionHandlerOptions: Web.SessionDescriptionHandlerOptions = { hold }
+    await new Promise<void>((done, fail) => {
+      const requestDelegate = { onAccept: () => done(), onReject: () => fail(failed) }
+      this.session.invite({ sessionDescriptionHandlerOptions, requestDelegate }).catch(() => fail(failed))
+    })
+  }
+
+  // Hands the other side on to `target` (RFC 3515). The gateway ends the call when the target has taken it.
+  transfer(target: URI): void {
+    const refused = (status: number, phrase: string) =>
+      this.listener.transferFailed(refusalText({ status, phrase, reasons: [] }))
+    this.session
+      .refer(target, {
+        requestDelegate: { onReject: ({ message }) => refused(message.statusCode ?? 0, message.reasonPhrase ?? '') },
+        onNotify: (notification) => {
+          notification.accept().catch(() => undefined)
+          const progress = progressOf(notification.request.body)
+          if (!progress || progress.status < 200) return
+          if (progress.status < 300) this.why = 'The call was handed on.'
+          else refused(progress.status, progress.phrase)
+        }
+      })
+      .catch(() => this.listener.transferFailed('The gateway cannot be reached.'))
   }
 
   private cancelled(reasons: readonly string[]): void {

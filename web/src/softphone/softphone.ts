@@ -101,6 +101,29 @@ export class Softphone {
     this.microphone?.getAudioTracks().forEach((track) => (track.enabled = !muted))
   }
 
+  async setHeld(held: boolean): Promise<void> {
+    const view = this.state.call
+    if (view?.state !== 'connected' || view.held === held) return
+    try {
+      await this.call?.hold(held)
+      view.held = held
+    } catch (error) {
+      if (this.state.call === view) this.warn(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  // Hands the other side on to a number.
+  transfer(text: string): void {
+    const view = this.state.call
+    const number = dialled(text)
+    if (view?.state !== 'connected' || view.transfer !== null || !this.line || number === '') return
+    const target = UserAgent.makeURI(callUri(number, this.line.domain))
+    if (!target) return this.warn('This number cannot be called.')
+    this.state.notice = null
+    view.transfer = number
+    this.call?.transfer(target)
+  }
+
   press(key: string): void {
     const view = this.state.call
     if (view?.state !== 'connected' || !isKey(key)) return
@@ -141,6 +164,11 @@ export class Softphone {
         view.since = Date.now()
       },
       sound: (stream) => this.play(stream),
+      transferFailed: (why) => {
+        if (this.state.call !== view) return
+        this.warn(`${view.transfer ?? 'The number'} did not take the call: ${why}`)
+        view.transfer = null
+      },
       ended: (why) => {
         if (this.state.call !== view) return
         this.forget(view)
@@ -151,7 +179,7 @@ export class Softphone {
 
   private show(call: Pick<CallView, 'direction' | 'party' | 'name' | 'state'>): CallView {
     this.state.notice = null
-    this.state.call = { ...call, since: null, muted: false, digits: '' }
+    this.state.call = { ...call, since: null, muted: false, held: false, transfer: null, digits: '' }
     // The reactive one, which is not the object just assigned.
     return this.state.call
   }

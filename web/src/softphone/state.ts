@@ -28,6 +28,10 @@ export interface CallView {
   // When it was answered, in ms since the epoch.
   since: number | null
   muted: boolean
+  // The other side hears music.
+  held: boolean
+  // To whom the other side is being handed on, while that is under way.
+  transfer: string | null
   // The digits pressed in this call.
   digits: string
 }
