@@ -112,6 +112,11 @@ impl Problem {
                 Self::invalid(errors)
             }
             OperatorError::NotConnected => Self::new(StatusCode::CONFLICT, "not_connected", detail),
+            OperatorError::UnknownTarget => {
+                let errors = vec![FieldError { pointer: "/target/call_id".to_owned(), detail }];
+                Self::invalid(errors)
+            }
+            OperatorError::Unjoinable => Self::new(StatusCode::CONFLICT, "unjoinable", detail),
             OperatorError::Transferring => Self::new(StatusCode::CONFLICT, "transferring", detail),
             OperatorError::NobodyToTransfer => Self::new(StatusCode::CONFLICT, "nobody_to_transfer", detail),
             OperatorError::HeldByPhone => Self::new(StatusCode::CONFLICT, "held_by_phone", detail),

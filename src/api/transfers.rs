@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::problem::Refusals;
 use super::request::{Body, Listing, PageQuery, Placed};
-use super::validate::{self, TransferDraft};
+use super::validate::{self, TransferDraft, TransferTo};
 use super::{ApiState, FieldError, Problem};
 
 /// A transfer of a running call.
@@ -38,6 +38,8 @@ pub(super) struct Transfer {
 pub(super) enum Mode {
     /// Without asking the target first.
     Blind,
+    /// To whom the agent talks, or is calling, in another call: the two become one.
+    Attended,
 }
 
 impl Transfer {
@@ -46,6 +48,7 @@ impl Transfer {
             index,
             mode: match view.mode {
                 TransferMode::Blind => Mode::Blind,
+                TransferMode::Attended => Mode::Attended,
             },
             target: view.target,
             leg_id: view.by,
@@ -77,7 +80,7 @@ pub(super) struct NewTransfer {
     leg_id: Option<String>,
 }
 
-/// To whom: exactly one of the two.
+/// To whom: exactly one of the three; for `attended` a `call_id`, for `blind` one of the others.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
 pub(super) struct NewTarget {
@@ -85,6 +88,8 @@ pub(super) struct NewTarget {
     extension_id: Option<String>,
     /// What the agent would dial.
     number: Option<String>,
+    /// The agent's other call, which ends in this one.
+    call_id: Option<String>,
 }
 
 /// Lists a running call's transfers, oldest first.
@@ -101,8 +106,9 @@ pub(super) async fn list(
     Ok(page.part_of(call.transfers.into_iter().enumerate().map(Transfer::of).collect()))
 }
 
-/// Transfers a running call: the target is called while the one to be transferred hears it ring. Who transfers is hung up on once the
-/// target answers; else the two go on talking.
+/// Transfers a running call. Blind: the target is called while the one to be transferred hears it ring. Who transfers is hung up on once the
+/// target answers; else the two go on talking. Attended: whoever the agent has in the two calls talk to each other, and the agent is hung
+/// up on in both.
 #[utoipa::path(post, path = "/calls/{id}/transfers", tag = "calls", operation_id = "transfer_call",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
@@ -113,10 +119,11 @@ pub(super) async fn create(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<StatusCode, Problem> {
-    let TransferDraft { mode: Mode::Blind, leg, extension, number } = validate::transfer(body)?;
-    let target = match (extension, number) {
-        (Some(extension), _) => TransferTarget::Extension(number_of(&api, &extension)?),
-        (None, number) => TransferTarget::Number(number.unwrap_or_default()),
+    let TransferDraft { leg, target } = validate::transfer(body)?;
+    let target = match target {
+        TransferTo::Extension(id) => TransferTarget::Extension(number_of(&api, &id)?),
+        TransferTo::Number(number) => TransferTarget::Number(number),
+        TransferTo::Call(id) => TransferTarget::Call(CallId(id)),
     };
     api.gateway.operator(Operator::Transfer { call: CallId(id), leg, target }).await?;
     Ok(StatusCode::ACCEPTED)

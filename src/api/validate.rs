@@ -140,28 +140,42 @@ fn dialled(text: &str) -> Option<String> {
 
 /// A transfer to be made.
 pub(super) struct TransferDraft {
-    pub(super) mode: Mode,
     pub(super) leg: Option<String>,
-    pub(super) extension: Option<String>,
-    pub(super) number: Option<String>,
+    pub(super) target: TransferTo,
+}
+
+/// To whom.
+pub(super) enum TransferTo {
+    Extension(String),
+    Number(String),
+    Call(String),
 }
 
 pub(super) fn transfer(body: Value) -> Result<TransferDraft, Problem> {
     let mut fields = Fields::of(body);
-    let mode = fields.choice("mode", "blind", Mode::Blind);
+    let mode = fields.choice("mode", "blind, attended", Mode::Blind);
     let leg = fields.text("leg_id", id);
+    let (expected, names): (_, &[&str]) = match mode {
+        Mode::Blind => ("expected an extension_id or a number", &["extension_id", "number"]),
+        Mode::Attended => ("expected a call_id", &["call_id"]),
+    };
     let target = fields.optional_object("target", |target| {
-        let given = ["extension_id", "number"].map(|name| target.has(name));
-        if given[0] == given[1] {
-            target.refuse_all("expected an extension_id or a number");
+        if names.iter().filter(|name| target.has(name)).count() != 1 {
+            target.refuse_all(expected);
         }
-        (target.text("extension_id", id), target.text("number", dialled))
+        match mode {
+            Mode::Blind => {
+                let extension = target.text("extension_id", id).map(TransferTo::Extension);
+                extension.or(target.text("number", dialled).map(TransferTo::Number))
+            }
+            Mode::Attended => target.text("call_id", id).map(TransferTo::Call),
+        }
     });
     if target.is_none() {
         fields.refuse("target", "is required");
     }
-    let (extension, number) = target.unwrap_or_default();
-    fields.finish(TransferDraft { mode, leg, extension, number })
+    let target = target.flatten().unwrap_or(TransferTo::Number(String::new()));
+    fields.finish(TransferDraft { leg, target })
 }
 
 /// The leg a hold is about, when one is named.

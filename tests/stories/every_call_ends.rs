@@ -41,7 +41,15 @@ struct Chaos {
 impl Chaos {
     fn new(seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        let mut simulation = Simulation::with(crate::PLAN, restore);
+        // In half of the runs an agent may have several calls, and trunks have room for them.
+        let mut simulation = Simulation::with(crate::PLAN, |config, directory| {
+            restore(config, directory);
+            if seed.is_multiple_of(2) {
+                directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0);
+                directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 4);
+            }
+            config.shards = 1 + usize::try_from(seed % 5).unwrap();
+        });
         let browsers: Vec<SocketAddr> = (1..=4).map(|number| simulation.browser(number)).collect();
         let trunks = [simulation.gateway(1), simulation.gateway(2)];
         let mut chaos = Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100 };
@@ -263,17 +271,37 @@ impl Chaos {
         }
         sessions.rotate_left(self.random.random_range(0..self.sessions.len()));
         let confirms = self.pick(&[Some(200), Some(200), Some(481), None]).and_then(StatusCode::new);
-        let refer_to = self.pick(&TARGETS);
-        let headers = vec![("Refer-To".to_owned(), format!("<sip:{refer_to}@{}>", testkit::REALM))];
-        let asked = sip::InsideRequest { method: sip::Method::Refer, headers, body: None };
+        let target = format!("<sip:{}@{}", self.pick(&TARGETS), testkit::REALM);
+        let attended = self.random.random_bool(0.5);
         let now = self.simulation.now;
+        let others = sessions.clone();
         for (peer, session) in sessions {
+            // To whom it has in another call, when it has one.
+            let mut others = others.iter().filter(|(owner, other)| *owner == peer && *other != session);
+            let replaces = others.find_map(|(_, other)| self.dialog(peer, *other)).filter(|_| attended);
+            let refer_to =
+                format!("{target}{}>", replaces.map(|dialog| format!("?Replaces={dialog}")).unwrap_or_default());
+            let headers = vec![("Refer-To".to_owned(), refer_to)];
+            let asked = sip::InsideRequest { method: sip::Method::Refer, headers, body: None };
             let peer = self.simulation.peer(peer);
-            if peer.endpoint.ask(now, session, asked.clone()).is_some() {
+            if peer.endpoint.ask(now, session, asked).is_some() {
                 peer.confirms = confirms;
                 return;
             }
         }
+    }
+
+    /// How a Refer-To names the dialog that a peer's INVITE set up.
+    fn dialog(&mut self, peer: SocketAddr, session: SessionId) -> Option<String> {
+        let headers = self.simulation.events(peer, session).into_iter().rev().find_map(|event| match event {
+            sip::SessionEvent::Answered { response } | sip::SessionEvent::Progress { response } => {
+                Some(response.headers)
+            }
+            _ => None,
+        })?;
+        let tag = |address: sip::NameAddr| address.tag().map(std::borrow::Cow::into_owned).unwrap_or_default();
+        let (to, from) = (tag(headers.to().ok()??), tag(headers.from().ok()??));
+        Some(format!("{}%3Bto-tag%3D{to}%3Bfrom-tag%3D{from}", headers.call_id()?))
     }
 
     fn operator_transfers(&mut self) {
@@ -282,7 +310,12 @@ impl Chaos {
         let call = view.id.clone();
         let legs: Vec<Option<String>> = view.legs.iter().map(|leg| Some(leg.id.clone())).chain([None, None]).collect();
         let leg = legs[self.random.random_range(0..legs.len())].clone();
-        let target = TransferTarget::Number(self.pick(&TARGETS).to_owned());
+        let other = self.simulation.views[self.random.random_range(0..self.simulation.views.len())].id.clone();
+        let target = if self.random.random_bool(0.5) {
+            TransferTarget::Call(other)
+        } else {
+            TransferTarget::Number(self.pick(&TARGETS).to_owned())
+        };
         // Not every call can be transferred in every state.
         self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Transfer { call, leg, target }).ok();
     }

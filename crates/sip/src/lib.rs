@@ -16,7 +16,7 @@ pub use flow::{ConnectionId, Flow, Transmit, Transport};
 pub use framing::{Framed, FramingError, StreamFramer};
 pub use message::{
     AddressOfRecord, AuthParams, CSeq, Contact, Contacts, Header, HeaderError, HeaderValue, Headers, Host, MAX_HEADERS,
-    MAX_MESSAGE, Message, Method, NameAddr, Params, ParseError, ParseErrorKind, Reason, Request, Response, SipUri,
-    StatusCode, TelUri, Uri, UriError, Via,
+    MAX_MESSAGE, Message, Method, NameAddr, Params, ParseError, ParseErrorKind, Reason, Replaces, Request, Response,
+    SipUri, StatusCode, TelUri, Uri, UriError, Via,
 };
 pub use transaction::Timers;

@@ -7,9 +7,10 @@ use std::time::Instant;
 use sip::{Flow, SessionId};
 
 use crate::believed::Believed;
-use crate::call::{Actions, CallEvent};
+use crate::call::{Actions, Brought, CallEvent};
 use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Party, Usage};
 use crate::config::Clock;
+use crate::ids::Ids;
 use crate::output::{CallId, CallRecord, CallResult, CallState, CallView, EndedBy, LegView, ShardIndex};
 
 /// Names a call inside the process.
@@ -21,6 +22,8 @@ struct Entry {
     shard: ShardIndex,
     timers: HashMap<CallTimer, Instant>,
     occupied: Vec<Occupation>,
+    /// The extensions with a leg in it.
+    present: Vec<String>,
     shown: Option<CallView>,
 }
 
@@ -41,6 +44,8 @@ pub(crate) struct Calls {
     sessions: HashMap<SessionId, Tie>,
     by_leg: HashMap<LegId, SessionId>,
     timers: BTreeSet<(Instant, CallKey, CallTimer)>,
+    /// The calls an extension has a leg in, oldest first.
+    by_extension: HashMap<String, Vec<CallKey>>,
     pub(crate) usage: Usage,
     pub(crate) believed: Believed,
 }
@@ -58,7 +63,8 @@ impl Calls {
 
     pub(crate) fn insert(&mut self, key: CallKey, call: Call, shard: ShardIndex) {
         self.ids.insert(call.facts.id.clone(), key);
-        let entry = Entry { call, shard, timers: HashMap::new(), occupied: Vec::new(), shown: None };
+        let entry =
+            Entry { call, shard, timers: HashMap::new(), occupied: Vec::new(), present: Vec::new(), shown: None };
         self.calls.insert(key, entry);
     }
 
@@ -71,6 +77,34 @@ impl Calls {
         };
         self.sessions.insert(session, Tie { key, leg, extension });
         self.by_leg.insert(leg, session);
+    }
+
+    /// Legs go over to another call, with what is left of the time to find somebody who answers.
+    pub(crate) fn hand_over(&mut self, legs: &[LegId], from: CallKey, to: CallKey) {
+        for leg in legs {
+            self.legs.insert(*leg, to);
+            if let Some(tie) = self.by_leg.get(leg).and_then(|session| self.sessions.get_mut(session)) {
+                tie.key = to;
+            }
+        }
+        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
+            let at = self.calls.get(&from).and_then(|entry| entry.timers.get(&timer).copied());
+            if let Some(at) = at {
+                self.clear_timer(from, timer);
+                self.set_timer(to, timer, at);
+            }
+        }
+    }
+
+    /// Has a call give up whom an agent's leg has in it.
+    pub(crate) fn yield_up(
+        &mut self,
+        key: CallKey,
+        agent: LegId,
+        ids: &mut Ids,
+        actions: &mut Actions,
+    ) -> Option<Brought> {
+        self.calls.get_mut(&key)?.call.yield_up(agent, ids, actions)
     }
 
     /// A SIP session is over: its id is void.
@@ -178,12 +212,35 @@ impl Calls {
         let occupied = if entry.call.is_over() { Vec::new() } else { entry.call.facts.occupies() };
         self.usage.exchange(&entry.occupied, &occupied);
         entry.occupied = occupied;
+        let present = if entry.call.is_over() { Vec::new() } else { entry.call.facts.extensions() };
+        let before = std::mem::replace(&mut entry.present, present.clone());
         let view = view(&entry.call, clock);
-        if entry.shown.as_ref() == Some(&view) {
-            return None;
+        let is_news = entry.shown.as_ref() != Some(&view);
+        if is_news {
+            entry.shown = Some(view.clone());
         }
-        entry.shown = Some(view.clone());
-        Some(view)
+        self.place(key, &before, present);
+        is_news.then_some(view)
+    }
+
+    /// Keeps in mind in which calls extensions are.
+    fn place(&mut self, key: CallKey, before: &[String], after: Vec<String>) {
+        for extension in before.iter().filter(|extension| !after.contains(extension)) {
+            if let Some(calls) = self.by_extension.get_mut(extension) {
+                calls.retain(|known| *known != key);
+                if calls.is_empty() {
+                    self.by_extension.remove(extension);
+                }
+            }
+        }
+        for extension in after.into_iter().filter(|extension| !before.contains(extension)) {
+            self.by_extension.entry(extension).or_default().push(key);
+        }
+    }
+
+    /// The shard of a call that an extension is in.
+    pub(crate) fn shard_of(&self, extension: &str) -> Option<ShardIndex> {
+        self.shard(*self.by_extension.get(extension)?.first()?)
     }
 
     /// Takes out a call that is over, as its record.

@@ -189,7 +189,7 @@ impl Switchboard {
         self.call_event(now, key, CallEvent::Start);
     }
 
-    /// By the agent's address of record, so that all calls of an agent share a shard.
+    /// Where the agent has a call already, else by its address of record: all calls of an agent share a shard.
     fn choose_shard(&self, caller: &Party, from: &str, assigned: Option<&str>, steps: &[Step]) -> ShardIndex {
         let named = || {
             steps.iter().find_map(|step| match &step.target {
@@ -202,6 +202,10 @@ impl Switchboard {
             Party::Extension { .. } => from,
             Party::Trunk { .. } => named().or(assigned).unwrap_or(from),
         };
+        // Whoever is in a call may want it joined with this one.
+        if let Some(shard) = self.calls.shard_of(agent) {
+            return shard;
+        }
         let mut hasher = DefaultHasher::new();
         (agent, &self.directory.realm).hash(&mut hasher);
         let shards = u64::try_from(self.config.shards.max(1)).unwrap_or(1);

@@ -104,6 +104,12 @@ pub enum OperatorError {
     /// The leg is no agent's, or talks to nobody who could be transferred.
     #[error("the leg has nobody to transfer")]
     NobodyToTransfer,
+    /// No call runs that has the id of the target.
+    #[error("no running call has the target's id")]
+    UnknownTarget,
+    /// The agent has nobody in the other call who could be joined with whom it has in this one.
+    #[error("the two calls cannot be joined")]
+    Unjoinable,
     /// A transfer of the call is under way.
     #[error("the call is being transferred")]
     Transferring,
@@ -119,6 +125,8 @@ pub enum TransferTarget {
     Extension(String),
     /// What the agent would dial.
     Number(String),
+    /// Whom the same agent has in this other call.
+    Call(CallId),
 }
 
 /// How a transfer is made.
@@ -126,6 +134,8 @@ pub enum TransferTarget {
 pub enum TransferMode {
     /// Without talking to the target first.
     Blind,
+    /// To whom the agent talks, or is calling, in another call.
+    Attended,
 }
 
 /// How far a transfer has come.

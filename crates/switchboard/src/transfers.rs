@@ -4,13 +4,18 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip::{Host, InsideRequest, Method, NameAddr, OutgoingId, Request, RequestId, ResponseDraft, StatusCode, Uri};
+use sip::{
+    Host, InsideRequest, Method, NameAddr, OutgoingId, Replaces, Request, RequestId, ResponseDraft, Standing,
+    StatusCode, Uri,
+};
 
-use crate::call::{CallEvent, Failure, LegId, Party, Report, Seeker, Transfer, Untransferable, own_contact};
+use crate::call::{
+    Actions, Brought, CallEvent, Failure, Joining, LegId, Party, Report, Seeker, Transfer, Untransferable, own_contact,
+};
 use crate::calls::CallKey;
 use crate::dialplan::{Decision, Lookup, Origin, Step, Target};
 use crate::number::e164;
-use crate::output::{CallId, OperatorError, TransferTarget};
+use crate::output::{CallId, OperatorError, TransferMode, TransferTarget};
 use crate::refer_to::ReferTo;
 use crate::switchboard::Switchboard;
 
@@ -23,23 +28,24 @@ impl Switchboard {
         if let Some(facts) = self.calls.facts_mut(key) {
             facts.count_refer(leg);
         }
-        let sequence = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
-        let transfer = self.referred(key, leg, request).map(|mut transfer| {
-            transfer.sequence = Some(sequence);
-            transfer
-        });
-        match transfer {
-            Ok(transfer) => {
+        match self.referred(key, leg, request) {
+            Ok((mut transfer, other)) => {
+                transfer.sequence = request.headers.cseq().ok().flatten().map(|cseq| cseq.number);
                 let draft = self.with_contact(ResponseDraft::new(StatusCode::ACCEPTED), key, leg);
                 self.endpoint.respond(now, id, draft);
-                self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
+                self.carry_out(now, key, transfer, other);
             }
             Err(status) => self.endpoint.respond(now, id, ResponseDraft::new(status)),
         }
     }
 
-    /// The transfer a REFER asks for, or the status to refuse it with.
-    fn referred(&self, key: CallKey, leg: LegId, request: &Request) -> Result<Transfer, StatusCode> {
+    /// The transfer a REFER asks for, and the agent's leg of another call whose party it is to; or the status to refuse it with.
+    fn referred(
+        &self,
+        key: CallKey,
+        leg: LegId,
+        request: &Request,
+    ) -> Result<(Transfer, Option<(CallKey, LegId)>), StatusCode> {
         let party = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
         match party {
             Some(Party::Extension { .. }) => {}
@@ -47,12 +53,82 @@ impl Switchboard {
             Some(Party::Trunk { .. }) => return Err(StatusCode::FORBIDDEN),
             None => return Err(StatusCode::CALL_DOES_NOT_EXIST),
         }
-        let target = TransferTarget::Number(ReferTo::of(request)?.number);
-        self.transfer(key, leg, target).map_err(|why| match why {
+        let ReferTo { number, replaces } = ReferTo::of(request)?;
+        let transfer = self.transfer(key, leg, TransferTarget::Number(number)).map_err(|why| match why {
             Untransferable::Busy => StatusCode::REQUEST_PENDING,
             Untransferable::Alone => StatusCode::DECLINE,
             Untransferable::Gone => StatusCode::CALL_DOES_NOT_EXIST,
+        })?;
+        let Some(replaces) = replaces else { return Ok((transfer, None)) };
+        // What comes of it is told as the answer to an INVITE with this Replaces would be.
+        Ok(match self.consulted(key, leg, replaces) {
+            Ok(other) => (transfer, Some(other)),
+            Err(failure) => (Transfer { mode: TransferMode::Attended, steps: Err(failure), ..transfer }, None),
         })
+    }
+
+    /// The leg of the same agent in another call, by its dialog.
+    fn consulted(&self, key: CallKey, leg: LegId, replaces: Replaces) -> Result<(CallKey, LegId), Failure> {
+        let unknown = || Failure::new(481, "The agent has no such other call.");
+        let found = self.endpoint.replaced(&replaces);
+        // Some clients name the dialog as they know it themselves when the other side called.
+        let early_only = replaces.early_only;
+        let (session, standing) = found.or_else(|| self.endpoint.replaced(&replaces.reversed())).ok_or_else(unknown)?;
+        match standing {
+            Standing::Over => return Err(Failure::new(603, "The agent's other call is over.")),
+            Standing::Confirmed if early_only => return Err(Failure::new(486, "The agent's other call is answered.")),
+            Standing::EarlyOurs | Standing::EarlyTheirs | Standing::Confirmed => {}
+        }
+        let other = self.calls.of_session(session).ok_or_else(unknown)?;
+        self.check_joinable((key, leg), other)?;
+        Ok(other)
+    }
+
+    /// Whether two legs are one agent's, and what they are with can be joined.
+    fn check_joinable(&self, one: (CallKey, LegId), other: (CallKey, LegId)) -> Result<(), Failure> {
+        let unknown = || Failure::new(481, "The agent has no such other call.");
+        let extension = |(key, leg): (CallKey, LegId)| match &self.calls.facts(key)?.leg(leg)?.party {
+            Party::Extension { number, .. } => Some(number.as_str()),
+            Party::Trunk { .. } => None,
+        };
+        let is_same = extension(one).is_some_and(|number| extension(other) == Some(number));
+        if one.0 == other.0 || !is_same {
+            return Err(unknown());
+        }
+        let call = self.calls.call(other.0).ok_or_else(unknown)?;
+        call.yields(other.1)
+            .map_err(|why| Failure::new(why.status(), "The agent's other call cannot be joined now."))?;
+        if self.calls.shard(one.0) != self.calls.shard(other.0) {
+            return Err(Failure::new(503, "The agent's two calls are on different media shards."));
+        }
+        Ok(())
+    }
+
+    /// Begins a transfer, for an attended one with what the agent's other call gives up for it.
+    fn carry_out(&mut self, now: Instant, key: CallKey, mut transfer: Transfer, other: Option<(CallKey, LegId)>) {
+        let has_hops = self.calls.facts(key).is_some_and(|facts| facts.max_forwards > 0);
+        let Some((other, agent)) = other.filter(|_| has_hops) else {
+            self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
+            return;
+        };
+        let mut farewells = Actions::new();
+        let Some(brought) = self.calls.yield_up(other, agent, &mut self.ids, &mut farewells) else {
+            transfer.steps = Err(Failure::new(481, "The agent has no such other call."));
+            self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
+            return;
+        };
+        let legs: Vec<LegId> = match &brought {
+            Brought::Party(leg) => vec![leg.id],
+            Brought::Ringing(_, legs) => legs.iter().map(|leg| leg.id).collect(),
+        };
+        self.calls.hand_over(&legs, other, key);
+        let Transfer { transferor, sequence, seeker, .. } = transfer;
+        let joining = Joining { transferor, sequence, seeker, brought };
+        self.call_event(now, key, CallEvent::Join(Box::new(joining)));
+        for action in farewells {
+            self.perform(now, other, action);
+        }
+        self.show(now, other);
     }
 
     /// An operator transfers on behalf of a leg.
@@ -65,12 +141,24 @@ impl Switchboard {
     ) -> Result<(), OperatorError> {
         let key = self.calls.of_id(call).ok_or(OperatorError::UnknownCall)?;
         let leg = self.calls.call(key).ok_or(OperatorError::UnknownCall)?.holder(leg)?.id;
+        let other = match &target {
+            TransferTarget::Call(other) => Some(self.other_call((key, leg), other)?),
+            TransferTarget::Extension(_) | TransferTarget::Number(_) => None,
+        };
         let transfer = self.transfer(key, leg, target).map_err(|why| match why {
             Untransferable::Busy => OperatorError::Transferring,
             Untransferable::Alone | Untransferable::Gone => OperatorError::NobodyToTransfer,
         })?;
-        self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
+        self.carry_out(now, key, transfer, other);
         Ok(())
+    }
+
+    /// The leg that the agent of one has in another call, when the two can be joined.
+    fn other_call(&self, one: (CallKey, LegId), other: &CallId) -> Result<(CallKey, LegId), OperatorError> {
+        let key = self.calls.of_id(other).ok_or(OperatorError::UnknownTarget)?;
+        let legs = self.calls.facts(key).into_iter().flat_map(|facts| &facts.legs).filter(|leg| !leg.is_over());
+        let mut legs = legs.map(|leg| (key, leg.id));
+        legs.find(|other| self.check_joinable(one, *other).is_ok()).ok_or(OperatorError::Unjoinable)
     }
 
     /// The transfer by a leg of whomever it talks to. The dialplan decides as if the transferring agent had dialled.
@@ -85,6 +173,10 @@ impl Switchboard {
             TransferTarget::Extension(number) => {
                 let step = Step { target: Target::Extension(number.clone()), timeout: None };
                 (number, Ok(vec![step]), None)
+            }
+            TransferTarget::Call(other) => {
+                let to = self.calls.of_id(&other).and_then(|key| self.calls.facts(key)).map(|facts| facts.to.clone());
+                (to.unwrap_or_default(), Ok(Vec::new()), None)
             }
             TransferTarget::Number(dialled) => {
                 let (decision, assigned) = self.route_of_agent(extension, &dialled);
@@ -109,7 +201,7 @@ impl Switchboard {
             referred_by: Host::parse(&self.directory.realm)
                 .map(|realm| NameAddr::new(Uri::sip(Some(extension), realm, None)).to_string()),
         };
-        Ok(Transfer { transferor: leg, sequence: None, seeker, steps })
+        Ok(Transfer { mode: TransferMode::Blind, transferor: leg, sequence: None, seeker, steps })
     }
 
     /// Where the dialplan leads an agent who dials, and the extension that has the number, when it is one of ours.

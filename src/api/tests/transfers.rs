@@ -8,8 +8,12 @@ use switchboard::{
 use super::*;
 
 fn answer(operator: &Operator) -> Result<(), OperatorError> {
-    let Operator::Transfer { call, leg, .. } = operator else { panic!("{operator:?}") };
+    let Operator::Transfer { call, leg, target } = operator else { panic!("{operator:?}") };
     match (call.0.as_str(), leg.as_deref()) {
+        ("call_1", _) if *target == TransferTarget::Call(CallId("call_none".into())) => {
+            Err(OperatorError::UnknownTarget)
+        }
+        ("call_apart", _) => Err(OperatorError::Unjoinable),
         ("call_1", Some("leg_no")) => Err(OperatorError::UnknownLeg),
         ("call_1", _) => Ok(()),
         ("call_early", _) => Err(OperatorError::NotConnected),
@@ -40,6 +44,11 @@ async fn a_call_is_transferred_by_the_switchboard_and_a_refusal_says_which_field
         (json!({"target": {"number": "+15551234567"}}), None, to("+15551234567")),
         (json!({"mode": "blind", "target": {"number": "*97#"}, "leg_id": "leg_2"}), Some("leg_2"), to("*97#")),
         (json!({"target": {"extension_id": id(&extension)}}), None, TransferTarget::Extension("101".into())),
+        (
+            json!({"mode": "attended", "target": {"call_id": "call_2"}}),
+            None,
+            TransferTarget::Call(CallId("call_2".into())),
+        ),
     ];
     for (body, leg, target) in accepted {
         assert_eq!(ask(&api, "call_1", body).await.status, StatusCode::ACCEPTED);
@@ -56,6 +65,9 @@ async fn a_call_is_transferred_by_the_switchboard_and_a_refusal_says_which_field
         (json!({"target": {"extension_id": "ext_none"}}), vec!["/target/extension_id"]),
         (json!({"mode": "warm", "target": {"number": "1"}, "leg_id": "x", "to": 1}), vec!["/mode", "/leg_id", "/to"]),
         (json!({"target": {"number": "1"}, "leg_id": "leg_no"}), vec!["/leg_id"]),
+        (json!({"mode": "attended", "target": {"number": "1"}}), vec!["/target", "/target/number"]),
+        (json!({"target": {"call_id": "call_2"}}), vec!["/target", "/target/call_id"]),
+        (json!({"mode": "attended", "target": {"call_id": "call_none"}}), vec!["/target/call_id"]),
     ];
     for (body, expected) in at_fault {
         let answer = ask(&api, "call_1", body.clone()).await;
@@ -65,6 +77,7 @@ async fn a_call_is_transferred_by_the_switchboard_and_a_refusal_says_which_field
         ("call_early", StatusCode::CONFLICT, "not_connected"),
         ("call_busy", StatusCode::CONFLICT, "transferring"),
         ("call_echo", StatusCode::CONFLICT, "nobody_to_transfer"),
+        ("call_apart", StatusCode::CONFLICT, "unjoinable"),
         ("call_2", StatusCode::NOT_FOUND, "not_found"),
     ] {
         let answer = ask(&api, call, json!({"target": {"number": "1"}})).await;

@@ -27,6 +27,8 @@ interface Line {
   info(keys: string, duration: number): Promise<void>
   // Changes the call: holds it by SDP or no longer, and with what the connection wants besides; or asks for an offer.
   change(change: { hold: boolean; offerless?: boolean }): void
+  // Asks for the call to be transferred: to a number, or to whom the latest call is with, which then is not the one transferred.
+  refer(target: string | undefined): void
   connection(): RTCPeerConnection | undefined
 }
 
@@ -54,6 +56,7 @@ function reasonOf(text: string | undefined) {
 function sipjs(): Line {
   const { socket, realm, number, password, expires } = settings
   let session: Session | undefined
+  let before: Session | undefined
   const factory = Web.defaultSessionDescriptionHandlerFactory()
   const agent = new UserAgent({
     uri: UserAgent.makeURI(`sip:${number}@${realm}`)!,
@@ -72,6 +75,7 @@ function sipjs(): Line {
     },
     delegate: {
       onInvite(invitation: Invitation) {
+        before = session
         session = invitation
         follow(invitation)
         invitation.delegate = {
@@ -106,6 +110,7 @@ function sipjs(): Line {
     unregister: () => void registerer.unregister(),
     call(target) {
       const inviter = new Inviter(agent, UserAgent.makeURI(`sip:${target}@${realm}`)!, { earlyMedia: true })
+      before = session
       session = inviter
       follow(inviter)
       void inviter.invite({
@@ -144,6 +149,19 @@ function sipjs(): Line {
         }
       })
     },
+    refer(target) {
+      const referred = target === undefined ? before! : session!
+      void referred.refer(target === undefined ? session! : UserAgent.makeURI(`sip:${target}@${realm}`)!, {
+        onNotify(notification) {
+          void notification.accept()
+          tell('notified ' + notification.request.body.split(' ')[1])
+        },
+        requestDelegate: {
+          onAccept: ({ message }) => tell(`referred ${message.statusCode}`),
+          onReject: ({ message }) => tell(`referred ${message.statusCode}`)
+        }
+      })
+    },
     connection: () => (session?.sessionDescriptionHandler as Web.SessionDescriptionHandler | undefined)?.peerConnection
   }
 }
@@ -152,6 +170,7 @@ function jssip(): Line {
   const { socket, realm, number, password, expires } = settings
   JsSIP.debug.disable()
   let session: any
+  let before: any
   const agent = new JsSIP.UA({
     sockets: [new JsSIP.WebSocketInterface(socket)],
     uri: `sip:${number}@${realm}`,
@@ -163,6 +182,7 @@ function jssip(): Line {
   agent.on('unregistered', () => tell('unregistered'))
   agent.on('registrationFailed', (event: any) => tell(`register refused ${event.response?.status_code ?? event.cause}`))
   agent.on('newRTCSession', (event: any) => {
+    before = session
     session = event.session
     session.on('peerconnection', ({ peerconnection }: { peerconnection: RTCPeerConnection }) => hear(peerconnection))
     if (session.connection) hear(session.connection)
@@ -205,6 +225,18 @@ function jssip(): Line {
       if (hold === session.isOnHold().local) session.renegotiate({}, done)
       else if (hold) session.hold({}, done)
       else session.unhold({}, done)
+    },
+    refer(target) {
+      const referred = target === undefined ? before : session
+      const notified = ({ status_line }: any) => tell(`notified ${status_line.status_code}`)
+      referred.refer(target ?? session.remote_identity.uri, {
+        replaces: target === undefined ? session : undefined,
+        eventHandlers: {
+          requestSucceeded: () => tell('referred 202'),
+          requestFailed: ({ response }: any) => tell(`referred ${response.status_code}`),
+          trying: notified, progress: notified, accepted: notified, failed: notified
+        }
+      })
     },
     connection: () => session?.connection
   }
@@ -277,6 +309,7 @@ const phone = {
       sender.insertDTMF(keys, duration, 100)
     })
   },
+  refer: (target?: string) => line.refer(target),
   infoDigits: (keys: string, duration: number) => line.info(keys, duration),
   // Keys heard within so many seconds: Chromium sounds the telephone-events it receives.
   listenForDigits: (seconds: number) => sound.listenForDigits(seconds),

@@ -24,6 +24,7 @@ pub use crate::session::Modification;
 pub use config::{Counters, EndpointConfig, Invitation, OutgoingRequest, ResponseDraft};
 pub use event::*;
 pub use inside::InsideRequest;
+pub use sessions::Standing;
 
 use crate::flow::{ConnectionId, Flow, Transmit};
 use crate::message::Message;

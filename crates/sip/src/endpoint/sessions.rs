@@ -5,12 +5,25 @@ use std::time::Instant;
 use super::transactions::ClientUser;
 use super::{Endpoint, Part, SessionEvent, SessionId};
 use crate::flow::Flow;
-use crate::message::{Method, Reason, Request, Response, StatusCode, Via};
+use crate::message::{Method, Reason, Replaces, Request, Response, StatusCode, Via};
 use crate::session::{Cancel, Established, Session, State};
 use crate::transaction::Timer;
 
 /// How often a provisional response is repeated, so that proxies do not give up (RFC 3261 §13.3.1.1).
 const PROVISIONAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Where a dialog stands that somebody wants replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its INVITE is ours and waits for an answer.
+    EarlyOurs,
+    /// Its INVITE is the peer's and waits for our answer.
+    EarlyTheirs,
+    /// It is answered.
+    Confirmed,
+    /// It is being hung up.
+    Over,
+}
 
 impl Endpoint {
     pub(super) fn start_session_timer(&mut self, session: SessionId, timer: Timer, at: Instant) {
@@ -189,6 +202,21 @@ impl Endpoint {
             };
             dialogs.iter().map(|dialog| dialog.target(usage.flow))
         })
+    }
+
+    /// The session whose dialog a Replaces names (RFC 3891 §3), and where it stands.
+    #[must_use]
+    pub fn replaced(&self, replaces: &Replaces) -> Option<(SessionId, Standing)> {
+        let session = *self.usages.dialogs.get(&(replaces.call_id.clone(), replaces.to_tag.clone()))?;
+        let usage = self.usages.sessions.get(&session)?;
+        let is_named = |dialog: &crate::dialog::Dialog| dialog.remote_tag() == replaces.from_tag;
+        let (dialogs, standing) = match &usage.state {
+            State::Calling { early, .. } => (early.as_slice(), Standing::EarlyOurs),
+            State::Incoming { .. } => (std::slice::from_ref(&usage.dialog), Standing::EarlyTheirs),
+            State::Established(_) => (std::slice::from_ref(&usage.dialog), Standing::Confirmed),
+            State::Leaving => (std::slice::from_ref(&usage.dialog), Standing::Over),
+        };
+        dialogs.iter().any(is_named).then_some((session, standing))
     }
 
     /// What becomes of the changes of a session that is over.

@@ -197,6 +197,15 @@ impl Uri {
 }
 
 impl SipUri {
+    /// The decoded value of a header that the URI wants in a request made from it (RFC 3261 §19.1.1); `None` when it wants none or
+    /// more than one of this name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut named = self.headers.iter().filter(|(known, _)| unescape(known).eq_ignore_ascii_case(name));
+        let (_, value) = named.next()?;
+        named.next().is_none().then(|| unescape(value))
+    }
+
     fn parse(rest: &str, secure: bool) -> Result<Self, UriError> {
         let (userinfo, rest) = match rest.split_once('@') {
             Some((userinfo, rest)) => (Some(userinfo), rest),
@@ -394,6 +403,14 @@ mod tests {
         ] {
             assert_eq!(uri(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_header_inside_is_decoded_and_must_stand_alone() {
+        let of = |text: &str| uri(text).as_sip().unwrap().header("Replaces").map(Cow::into_owned);
+        assert_eq!(of("sip:a@b?x=y&rep%6Caces=c%40h%3Bto-tag%3D1"), Some("c@h;to-tag=1".to_owned()));
+        assert_eq!(of("sip:a@b?Replaces=1&replaces=2"), None);
+        assert_eq!(of("sip:a@b?x=y"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::{Flow, Reason, RequestId, Response, StatusCode};
 
+use super::joining::Joining;
 use super::leg::{Envelope, LegId};
 use super::referral::Report;
 use super::transferring::Transfer;
@@ -44,6 +45,8 @@ pub(crate) enum CallEvent {
     Dial { leg: LegId, digits: String, duration: Duration },
     /// A leg, or an operator on its behalf, hands the one it talks to on to somebody else. [`super::Call::transferee`] allows it.
     Transfer(Box<Transfer>),
+    /// A leg, or an operator on its behalf, hands the one it talks to on to whom it has in another call.
+    Join(Box<Joining>),
     /// A leg has answered what it was told last of the transfer it asked for, or will not.
     Notified { leg: LegId },
     /// A timer fired.

@@ -153,6 +153,7 @@ impl Answering {
             | CallEvent::SessionOver { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Join(_)
             | CallEvent::Notified { .. }
             | CallEvent::Timer(_) => return State::Answering(self),
         };

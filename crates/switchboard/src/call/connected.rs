@@ -8,6 +8,7 @@ use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::ending::Ending;
 use super::facts::{Context, Facts, Outcome};
+use super::joining;
 use super::leg::LegId;
 use super::modifying::{self, Pair};
 use super::transferring::Transferring;
@@ -75,6 +76,7 @@ impl Connected {
                 facts.dial(leg, &digits, duration, actions);
                 State::Connected(self)
             }
+            CallEvent::Join(joining) => joining::begin(self, *joining, facts, actions),
             CallEvent::Transfer(transfer) => Transferring::begin(self, *transfer, facts, ctx, actions),
             CallEvent::Hangup => Ending::by_operator(facts, actions),
             CallEvent::Start
@@ -94,6 +96,11 @@ impl Connected {
 
     pub(super) fn pair(&self) -> Pair {
         [Some(self.near), self.far]
+    }
+
+    /// Whom a leg talks to: `None` when it does not talk here, `Some(None)` when it talks to itself.
+    pub(super) fn other_than(&self, leg: LegId) -> Option<Option<LegId>> {
+        if leg == self.near { Some(self.far) } else { (self.far == Some(leg)).then_some(Some(self.near)) }
     }
 
     fn concerns(&self, leg: LegId) -> bool {

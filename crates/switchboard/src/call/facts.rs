@@ -162,6 +162,7 @@ impl Facts {
             | CallEvent::Digit { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Join(_)
             | CallEvent::Notified { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => {}
@@ -267,6 +268,19 @@ impl Facts {
             leg.medium = Medium::Closing;
             actions.push(Action::Media(Command::Close { session: id.media() }));
         }
+    }
+
+    /// The extensions that have a leg in the call, each once.
+    pub(crate) fn extensions(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for leg in self.legs.iter().filter(|leg| !leg.is_over()) {
+            if let Party::Extension { number, .. } = &leg.party
+                && !all.contains(number)
+            {
+                all.push(number.clone());
+            }
+        }
+        all
     }
 
     /// What the call takes up now.

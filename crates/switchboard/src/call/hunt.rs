@@ -22,6 +22,7 @@ use crate::dialplan::Step;
 use crate::output::EndedBy;
 
 /// What is being tried, and what is left.
+#[derive(Debug, Clone)]
 pub(crate) struct Hunt {
     pub(super) seeker: Seeker,
     steps: VecDeque<Step>,
@@ -152,6 +153,7 @@ impl Hunt {
             | CallEvent::Confirmed { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Join(_)
             | CallEvent::Notified { .. }
             | CallEvent::Lost { .. }
             | CallEvent::NoAck { .. } => Next::Stay,

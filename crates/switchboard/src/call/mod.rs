@@ -12,6 +12,7 @@ mod early;
 mod ending;
 mod facts;
 mod hunt;
+mod joining;
 mod leg;
 mod modifying;
 mod progress;
@@ -25,6 +26,7 @@ mod transferring;
 pub(crate) use action::{Action, Actions, CallEvent, CallTimer, Change};
 pub(crate) use cause::{Failure, reasons};
 pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
+pub(crate) use joining::{Brought, Joining};
 pub(crate) use leg::{Leg, LegId, Party, Signal};
 pub(crate) use referral::Report;
 pub(crate) use seeker::Seeker;
@@ -135,11 +137,7 @@ impl Call {
             }
             State::Ending(_) | State::Over => return Err(Untransferable::Gone),
         };
-        let other = match connected.pair() {
-            [Some(near), far] if near == transferor => far,
-            [near, Some(far)] if far == transferor => near,
-            _ => return Err(Untransferable::Gone),
-        };
+        let other = connected.other_than(transferor).ok_or(Untransferable::Gone)?;
         if connected.answer_owed {
             return Err(Untransferable::Busy);
         }

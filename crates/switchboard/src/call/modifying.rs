@@ -52,6 +52,11 @@ impl Stage {
     }
 }
 
+/// Whether a leg's change waits for a shard's word.
+pub(super) fn awaits_shard(leg: &Leg) -> bool {
+    leg.modifying.stage.is_with_shard()
+}
+
 /// The two that talk; one in the echo test.
 pub(super) type Pair = [Option<LegId>; 2];
 

@@ -10,6 +10,7 @@ use super::facts::{CallerOffer, Context, Facts};
 use super::hunt::Hunt;
 use super::leg::{LegId, Party};
 use super::referral;
+use super::seeker::Seeker;
 use crate::output::CallState;
 
 impl Hunt {
@@ -40,6 +41,32 @@ impl Hunt {
         } else if !has_media && (response.status == StatusCode::RINGING || !self.told_ringing) {
             self.tell_ringing(facts, actions);
         }
+    }
+
+    /// Goes on for somebody else, who talks already: they hear and are told what the one before was.
+    pub(super) fn seek_for(&mut self, seeker: Seeker, facts: &mut Facts, actions: &mut Actions) {
+        self.seeker = seeker;
+        match self.early {
+            // The answer of the one before was on its way; this one needs none.
+            Early::Caller(leg) | Early::Flowing(leg) => {
+                self.join_early(leg, facts, actions);
+            }
+            Early::None | Early::Ringback if self.told_ringing => {
+                self.early = Early::None;
+                self.tell_ringing(facts, actions);
+            }
+            Early::None | Early::Ringback | Early::Callee(_) => {}
+        }
+    }
+
+    /// Who is transferred hears a target's early media.
+    fn join_early(&mut self, leg: LegId, facts: &mut Facts, actions: &mut Actions) {
+        self.early = Early::Flowing(leg);
+        self.heard = true;
+        if let Some(transferor) = self.seeker.transferor {
+            referral::report(transferor, StatusCode::SESSION_PROGRESS, facts, actions);
+        }
+        actions.push(Action::Media(Command::Bridge { a: self.seeker.leg.media(), b: leg.media() }));
     }
 
     /// Whether early media reaches the seeker: it is in a call, or its INVITE had an offer.
@@ -74,11 +101,8 @@ impl Hunt {
         ctx: &Context<'_>,
         actions: &mut Actions,
     ) {
-        if let Some(transferor) = self.seeker.transferor {
-            self.early = Early::Flowing(leg);
-            self.heard = true;
-            referral::report(transferor, StatusCode::SESSION_PROGRESS, facts, actions);
-            actions.push(Action::Media(Command::Bridge { a: self.seeker.leg.media(), b: leg.media() }));
+        if self.seeker.transferor.is_some() {
+            self.join_early(leg, facts, actions);
             return;
         }
         self.early = Early::Caller(leg);

@@ -21,6 +21,7 @@ use crate::output::{CallState, EndedBy, TransferMode, TransferStatus, TransferVi
 /// A transfer that was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Transfer {
+    pub(crate) mode: TransferMode,
     pub(crate) transferor: LegId,
     /// The CSeq number of the REFER, which wants to be told how it goes. An operator looks.
     pub(crate) sequence: Option<u32>,
@@ -54,14 +55,14 @@ impl Transferring {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
-        let Transfer { transferor, sequence, seeker, mut steps } = transfer;
+        let Transfer { mode, transferor, sequence, seeker, mut steps } = transfer;
         // Each transfer is a hop: a call that is handed on for ever ends like any loop (RFC 3261 §16.3).
         match facts.max_forwards.checked_sub(1) {
             Some(left) => facts.max_forwards = left,
             None => steps = Err(Failure::new(483, "The call was transferred too often.")),
         }
         facts.transfers.push(TransferView {
-            mode: TransferMode::Blind,
+            mode,
             target: seeker.dialled.clone(),
             by: facts.leg(transferor).map(|leg| leg.name.clone()).unwrap_or_default(),
             status: TransferStatus::Trying,
@@ -77,6 +78,12 @@ impl Transferring {
         };
         let stage = Stage::Hunting(Box::new(hunt));
         Self { before, transferor, transferee, stage }.seek(CallEvent::Start, facts, ctx, actions)
+    }
+
+    /// Somebody is transferred to whom is already being called.
+    pub(super) fn hunting(before: Connected, transferor: LegId, hunt: Hunt) -> Self {
+        let transferee = hunt.seeker.leg;
+        Self { before, transferor, transferee, stage: Stage::Hunting(Box::new(hunt)) }
     }
 
     /// The two that talked.
@@ -151,6 +158,7 @@ impl Transferring {
             | CallEvent::Cancelled { .. }
             | CallEvent::Confirmed { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Join(_)
             | CallEvent::Notified { .. } => State::Transferring(Box::new(self)),
             CallEvent::Start
             | CallEvent::Progress { .. }
@@ -299,6 +307,7 @@ impl Transferring {
             | CallEvent::Digit { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Join(_)
             | CallEvent::Notified { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => return State::Transferring(Box::new(self)),

@@ -216,7 +216,13 @@ impl Bench {
             referred_by: None,
         };
         let steps = target.map(|target| vec![Step { target, timeout: Some(Duration::from_secs(20)) }]);
-        CallEvent::Transfer(Box::new(Transfer { transferor, sequence, seeker, steps }))
+        CallEvent::Transfer(Box::new(Transfer {
+            mode: crate::output::TransferMode::Blind,
+            transferor,
+            sequence,
+            seeker,
+            steps,
+        }))
     }
 
     fn response(&self, leg: LegId, status: u16, rest: &[&str]) -> CallEvent {

@@ -1,0 +1,174 @@
+//! Attended transfer (RFC 5589 §7): an agent's two calls become one. The call that is asked gains whomever the other one was with, or
+//! the hunt for them while they still ring; the other call ends, and both of the agent's legs go.
+
+use media::Command;
+use sip::{Reason, StatusCode};
+
+use super::action::{Action, Actions, CallTimer};
+use super::answering::MEDIA_TIMEOUT;
+use super::connected::{Connected, answered};
+use super::ending::Ending;
+use super::facts::{Facts, Outcome};
+use super::hunt::Hunt;
+use super::leg::{Leg, LegId, Medium, Party, Signal};
+use super::seeker::Seeker;
+use super::transferring::Transferring;
+use super::{Call, State, modifying, referral};
+use crate::ids::Ids;
+use crate::output::{CallResult, EndedBy, TransferMode, TransferStatus, TransferView};
+
+/// What the ended call gives.
+#[derive(Debug, Clone)]
+pub(crate) enum Brought {
+    /// Whom the agent talked to.
+    Party(Box<Leg>),
+    /// Whom the agent was calling.
+    Ringing(Box<Hunt>, Vec<Leg>),
+}
+
+/// Two calls that are to be one.
+#[derive(Debug, Clone)]
+pub(crate) struct Joining {
+    pub(crate) transferor: LegId,
+    /// The CSeq number of the REFER. An operator looks.
+    pub(crate) sequence: Option<u32>,
+    /// Who is transferred.
+    pub(crate) seeker: Seeker,
+    pub(crate) brought: Brought,
+}
+
+/// What is wrong with a leg that is to give up whom it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unyielding {
+    /// Something is under way that will be over in a moment.
+    Busy,
+    /// It talks to nobody.
+    Alone,
+    /// It is being rung itself.
+    Called,
+    /// Its call is over.
+    Gone,
+}
+
+impl Unyielding {
+    /// As whoever is asked to replace its dialog would say it (RFC 3891 §3).
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::Busy => StatusCode::REQUEST_PENDING.code(),
+            Self::Called => StatusCode::CALL_DOES_NOT_EXIST.code(),
+            Self::Alone | Self::Gone => StatusCode::DECLINE.code(),
+        }
+    }
+}
+
+impl Call {
+    /// Whether an agent's leg has somebody to give up.
+    ///
+    /// # Errors
+    /// Why it has not.
+    pub(crate) fn yields(&self, agent: LegId) -> Result<(), Unyielding> {
+        match &self.state {
+            State::Connected(connected) => match connected.other_than(agent) {
+                Some(_) if connected.answer_owed => Err(Unyielding::Busy),
+                Some(Some(_)) => Ok(()),
+                Some(None) => Err(Unyielding::Alone),
+                None => Err(Unyielding::Gone),
+            },
+            State::Routing(_) | State::Ringing(_) if self.facts.is_caller(agent) => Ok(()),
+            State::Routing(_) | State::Ringing(_) => Err(Unyielding::Called),
+            State::Answering(_) | State::Transferring(_) => Err(Unyielding::Busy),
+            State::Ending(_) | State::Over => Err(Unyielding::Gone),
+        }
+    }
+
+    /// Gives up whom an agent's leg talks to or calls, and ends. A shadow of each leg that goes stays for the record.
+    pub(crate) fn yield_up(&mut self, agent: LegId, ids: &mut Ids, actions: &mut Actions) -> Option<Brought> {
+        self.yields(agent).ok()?;
+        let facts = &mut self.facts;
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Connected(connected) => {
+                let party = connected.other_than(agent)?.and_then(|leg| take(leg, facts, ids))?;
+                let outcome = answered(EndedBy::System, "The call was joined with another of the agent's.");
+                self.state = Ending::finish(facts, outcome, Some(&Reason::q850(16, "Call transferred")), actions);
+                Some(Brought::Party(Box::new(party)))
+            }
+            State::Routing(routing) => Some(self.yield_hunt(routing.hunt, ids, actions)),
+            State::Ringing(ringing) => Some(self.yield_hunt(ringing.hunt, ids, actions)),
+            state @ (State::Answering(_) | State::Transferring(_) | State::Ending(_) | State::Over) => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    fn yield_hunt(&mut self, hunt: Hunt, ids: &mut Ids, actions: &mut Actions) -> Brought {
+        let facts = &mut self.facts;
+        let legs = hunt.branches.iter().filter_map(|leg| take(*leg, facts, ids)).collect();
+        let caller = facts.caller_id();
+        let reason = Reason::sip(200, "Call completed elsewhere");
+        if let Some(leg) = facts.leg_mut(caller).filter(|leg| leg.signal == Signal::Incoming) {
+            leg.signal = Signal::Over;
+            let (status, reasons) = (StatusCode::REQUEST_TERMINATED, vec![reason.to_string()]);
+            actions.push(Action::Reject { leg: caller, status, phrase: None, reasons });
+        }
+        let outcome = Outcome {
+            result: CallResult::Cancelled,
+            status: StatusCode::REQUEST_TERMINATED.code(),
+            q850: Some(16),
+            ended_by: EndedBy::System,
+            explanation: "The call was joined with another of the agent's while it rang.".to_owned(),
+        };
+        self.state = Ending::finish(facts, outcome, Some(&reason), actions);
+        Brought::Ringing(Box::new(hunt), legs)
+    }
+}
+
+/// Takes a leg out, and leaves a shadow to which nothing is owed.
+fn take(leg: LegId, facts: &mut Facts, ids: &mut Ids) -> Option<Leg> {
+    let known = facts.leg_mut(leg)?;
+    let mut shadow = known.clone();
+    shadow.id = LegId(ids.next());
+    shadow.signal = Signal::Over;
+    shadow.medium = Medium::Closed;
+    Some(std::mem::replace(known, shadow))
+}
+
+/// Takes in what the other call gave.
+pub(super) fn begin(before: Connected, joining: Joining, facts: &mut Facts, actions: &mut Actions) -> State {
+    let Joining { transferor, sequence, seeker, brought } = joining;
+    facts.max_forwards = facts.max_forwards.saturating_sub(1);
+    facts.transfers.push(TransferView {
+        mode: TransferMode::Attended,
+        target: seeker.dialled.clone(),
+        by: facts.leg(transferor).map(|leg| leg.name.clone()).unwrap_or_default(),
+        status: TransferStatus::Trying,
+        sip_status: None,
+    });
+    if let Some(sequence) = sequence {
+        referral::subscribe(transferor, sequence, facts, actions);
+    }
+    match brought {
+        Brought::Party(leg) => join(seeker.leg, transferor, *leg, facts, actions),
+        Brought::Ringing(hunt, legs) => {
+            facts.legs.extend(legs);
+            let mut hunt = *hunt;
+            hunt.seek_for(seeker, facts, actions);
+            State::Transferring(Box::new(Transferring::hunting(before, transferor, hunt)))
+        }
+    }
+}
+
+fn join(near: LegId, transferor: LegId, brought: Leg, facts: &mut Facts, actions: &mut Actions) -> State {
+    let far = brought.id;
+    if let Party::Extension { agent: Some(agent), .. } = &brought.party {
+        facts.callee_agent = Some(agent.clone());
+    }
+    if modifying::awaits_shard(&brought) {
+        actions.push(Action::SetTimer(CallTimer::Change, MEDIA_TIMEOUT));
+    }
+    facts.legs.push(brought);
+    actions.push(Action::Media(Command::Bridge { a: near.media(), b: far.media() }));
+    facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
+    referral::part(transferor, StatusCode::OK, facts, actions);
+    State::Connected(Connected { near, far: Some(far), answer_owed: false })
+}

@@ -1,0 +1,260 @@
+// Transfers from real browsers: whoever is handed on hears the target ring, then the target, at the level it speaks; the agent is told
+// step by step and hung up on, or has its call back.
+
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, test } from 'node:test'
+
+import { Baresip } from '../lib/baresip.mjs'
+import { Browser } from '../lib/browser.mjs'
+import { Gateway } from '../lib/gateway.mjs'
+import { assertHeard } from '../lib/hearing.mjs'
+
+const CUSTOMER = '+4930123456'
+const OURS = '+4930555000'
+const [AGENT, COLLEAGUE, TRUNK, RINGBACK] = [440, 600, 1000, 425]
+// What is left of a tone that is not there, beside others that are.
+const SILENT = -50
+// Seconds a jitter buffer may hold sound back, and a recording may be off.
+const SETTLE = 1.5
+
+for (const [library, other] of [['sipjs', 'jssip'], ['jssip', 'sipjs']]) {
+  describe(`transfer by ${library}`, () => {
+    let browser, gateway, carrier, agent, phone, colleague, begun
+
+    before(async () => {
+      browser = await Browser.start()
+      gateway = await Gateway.start({ origins: [browser.origin] })
+      carrier = await Baresip.start({ number: CUSTOMER, frequency: TRUNK })
+      const trunk = await gateway.trunk(carrier.sipPort)
+      agent = await gateway.agent('1001')
+      await gateway.api('POST', '/numbers', {
+        e164: OURS, trunk_id: trunk.id, target: { type: 'extension', id: agent.extensionId }
+      })
+      phone = await browser.phone(library, gateway, agent, AGENT)
+      colleague = await browser.phone(other, gateway, await gateway.agent('1002'), COLLEAGUE)
+      await phone.event('registered')
+      await colleague.event('registered')
+    })
+
+    after(async () => {
+      await browser?.stop()
+      await carrier?.stop()
+      await gateway?.stop()
+    })
+
+    afterEach(() => gateway.hangUp())
+
+    async function callOut() {
+      await phone.run('call', CUSTOMER)
+      await phone.event('established')
+      await carrier.event('CALL_ESTABLISHED')
+      begun = Date.now()
+      await hears(phone, TRUNK)
+    }
+
+    async function callIn() {
+      carrier.dial(`sip:${OURS}@127.0.0.1:${gateway.sipPort}`)
+      await phone.event('incoming')
+      await phone.run('answer')
+      await phone.event('established')
+      await carrier.event('CALL_ESTABLISHED')
+      begun = Date.now()
+      await hears(phone, TRUNK)
+    }
+
+    // A page hears this tone as it was played.
+    async function hears(page, frequency) {
+      await page.run('listen', frequency, SETTLE)
+      assertHeard(await page.run('listen', frequency, 3), `${frequency} Hz in the browser`)
+    }
+
+    const since = () => (Date.now() - begun) / 1000
+
+    // The trunk heard this tone as it was played from one moment of the call to another, and nothing of the other.
+    function trunkHeard(frequency, other, from, to) {
+      const stretch = [from + SETTLE, to - 0.5]
+      assert.ok(stretch[1] - stretch[0] > 1, `nothing to hear between ${from} and ${to}`)
+      assertHeard(carrier.heard(frequency, ...stretch), `${frequency} Hz at the trunk from ${from} to ${to} s`)
+      const level = carrier.level(other, ...stretch)
+      assert.ok(level < SILENT, `${other} Hz at the trunk from ${from} to ${to} s at ${level} dB`)
+    }
+
+    // The colleague answers, the agent is out of it, and colleague and trunk hear each other; gives when.
+    async function handedOn() {
+      await colleague.run('answer')
+      await colleague.event('established')
+      const joined = since()
+      await phone.event('notified 200')
+      await phone.event('bye Q.850;cause=16;text="Call transferred"')
+      await phone.event('ended')
+      await hears(colleague, TRUNK)
+      return joined
+    }
+
+    async function endedByColleague() {
+      await colleague.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      await gateway.noCalls()
+    }
+
+    for (const [way, call] of [['it called', callOut], ['that called', callIn]]) {
+      test(`a customer ${way} is handed on to a colleague and hears it ring`, async () => {
+        await call()
+        const asked = since()
+        await phone.run('refer', '1002')
+        await phone.event('referred 202')
+        assert.equal(await colleague.event('incoming'), `incoming ${CUSTOMER}`)
+        await phone.event('notified 180')
+        await phone.run('listen', TRUNK, 3)
+        const joined = await handedOn()
+        const ended = since()
+        await endedByColleague()
+        trunkHeard(AGENT, COLLEAGUE, 0, asked)
+        assert.ok(carrier.level(RINGBACK, asked, joined) > -30, 'the customer hears it ring')
+        trunkHeard(COLLEAGUE, AGENT, joined, ended)
+      })
+    }
+
+    test('a colleague who declines leaves the agent its customer', async () => {
+      await callOut()
+      await phone.run('refer', '1002')
+      await phone.event('notified 180').catch(() => undefined)
+      await colleague.event('incoming')
+      await colleague.run('reject')
+      await phone.event('notified 486')
+      const back = since()
+      await hears(phone, TRUNK)
+      const ended = since()
+      await phone.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      trunkHeard(AGENT, COLLEAGUE, back, ended)
+    })
+
+    test('a held customer comes back held, and is resumed', async () => {
+      await callOut()
+      await phone.run('hold', 'sendonly')
+      await phone.event('changed')
+      await phone.run('refer', '777')
+      await phone.event('notified 404')
+      await phone.run('resume')
+      await phone.event('changed')
+      const back = since()
+      await hears(phone, TRUNK)
+      const ended = since()
+      await phone.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      trunkHeard(AGENT, TRUNK, back, ended)
+    })
+
+    test('an agent who hangs up 280 ms after the 202 has handed its customer on', async () => {
+      await callOut()
+      await phone.run('refer', '1002')
+      await phone.event('referred 202')
+      await new Promise((wake) => setTimeout(wake, 280))
+      await phone.run('hangup')
+      await colleague.event('incoming')
+      await colleague.run('answer')
+      await colleague.event('established')
+      const joined = since()
+      await hears(colleague, TRUNK)
+      const ended = since()
+      await endedByColleague()
+      trunkHeard(COLLEAGUE, AGENT, joined, ended)
+    })
+
+    test('the echo test takes a customer, who hears itself', async () => {
+      await callOut()
+      await phone.run('refer', '9196')
+      await phone.event('notified 200')
+      const joined = since()
+      await phone.event('bye')
+      await new Promise((wake) => setTimeout(wake, 4000))
+      const ended = since()
+      carrier.hangup()
+      await gateway.noCalls()
+      trunkHeard(TRUNK, AGENT, joined, ended)
+    })
+
+    // The customer is held, and the agent has asked the colleague.
+    async function consult() {
+      await callOut()
+      await phone.run('hold', 'sendonly')
+      await phone.event('changed')
+      await phone.run('call', '1002')
+      assert.equal(await colleague.event('incoming'), 'incoming 1001')
+    }
+
+    // The agent's two calls have become one of the two others.
+    async function joined() {
+      const at = since()
+      await phone.event('notified 200')
+      await phone.event('bye')
+      await hears(colleague, TRUNK)
+      const ended = since()
+      assert.equal((await gateway.api('GET', '/calls')).data.length, 1)
+      await endedByColleague()
+      trunkHeard(COLLEAGUE, AGENT, at, ended)
+    }
+
+    test('a customer is handed on to a colleague who was asked first', async () => {
+      await consult()
+      await colleague.run('answer')
+      await phone.event('established')
+      await hears(phone, COLLEAGUE)
+      await hears(colleague, AGENT)
+      await phone.run('refer')
+      await phone.event('referred 202')
+      await joined()
+    })
+
+    // Neither library names a dialog that is not established: an operator does.
+    test('a customer is handed on to a colleague whose phone still rings', async () => {
+      await consult()
+      await phone.event('progress 180')
+      const [first, second] = (await gateway.api('GET', '/calls')).data.map(({ id }) => id)
+      await gateway.api('POST', `/calls/${first}/transfers`, { mode: 'attended', target: { call_id: second } })
+      await phone.event('refused 487')
+      await colleague.run('answer')
+      await colleague.event('established')
+      const at = since()
+      await phone.event('bye')
+      await hears(colleague, TRUNK)
+      const ended = since()
+      await endedByColleague()
+      trunkHeard(COLLEAGUE, AGENT, at, ended)
+    })
+
+    test('an operator joins two calls of an agent over the API', async () => {
+      await consult()
+      await colleague.run('answer')
+      await phone.event('established')
+      await colleague.event('established')
+      const calls = (await gateway.api('GET', '/calls')).data
+      const [first, second] = calls.map(({ id }) => id)
+      await gateway.api('POST', `/calls/${first}/transfers`, { mode: 'attended', target: { call_id: second } })
+      const at = since()
+      await phone.event('bye')
+      await hears(colleague, TRUNK)
+      const ended = since()
+      await endedByColleague()
+      trunkHeard(COLLEAGUE, AGENT, at, ended)
+    })
+
+    test('an operator hands a customer on over the API', async () => {
+      await callOut()
+      const { id } = (await gateway.api('GET', '/calls')).data[0]
+      await gateway.api('POST', `/calls/${id}/transfers`, { target: { number: '1002' } })
+      await colleague.event('incoming')
+      await colleague.run('answer')
+      await colleague.event('established')
+      const joined = since()
+      await phone.event('bye')
+      const { data } = await gateway.api('GET', `/calls/${id}/transfers`)
+      assert.deepEqual(data.map(({ target, status, sip_status }) => [target, status, sip_status]), [['1002', 'succeeded', 200]])
+      await hears(colleague, TRUNK)
+      const ended = since()
+      await endedByColleague()
+      trunkHeard(COLLEAGUE, AGENT, joined, ended)
+    })
+  })
+}
