@@ -42,6 +42,8 @@ function tell(text: string) {
 }
 
 const sound = new Sound()
+// The browser's own, once there is a detour.
+let direct: typeof RTCPeerConnection.prototype.setRemoteDescription | undefined
 let settings: Settings
 let line: Line
 
@@ -74,6 +76,9 @@ function sipjs(): Line {
       peerConnectionConfiguration: { iceServers: [] }
     },
     delegate: {
+      onDisconnect(error?: Error) {
+        if (error) void comeBack()
+      },
       onInvite(invitation: Invitation) {
         before = session
         session = invitation
@@ -87,6 +92,14 @@ function sipjs(): Line {
     }
   })
   const registerer = new Registerer(agent, { expires, refreshFrequency: 50 })
+  // SIP.js leaves it to the page to connect again, and to register.
+  async function comeBack() {
+    while (!agent.isConnected()) {
+      await new Promise((wake) => setTimeout(wake, 300))
+      await agent.reconnect().catch(() => undefined)
+    }
+    await registerer.register({ requestDelegate: { onAccept: () => tell('registered again') } })
+  }
   function follow(session: Session) {
     session.delegate = {
       onBye: (bye) => tell('bye' + reasonOf(bye.request.getHeader('Reason')))
@@ -292,6 +305,16 @@ const phone = {
   restartIce() {
     line.connection()!.restartIce()
     line.change({ hold: false })
+  },
+  // From now on the gateway's media is at another port of this host: descriptions that arrive are read so.
+  detour(port: number) {
+    const prototype = RTCPeerConnection.prototype
+    direct ??= prototype.setRemoteDescription
+    const original = direct
+    prototype.setRemoteDescription = function (this: RTCPeerConnection, description: RTCSessionDescriptionInit) {
+      const sdp = description.sdp?.replace(/^(a=candidate:\S+ \d+ udp \d+ \S+ )\d+/gim, `$1${port}`)
+      return original.call(this, { type: description.type, sdp })
+    } as typeof original
   },
   listen: (frequency: number, seconds: number) => sound.listen(frequency, seconds),
   levels: (frequencies: number[], seconds: number) => sound.levels(frequencies, seconds),

@@ -6,9 +6,11 @@ import { after, afterEach, before, describe, test } from 'node:test'
 import { Baresip } from '../lib/baresip.mjs'
 import { Browser } from '../lib/browser.mjs'
 import { Cable } from '../lib/cable.mjs'
+import { Detour } from '../lib/detour.mjs'
 import { Gateway } from '../lib/gateway.mjs'
 import { assertHeard } from '../lib/hearing.mjs'
 import { AgentPage } from '../lib/page.mjs'
+import { freeUdpPort } from '../lib/ports.mjs'
 
 const CUSTOMER = '+4930123456'
 // Seconds without media that end a call.
@@ -77,21 +79,75 @@ describe('a connection that is lost and comes back in the middle of a call', () 
 
   after(() => cable.unplug())
 
-  test('leaves the sound alone, and an agent with JsSIP hangs up over the new one', async () => {
-    const phone = await browser.phone('jssip', { ...gateway, socket: cable.origin.replace('https', 'wss') + '/sip' }, await gateway.agent('110'))
-    await phone.event('registered')
-    await phone.run('call', CUSTOMER)
-    await phone.event('established')
-    await carrier.event('CALL_ESTABLISHED')
-    await phone.run('listen', 1000, 1.5)
-    cable.unplug()
-    assertHeard(await phone.run('listen', 1000, 3), 'without a connection')
-    await cable.replug()
-    await phone.event('registered')
-    await phone.run('hangup')
-    await carrier.event('CALL_CLOSED')
-    await phone.close()
-  })
+  for (const [index, library] of ['sipjs', 'jssip'].entries()) {
+    // A call whose WebSocket breaks after a while and comes back; each heard the other all the time.
+    async function cutAndBack(number) {
+      const wires = { ...gateway, socket: cable.origin.replace('https', 'wss') + '/sip' }
+      const phone = await browser.phone(library, wires, await gateway.agent(number))
+      await phone.event('registered')
+      await phone.run('call', CUSTOMER)
+      await phone.event('established')
+      await carrier.event('CALL_ESTABLISHED')
+      await phone.run('listen', 1000, 1.5)
+      assertHeard(await phone.run('listen', 1000, 1), 'before')
+      cable.unplug()
+      assertHeard(await phone.run('listen', 1000, 3), 'without a connection')
+      await cable.replug()
+      await phone.event('registered')
+      assertHeard(await phone.run('listen', 1000, 1), 'afterwards')
+      return phone
+    }
+
+    test(`leaves the sound alone, and an agent with ${library} hangs up over the new one`, async () => {
+      const phone = await cutAndBack(`11${index}`)
+      await phone.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      assertHeard(carrier.heard(440), 'the customer')
+      await gateway.noCalls()
+      await phone.close()
+    })
+
+    test(`is no obstacle to a customer who hangs up: an agent with ${library} is told over the new one`, async () => {
+      const phone = await cutAndBack(`12${index}`)
+      carrier.hangup()
+      await phone.event('bye')
+      await phone.event('ended')
+      assertHeard(carrier.heard(440), 'the customer')
+      await gateway.noCalls()
+      await phone.close()
+    })
+
+    test(`is no obstacle to a hold: an agent with ${library} is asked over the new one`, async () => {
+      const phone = await cutAndBack(`13${index}`)
+      const [{ id }] = (await gateway.api('GET', '/calls')).data
+      await gateway.api('POST', `/calls/${id}/hold`)
+      await phone.frames('received', /^INVITE [^]*a=(sendonly|inactive)/, 1)
+      await phone.frames('sent', /^SIP\/2\.0 200 [^]*CSeq: \d+ INVITE/, 1)
+      await gateway.api('POST', `/calls/${id}/resume`)
+      await phone.frames('received', /^ACK /, 2)
+      await phone.run('listen', 1000, 1.5)
+      assertHeard(await phone.run('listen', 1000, 1), 'after the hold')
+      await phone.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      await phone.close()
+    })
+
+    test(`tells an agent with ${library} who comes back that the customer hung up meanwhile`, async () => {
+      const wires = { ...gateway, socket: cable.origin.replace('https', 'wss') + '/sip' }
+      const phone = await browser.phone(library, wires, await gateway.agent(`14${index}`))
+      await phone.event('registered')
+      await phone.run('call', CUSTOMER)
+      await phone.event('established')
+      await carrier.event('CALL_ESTABLISHED')
+      cable.unplug()
+      carrier.hangup()
+      await gateway.noCalls()
+      await cable.replug()
+      await phone.event('bye')
+      await phone.event('ended')
+      await phone.close()
+    })
+  }
 
   test('leaves the call on the page, where the agent hangs up', async () => {
     const agent = await gateway.agent('111')
@@ -113,4 +169,55 @@ describe('a connection that is lost and comes back in the middle of a call', () 
     await page.noCall()
     await page.close()
   })
+})
+
+describe('a network that changes in the middle of a call', () => {
+  let patient, mediaPort, cable
+
+  before(async () => {
+    mediaPort = await freeUdpPort()
+    patient = await Gateway.start({ origins: [browser.origin], settings: { MEDIA__BROWSER_PORTS: mediaPort } })
+    await patient.trunk(carrier.sipPort)
+    cable = await Cable.plug(patient.origin)
+  })
+
+  after(async () => {
+    cable?.unplug()
+    await patient?.stop()
+  })
+
+  for (const [index, library] of ['sipjs', 'jssip'].entries()) {
+    test(`is mended with ${library} by an ICE restart over the new connection`, async () => {
+      const detour = await Detour.to(mediaPort)
+      const wires = { ...patient, socket: cable.origin.replace('https', 'wss') + '/sip' }
+      const phone = await browser.phone(library, wires, await patient.agent(`10${index}`))
+      await phone.event('registered')
+      await phone.run('detour', detour.port)
+      await phone.run('call', CUSTOMER)
+      await phone.event('established')
+      await carrier.event('CALL_ESTABLISHED')
+      await phone.run('listen', 1000, 1.5)
+      assertHeard(await phone.run('listen', 1000, 1), 'on the first network')
+      cable.unplug()
+      detour.cut()
+      const lost = await phone.run('listen', 1000, 3)
+      assert.ok(lost.longestGap > 1500, `between the networks: ${JSON.stringify(lost)}`)
+      await detour.move()
+      await phone.run('detour', detour.port)
+      await cable.replug()
+      await phone.event('registered')
+      await phone.run('restartIce')
+      await phone.event('changed')
+      await phone.run('listen', 1000, 2)
+      assertHeard(await phone.run('listen', 1000, 1), 'on the second network')
+      await carrier.receives(64)
+      carrier.hangup()
+      await phone.event('bye')
+      await carrier.event('CALL_CLOSED')
+      const { level } = carrier.heard(440)
+      assert.ok(Math.abs(level + 12) < 3, `the customer: ${level}`)
+      detour.cut()
+      await phone.close()
+    })
+  }
 })
