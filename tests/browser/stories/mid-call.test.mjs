@@ -150,9 +150,9 @@ describe('a connection that is lost and comes back in the middle of a call', () 
   }
 
   test('leaves the call on the page, where the agent hangs up', async () => {
-    const agent = await gateway.agent('111')
+    const agent = await gateway.agent('150')
     const page = await AgentPage.open(browser, cable.origin)
-    await page.signIn(`111@${gateway.realm}`, agent.password)
+    await page.signIn(`150@${gateway.realm}`, agent.password)
     await page.registration('Ready')
     await page.dial(CUSTOMER)
     await page.call('connected')
