@@ -265,6 +265,7 @@ fn switchboard_config(config: &Config, ports: &Ports) -> SwitchboardConfig {
         ring_timeout: config.calls.ring_timeout(),
         reconnect: config.calls.reconnect(),
         silence_timeout: config.media.silence_timeout().unwrap_or_default(),
+        session_expires: config.calls.session_expires(),
         max_calls: config.calls.max_calls,
         ..SwitchboardConfig::default()
     }

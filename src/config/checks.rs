@@ -133,6 +133,11 @@ fn limits(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) 
         "calls.max_calls",
         format!("expected 1 to 100000, found {}", calls.max_calls),
     );
+    expect(
+        calls.session_expires_s == 0 || (90..=86_400).contains(&calls.session_expires_s),
+        "calls.session_expires_s",
+        format!("expected 0 (ask for none) or 90 to 86400, found {}", calls.session_expires_s),
+    );
     expect(calls.shutdown_s <= 86_400, "calls.shutdown_s", format!("expected 0 to 86400, found {}", calls.shutdown_s));
     expect(
         !config.dialplan.directory.as_os_str().is_empty(),

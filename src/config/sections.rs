@@ -224,6 +224,8 @@ pub struct Calls {
     pub reconnect_s: u64,
     /// Calls at once; one more is refused with 503.
     pub max_calls: usize,
+    /// Session timer (RFC 4028) that trunks are asked for, in seconds; 0 asks for none.
+    pub session_expires_s: u64,
     /// How long running calls may go on after SIGTERM, in seconds.
     pub shutdown_s: u64,
 }
@@ -241,6 +243,12 @@ impl Calls {
         Duration::from_secs(self.reconnect_s)
     }
 
+    /// Session timer that trunks are asked for; zero asks for none.
+    #[must_use]
+    pub fn session_expires(&self) -> Duration {
+        Duration::from_secs(self.session_expires_s)
+    }
+
     /// How long running calls may go on once the process is to stop.
     #[must_use]
     pub fn shutdown(&self) -> Duration {
@@ -250,7 +258,7 @@ impl Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { ring_timeout_s: 30, reconnect_s: 30, max_calls: 1000, shutdown_s: 30 }
+        Self { ring_timeout_s: 30, reconnect_s: 30, max_calls: 1000, session_expires_s: 1800, shutdown_s: 30 }
     }
 }
 

@@ -53,6 +53,13 @@ fn a_mistake_says_what_was_found_and_what_is_expected() {
 }
 
 #[test]
+fn a_session_timer_is_at_least_90_s_or_none() {
+    for (seconds, fits) in [(0, true), (1, false), (89, false), (90, true), (86_400, true), (86_401, false)] {
+        assert_eq!(parse("f", &format!("[calls]\nsession_expires_s = {seconds}\n")).is_ok(), fits, "{seconds}");
+    }
+}
+
+#[test]
 fn a_syntax_error_names_line_and_column() {
     let found = errors("[http]\nhttps_listen = \n");
     assert_eq!(found.len(), 1);

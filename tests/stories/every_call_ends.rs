@@ -40,7 +40,8 @@ struct Chaos {
 
 impl Chaos {
     fn new(seed: u64) -> Self {
-        let random = StdRng::seed_from_u64(seed);
+        let mut random = StdRng::seed_from_u64(seed);
+        let session_expires = Duration::from_secs([0, 90, 1800][random.random_range(0..3)]);
         // In half of the runs an agent may have several calls, and trunks have room for them.
         let mut simulation = Simulation::with(crate::PLAN, |config, directory| {
             restore(config, directory);
@@ -48,10 +49,15 @@ impl Chaos {
                 directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0);
                 directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 4);
             }
+            config.session_expires = session_expires;
             config.shards = 1 + usize::try_from(seed % 5).unwrap();
         });
         let browsers: Vec<SocketAddr> = (1..=4).map(|number| simulation.browser(number)).collect();
         let trunks = [simulation.gateway(1), simulation.gateway(2)];
+        for peer in browsers.iter().chain(&trunks) {
+            simulation.peer(*peer).session_expires =
+                [None, Some(90), Some(300)][random.random_range(0..3)].map(Duration::from_secs);
+        }
         let mut chaos = Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100 };
         for at in 0..chaos.browsers.len() {
             chaos.register_again(at);
@@ -69,11 +75,13 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..34) {
+        match self.random.random_range(0..35) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
             5 => self.simulation.pass(Duration::from_millis(self.random.random_range(0..40_000))),
+            // Refreshes fall due, are answered or not, and sessions expire.
+            29 => self.simulation.pass(Duration::from_secs(self.random.random_range(30..200))),
             6 | 13 => self.simulation.shards_catch_up(),
             7 => self.lose_flow(),
             8 => self.tell_media(),

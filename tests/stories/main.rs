@@ -23,6 +23,7 @@ mod failing_over;
 mod hijacking;
 mod holding;
 mod inside_a_call;
+mod keeping_alive;
 mod limits;
 mod losing_messages;
 mod offerless;

@@ -8,6 +8,7 @@ mod framing;
 pub mod fuzz;
 mod message;
 mod session;
+mod session_timer;
 mod transaction;
 
 pub use digest::*;

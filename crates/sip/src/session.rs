@@ -1,13 +1,14 @@
 //! The INVITE session (RFC 3261 §13-15): one usage of a dialog from the first INVITE to the end of its BYE. Holds the state; what
 //! happens to it is in `endpoint/`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::dialog::Dialog;
 use crate::flow::Flow;
-use crate::message::{Method, Reason, Response, Uri};
+use crate::message::{Headers, Method, Reason, Response, Uri};
+use crate::session_timer::SessionTimer;
 use crate::transaction::TimerTable;
 
 /// Names a transaction of the endpoint, client or server.
@@ -23,6 +24,40 @@ pub(crate) struct Session {
     pub(crate) timers: TimerTable,
     /// Whether the INVITE was ours, and so the Call-ID: it decides who waits longer after glare (§14.1).
     pub(crate) owns_call_id: bool,
+    pub(crate) keeping: Keeping,
+}
+
+/// What keeps a session alive: its timer, and what a refresh says of us, which is what we said before (RFC 4028 §7.4).
+#[derive(Debug, Default)]
+pub(crate) struct Keeping {
+    pub(crate) timer: SessionTimer,
+    /// When the endpoint is to look at the timer.
+    pub(crate) scheduled: Option<Instant>,
+    /// Our Contact.
+    pub(crate) contact: Option<Uri>,
+    /// Our last description that was agreed on, with its Content-Type.
+    pub(crate) description: Option<(String, Bytes)>,
+    /// Whether the peer allows UPDATE.
+    pub(crate) by_update: bool,
+}
+
+impl Keeping {
+    /// Takes down what a message of the peer allows, when it says so.
+    pub(crate) fn note_allowed(&mut self, headers: &Headers) {
+        if headers.contains("Allow") {
+            self.by_update = headers.allow().contains(&Method::Update);
+        }
+    }
+
+    /// Takes down what we say of ourselves.
+    pub(crate) fn note_said(&mut self, contact: Option<&Uri>, description: Option<&(String, Bytes)>) {
+        if let Some(contact) = contact {
+            self.contact = Some(contact.clone());
+        }
+        if let Some(description) = description {
+            self.description = Some(description.clone());
+        }
+    }
 }
 
 /// Early dialogs one INVITE may have: far more branches than any carrier rings, and a bound for what responses can make us keep.
@@ -84,6 +119,8 @@ pub(crate) struct Established {
     pub(crate) offered: Option<TransactionId>,
     /// A change that we want.
     pub(crate) ours: Option<Modifying>,
+    /// A change that waits behind a refresh.
+    pub(crate) waiting: Option<Box<Modification>>,
 }
 
 /// A change of the session that its user wants, sent as a re-INVITE (§14.1) or an UPDATE (RFC 3311).
@@ -97,13 +134,30 @@ pub struct Modification {
     pub body: Option<(String, Bytes)>,
 }
 
+impl Modification {
+    /// Whether it makes an offer, or a re-INVITE without one asks for it.
+    pub(crate) fn offers(&self) -> bool {
+        self.method == Method::Invite || self.body.is_some()
+    }
+}
+
 /// How far a change of ours has come.
 #[derive(Debug)]
 pub(crate) struct Modifying {
     pub(crate) change: Box<Modification>,
+    pub(crate) wanted_by: WantedBy,
     pub(crate) stage: Stage,
     /// How often the peer answered 491.
     pub(crate) collisions: u8,
+}
+
+/// Who wants a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WantedBy {
+    /// The endpoint's user.
+    User,
+    /// The session timer: it changes nothing, and nobody is told but of the answer's description.
+    Timer,
 }
 
 /// See [`Modifying`].

@@ -89,6 +89,7 @@ impl World {
             max_forwards: None,
             headers: Vec::new(),
             body: None,
+            session_expires: None,
         };
         let session = self.sides[0].invite(self.now, invitation);
         self.alive[0].push(session);

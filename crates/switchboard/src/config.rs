@@ -33,6 +33,8 @@ pub struct SwitchboardConfig {
     pub silence_timeout: Duration,
     /// How long a leg waits for a browser whose WebSocket closed to come back on another; zero ends it with its connection.
     pub reconnect: Duration,
+    /// The session timer that trunk legs are asked for (RFC 4028); zero asks for none. What a peer asks for it gets all the same.
+    pub session_expires: Duration,
     /// Calls at once; more get 503.
     pub max_calls: usize,
     /// Legs one call may ring at once.
@@ -57,6 +59,7 @@ impl Default for SwitchboardConfig {
             attempt_timeout: Duration::from_secs(4),
             silence_timeout: Duration::from_secs(60),
             reconnect: Duration::from_secs(30),
+            session_expires: Duration::from_secs(1800),
             max_calls: 2000,
             max_branches: 32,
             retry_after: Duration::from_secs(10),

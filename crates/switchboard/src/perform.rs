@@ -1,11 +1,11 @@
 //! What calls want done, done: by the endpoint, by shards, by the clock.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip::{Invitation, Method, Modification, ResponseDraft, SessionId, StatusCode};
 
-use crate::call::{Action, CallEvent, Change, LegId, own_contact};
+use crate::call::{Action, CallEvent, Change, LegId, Party, own_contact};
 use crate::calls::CallKey;
 use crate::output::Output;
 use crate::switchboard::Switchboard;
@@ -19,6 +19,7 @@ impl Switchboard {
             Action::Invite { leg, flow, envelope, offer } => {
                 let asserted = envelope.asserted.map(|address| ("P-Asserted-Identity".to_owned(), address.to_string()));
                 let referred = envelope.referred_by.map(|by| ("Referred-By".to_owned(), by));
+                let session_expires = self.session_expires(key, leg);
                 let session = self.endpoint.invite(
                     now,
                     Invitation {
@@ -30,6 +31,7 @@ impl Switchboard {
                         max_forwards: Some(envelope.max_forwards),
                         headers: asserted.into_iter().chain(referred).collect(),
                         body: Some((SDP.to_owned(), offer)),
+                        session_expires,
                     },
                 );
                 self.calls.bind(session, key, leg);
@@ -54,6 +56,7 @@ impl Switchboard {
             }
             Action::Accept { leg, sdp } => {
                 let draft = self.with_contact(ResponseDraft::new(StatusCode::OK), key, leg).with_body(SDP, sdp);
+                let draft = draft.with_session_expires(self.session_expires(key, leg));
                 self.with_session(leg, |endpoint, session| endpoint.accept(now, session, draft));
             }
             Action::Reject { leg, status, phrase, reasons } => {
@@ -101,6 +104,13 @@ impl Switchboard {
             // The session is over, which will be told, or ended meanwhile.
             self.call_event(now, key, CallEvent::Change { leg, change: Change::Refused });
         }
+    }
+
+    /// What a leg is asked for: a trunk that has died while on hold sends nothing that could be missed. Browsers' media is watched.
+    fn session_expires(&self, key: CallKey, leg: LegId) -> Option<Duration> {
+        let party = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
+        let is_trunk = matches!(party, Some(Party::Trunk { .. }));
+        Some(self.config.session_expires).filter(|interval| is_trunk && !interval.is_zero())
     }
 
     fn with_session(&mut self, leg: LegId, act: impl FnOnce(&mut sip::Endpoint, SessionId)) {

@@ -157,6 +157,8 @@ impl Simulation {
             | SessionEvent::ModifyRefused { .. }
             | SessionEvent::Lost { .. }
             | SessionEvent::Withdrawn { .. }
+            | SessionEvent::Refreshed { .. }
+            | SessionEvent::Expired
             | SessionEvent::NoAck
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }

@@ -86,6 +86,8 @@ impl Simulation {
                 | SessionEvent::ModifyRefused { .. }
                 | SessionEvent::Lost { .. }
                 | SessionEvent::Withdrawn { .. }
+                | SessionEvent::Refreshed { .. }
+                | SessionEvent::Expired
                 | SessionEvent::NoAck
                 | SessionEvent::Bye { .. }
                 | SessionEvent::Roamed { .. }
@@ -133,6 +135,8 @@ impl Simulation {
                 | SessionEvent::Confirmed { .. }
                 | SessionEvent::Acknowledged { .. }
                 | SessionEvent::Withdrawn { .. }
+                | SessionEvent::Refreshed { .. }
+                | SessionEvent::Expired
                 | SessionEvent::NoAck
                 | SessionEvent::Bye { .. }
                 | SessionEvent::Request { .. }
@@ -166,6 +170,8 @@ impl Simulation {
             | SessionEvent::ModifyRefused { .. }
             | SessionEvent::Lost { .. }
             | SessionEvent::Withdrawn { .. }
+            | SessionEvent::Refreshed { .. }
+            | SessionEvent::Expired
             | SessionEvent::NoAck
             | SessionEvent::Bye { .. }
             | SessionEvent::Request { .. }

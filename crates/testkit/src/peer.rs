@@ -1,6 +1,6 @@
 //! A SIP peer of the switchboard: a browser agent on a WebSocket, or a trunk's gateway on UDP.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip::{
     AuthParams, Endpoint, EndpointConfig, Event, Flow, Ha1, Host, Invitation, Method, NameAddr, OutgoingId,
@@ -34,6 +34,8 @@ pub struct Peer {
     pub headers: Vec<(String, String)>,
     /// What it answers reports on its transfers with; nothing when `None`.
     pub confirms: Option<StatusCode>,
+    /// Session timer it asks for in its INVITEs.
+    pub session_expires: Option<Duration>,
     nonce_count: u32,
 }
 
@@ -49,6 +51,7 @@ impl Peer {
             heard: Vec::new(),
             headers: Vec::new(),
             confirms: Some(StatusCode::OK),
+            session_expires: None,
             nonce_count: 0,
         }
     }
@@ -144,6 +147,7 @@ impl Peer {
             max_forwards: None,
             headers,
             body: sdp.map(|sdp| ("application/sdp".to_owned(), sdp.to_owned().into())),
+            session_expires: self.session_expires,
         };
         self.endpoint.invite(now, invitation)
     }

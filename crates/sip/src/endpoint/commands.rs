@@ -6,12 +6,13 @@ use super::transactions::ClientUser;
 use super::{Endpoint, Invitation, OutgoingId, OutgoingRequest, RequestId, ResponseDraft, SessionId};
 use crate::dialog::Dialog;
 use crate::message::{CSeq, Method, Reason, Request, Response, StatusCode};
-use crate::session::{Cancel, Established, Session, State, TransactionId, Unacknowledged};
+use crate::session::{Cancel, Established, Keeping, Session, State, TransactionId, Unacknowledged};
+use crate::session_timer::SessionTimer;
 use crate::transaction::{Timer, TimerTable};
 
 impl Endpoint {
     /// Answers a request told by [`super::Event::Request`] or [`super::SessionEvent::Request`]. Later final answers are ignored.
-    pub fn respond(&mut self, now: Instant, request: RequestId, draft: ResponseDraft) {
+    pub fn respond(&mut self, now: Instant, request: RequestId, mut draft: ResponseDraft) {
         let id = TransactionId(request.0);
         let Some(transaction) = self.servers.get(&id) else { return };
         let (session, flow) = (transaction.session, transaction.reply);
@@ -20,6 +21,9 @@ impl Endpoint {
         let contact = request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
         let status = draft.status;
         let method = request.method.clone();
+        if let Some(session) = session {
+            self.accept_refresh(now, session, id, &mut draft);
+        }
         let Some(response) = self.response(id, draft) else { return };
         let usage = session.and_then(|session| self.usages.sessions.get_mut(&session).map(|usage| (session, usage)));
         let mut awaited = None;
@@ -60,9 +64,12 @@ impl Endpoint {
         request.headers.push("CSeq", CSeq { number: 1, method: Method::Invite }.to_string());
         request.headers.push("Contact", format!("<{}>", invitation.contact));
         request.headers.push("Allow", self.allow());
-        for (name, value) in invitation.headers {
+        let timer = SessionTimer::asking(invitation.session_expires);
+        for (name, value) in timer.request_headers(false).into_iter().chain(invitation.headers) {
             request.headers.push(&name, value);
         }
+        let mut keeping = Keeping { timer, ..Keeping::default() };
+        keeping.note_said(Some(&invitation.contact), invitation.body.as_ref());
         if let Some((content_type, body)) = invitation.body {
             request = request.with_body(&content_type, body);
         }
@@ -70,7 +77,7 @@ impl Endpoint {
         let id = self.start_client(now, invitation.flow, request, ClientUser::Invite(session));
         let state = State::Calling { transaction: id, heard: false, cancel: Cancel::Unwanted, early: Vec::new() };
         let timers = TimerTable::default();
-        let usage = Session { flow: invitation.flow, dialog, state, timers, owns_call_id: true };
+        let usage = Session { flow: invitation.flow, dialog, state, timers, owns_call_id: true, keeping };
         self.begin_session(session, usage);
         session
     }
@@ -78,6 +85,9 @@ impl Endpoint {
     /// Sends a provisional response (101-199) to an incoming INVITE; it is repeated each minute.
     pub fn progress(&mut self, now: Instant, session: SessionId, draft: ResponseDraft) {
         let Some(id) = self.incoming(session) else { return };
+        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            usage.keeping.note_said(draft.contact.as_ref(), draft.body.as_ref());
+        }
         let Some(response) = self.response(id, draft) else { return };
         self.answer(now, id, &response);
         if let Some(usage) = self.usages.sessions.get_mut(&session)
@@ -89,8 +99,12 @@ impl Endpoint {
     }
 
     /// Sends a 2xx to an incoming INVITE and repeats it until its ACK (§13.3.1.4).
-    pub fn accept(&mut self, now: Instant, session: SessionId, draft: ResponseDraft) {
+    pub fn accept(&mut self, now: Instant, session: SessionId, mut draft: ResponseDraft) {
         let Some(id) = self.incoming(session) else { return };
+        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            usage.keeping.timer.wishes(draft.session_expires);
+        }
+        self.accept_refresh(now, session, id, &mut draft);
         let Some(response) = self.response(id, draft) else { return };
         let Some(transaction) = self.servers.get(&id) else { return };
         let request = transaction.request.as_ref();

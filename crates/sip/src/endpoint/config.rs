@@ -1,9 +1,12 @@
 //! What the endpoint is told: its settings, and the messages its user wants sent.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::flow::{Flow, Transport};
 use crate::message::{Host, Method, NameAddr, StatusCode, Uri};
+use crate::session_timer::TIMER;
 use crate::transaction::Timers;
 
 /// Settings of an endpoint.
@@ -41,7 +44,7 @@ impl EndpointConfig {
             host,
             udp_port: None,
             tcp_port: None,
-            supported: vec!["path".to_owned(), "outbound".to_owned()],
+            supported: vec!["path".to_owned(), "outbound".to_owned(), TIMER.to_owned()],
             allow: vec![
                 Method::Invite,
                 Method::Ack,
@@ -83,13 +86,15 @@ pub struct ResponseDraft {
     pub contact: Option<Uri>,
     /// Content-Type and body.
     pub body: Option<(String, Bytes)>,
+    /// Session timer asked for when it accepts an INVITE that begins a session; see [`Invitation::session_expires`].
+    pub session_expires: Option<Duration>,
 }
 
 impl ResponseDraft {
     /// Nothing but a status.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { status, reason: None, headers: Vec::new(), contact: None, body: None }
+        Self { status, reason: None, headers: Vec::new(), contact: None, body: None, session_expires: None }
     }
 
     /// With its own reason phrase.
@@ -119,6 +124,13 @@ impl ResponseDraft {
         self.body = Some((content_type.to_owned(), body.into()));
         self
     }
+
+    /// With a wish for a session timer.
+    #[must_use]
+    pub fn with_session_expires(mut self, interval: Option<Duration>) -> Self {
+        self.session_expires = interval;
+        self
+    }
 }
 
 /// An INVITE its user wants sent.
@@ -140,6 +152,9 @@ pub struct Invitation {
     pub headers: Vec<(String, String)>,
     /// Content-Type and body, when there is an offer.
     pub body: Option<(String, Bytes)>,
+    /// Session timer asked for (RFC 4028), at least 90 s: we refresh after half of it. A peer that knows nothing of timers is asked that
+    /// often whether it is still there. `None` asks for none; what a peer asks for it gets all the same.
+    pub session_expires: Option<Duration>,
 }
 
 /// A request outside dialogs its user wants sent.

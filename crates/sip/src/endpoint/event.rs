@@ -115,6 +115,13 @@ pub enum SessionEvent {
         /// Whether this side made the response because none came.
         local: bool,
     },
+    /// A re-INVITE that refreshed the session was accepted with this answer, to the description that was agreed on already.
+    Refreshed {
+        /// The response.
+        response: Response,
+    },
+    /// The session was not refreshed in time (RFC 4028 §10), by whoever had to; the endpoint has sent BYE. `Ended` follows.
+    Expired,
     /// The peer does not know the session any more (481) or answers nothing in it (408): the endpoint has sent BYE (RFC 3261
     /// §12.2.1.2). `Ended` follows.
     Lost {

@@ -8,13 +8,14 @@ mod inside;
 mod keys;
 mod modify;
 mod paths;
+mod refresh;
 mod requests;
 mod responses;
 mod roaming;
 mod sessions;
 mod transactions;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
 use rand::{Rng, SeedableRng};
@@ -66,6 +67,8 @@ struct Usages {
     sessions: HashMap<SessionId, Session>,
     /// By Call-ID and our tag.
     dialogs: HashMap<(String, String), SessionId>,
+    /// When session timers are due. They run for so long that stopped ones are taken out.
+    refreshes: BTreeSet<(Instant, SessionId)>,
 }
 
 /// What is to be drained.
@@ -156,6 +159,7 @@ impl Endpoint {
                 Part::Session(id) => self.session_timer(now, id, timer, at),
             }
         }
+        self.keep_alive(now);
     }
 
     /// The next message to write.
@@ -171,7 +175,8 @@ impl Endpoint {
     /// When [`Endpoint::handle_timeout`] wants to be called; it may then find nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        let refresh = self.usages.refreshes.first().map(|(at, _)| *at);
+        self.timers.next().into_iter().chain(refresh).min()
     }
 
     /// What is held and was counted.

@@ -9,7 +9,7 @@ use super::sessions::cancel_of;
 use super::transactions::{ClientTransaction, ClientUser};
 use super::{Endpoint, Part, RequestId, ResponseDraft, SessionEvent, SessionId};
 use crate::message::{CSeq, Method, Request, Response, StatusCode};
-use crate::session::{Established, Modification, Modifying, Session, Stage, State, TransactionId};
+use crate::session::{Established, Modification, Modifying, Session, Stage, State, TransactionId, WantedBy};
 use crate::transaction::Timer;
 
 /// How often a change is tried again after 491 before it counts as refused: with these waits, about half a minute.
@@ -32,9 +32,9 @@ impl Session {
             State::Incoming { .. } => Some(Obstacle::Theirs),
             State::Leaving => Some(Obstacle::Over),
             State::Established(Established { offered: Some(_), .. }) => Some(Obstacle::Theirs),
-            State::Established(Established { ours: Some(Modifying { stage: Stage::Sent { .. }, .. }), .. }) => {
-                Some(Obstacle::Ours)
-            }
+            State::Established(Established {
+                ours: Some(Modifying { stage: Stage::Sent { .. }, change, .. }), ..
+            }) if change.offers() => Some(Obstacle::Ours),
             State::Established(Established { unacknowledged: Some(_), .. }) => {
                 // The 2xx may have made an offer, whose answer is in the ACK (RFC 3311 §5.2).
                 Some(if *method == Method::Update { Obstacle::Ours } else { Obstacle::Theirs })
@@ -50,12 +50,16 @@ impl Session {
         }
     }
 
-    /// Takes out the change that a client transaction carries.
+    /// Takes out the change that a client transaction carries; one that waited behind it is due.
     fn take_sent(&mut self, id: TransactionId) -> Option<Modifying> {
         let State::Established(established) = &mut self.state else { return None };
         let sent = established
             .ours
             .take_if(|ours| matches!(ours.stage, Stage::Sent { transaction, .. } if transaction == id))?;
+        if let Some(change) = established.waiting.take() {
+            let wanted_by = WantedBy::User;
+            established.ours = Some(Modifying { change, wanted_by, stage: Stage::Due, collisions: 0 });
+        }
         self.timers.stop(Timer::Overdue);
         Some(sent)
     }
@@ -68,10 +72,15 @@ impl Endpoint {
     pub fn modify(&mut self, now: Instant, session: SessionId, change: Modification) -> bool {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return false };
         let State::Established(established) = &mut usage.state else { return false };
+        let (change, wanted_by) = (Box::new(change), WantedBy::User);
         match &mut established.ours {
-            Some(Modifying { stage: Stage::Sent { .. }, .. }) => return false,
-            Some(waiting) => *waiting.change = change,
-            None => established.ours = Some(Modifying { change: Box::new(change), stage: Stage::Due, collisions: 0 }),
+            Some(Modifying { stage: Stage::Sent { .. }, wanted_by: WantedBy::User, .. }) => return false,
+            Some(Modifying { stage: Stage::Sent { .. }, wanted_by: WantedBy::Timer, .. }) => {
+                established.waiting = Some(change);
+            }
+            // A change refreshes the session, too.
+            Some(waiting) => (waiting.change, waiting.wanted_by) = (change, wanted_by),
+            None => established.ours = Some(Modifying { change, wanted_by, stage: Stage::Due, collisions: 0 }),
         }
         self.send_due_modification(now, session);
         true
@@ -81,24 +90,32 @@ impl Endpoint {
     pub fn take_back(&mut self, session: SessionId) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         if let State::Established(established) = &mut usage.state {
-            established.ours.take_if(|ours| !matches!(ours.stage, Stage::Sent { .. }));
-            usage.timers.stop(Timer::Glare);
+            established.waiting = None;
+            let unsent =
+                |ours: &mut Modifying| ours.wanted_by == WantedBy::User && !matches!(ours.stage, Stage::Sent { .. });
+            if established.ours.take_if(unsent).is_some() {
+                usage.timers.stop(Timer::Glare);
+            }
         }
     }
 
     /// Sends a change that waited, when nothing stands in its way any more.
     pub(super) fn send_due_modification(&mut self, now: Instant, session: SessionId) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
-        let is_due = usage.ours().is_some_and(|ours| ours.stage == Stage::Due);
-        if !is_due || usage.obstacle(&Method::Invite).is_some() {
+        let Some(ours) = usage.ours().filter(|ours| ours.stage == Stage::Due) else { return };
+        let (change, takes_over) = (ours.change.clone(), ours.wanted_by == WantedBy::Timer);
+        if change.offers() && usage.obstacle(&Method::Invite).is_some() {
             return;
         }
-        let Some(change) = usage.ours().map(|ours| ours.change.clone()) else { return };
+        let timer = usage.keeping.timer.request_headers(takes_over);
         let flow = usage.dialog.next_hop(usage.flow);
         let method = change.method;
         let mut request = usage.dialog.request(method.clone(), None);
         request.headers.push("Contact", format!("<{}>", change.contact));
         request.headers.push("Allow", self.allow());
+        for (name, value) in timer {
+            request.headers.push(&name, value);
+        }
         if let Some((content_type, body)) = change.body {
             request = request.with_body(&content_type, body);
         }
@@ -174,14 +191,14 @@ impl Endpoint {
                 Some(_) | None => self.abandon_client(now, id),
             }
         } else if response.status.is_success() {
-            self.modification_success(id, session, response);
+            self.modification_success(now, id, session, response);
             self.send_due_modification(now, session);
         } else {
             self.modification_refused(now, id, session, response.clone(), false);
         }
     }
 
-    fn modification_success(&mut self, id: TransactionId, session: SessionId, response: &Response) {
+    fn modification_success(&mut self, now: Instant, id: TransactionId, session: SessionId, response: &Response) {
         let Some(transaction) = self.clients.get(&id) else { return };
         if let Some((_, flow, ack)) = transaction.acknowledged.first() {
             let (flow, ack) = (*flow, ack.clone());
@@ -191,11 +208,12 @@ impl Endpoint {
         let is_invite = transaction.request.method == Method::Invite;
         let number = transaction.request.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
         let mut ack = (transaction.flow, late_ack(&transaction.request, response, number));
-        let mut taken = false;
+        let mut taken = None;
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
-            taken = usage.take_sent(id).is_some();
-            if taken {
+            taken = usage.take_sent(id);
+            if let Some(sent) = &taken {
                 usage.dialog.refresh_target(contact_of(response));
+                usage.keeping.note_said(Some(&sent.change.contact), sent.change.body.as_ref());
             }
             ack = (usage.dialog.next_hop(usage.flow), usage.dialog.request(Method::Ack, Some(number)));
         }
@@ -204,12 +222,19 @@ impl Endpoint {
             let (flow, ack) = ack;
             self.acknowledge(id, String::new(), flow, ack);
         }
-        if taken {
-            self.tell(session, SessionEvent::Modified { response: response.clone() });
+        let Some(sent) = taken else { return };
+        self.refreshed(now, session, response);
+        match sent.wanted_by {
+            WantedBy::User => self.tell(session, SessionEvent::Modified { response: response.clone() }),
+            WantedBy::Timer if sent.change.offers() => {
+                self.tell(session, SessionEvent::Refreshed { response: response.clone() });
+            }
+            WantedBy::Timer => {}
         }
     }
 
-    /// A change of ours failed: tried again after 491, the end of the session after 408 and 481, and else nothing but told.
+    /// A change of ours failed: tried again after 491 and 422, the end of the session after 408 and 481, and else nothing but told. A refresh
+    /// that got no answer is tried again as long as there is time.
     pub(super) fn modification_refused(
         &mut self,
         now: Instant,
@@ -220,18 +245,30 @@ impl Endpoint {
     ) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         let Some(sent) = usage.take_sent(id) else { return };
-        let collisions = sent.collisions + 1;
-        if response.status == StatusCode::REQUEST_PENDING && collisions <= MAX_COLLISIONS {
-            let State::Established(established) = &mut usage.state else { return };
-            established.ours = Some(Modifying { stage: Stage::BackingOff, collisions, ..sent });
+        let State::Established(established) = &mut usage.state else { return };
+        let is_refresh = sent.wanted_by == WantedBy::Timer;
+        let is_gone = matches!(response.status, StatusCode::REQUEST_TIMEOUT | StatusCode::CALL_DOES_NOT_EXIST);
+        let again = Modifying { collisions: sent.collisions + 1, ..sent };
+        let may_repeat = again.collisions <= MAX_COLLISIONS;
+        if response.status == StatusCode::REQUEST_PENDING && may_repeat {
+            established.ours.get_or_insert(again).stage = Stage::BackingOff;
             let wait = self.wait_after_glare(session);
             self.start_session_timer(session, Timer::Glare, now + wait);
-        } else if matches!(response.status, StatusCode::REQUEST_TIMEOUT | StatusCode::CALL_DOES_NOT_EXIST) {
+            return;
+        }
+        let too_small = response.status == StatusCode::SESSION_INTERVAL_TOO_SMALL;
+        if too_small && may_repeat && usage.keeping.timer.raise(&response.headers) {
+            established.ours.get_or_insert(again).stage = Stage::Due;
+        } else if is_gone && !(is_refresh && local) {
             self.tell(session, SessionEvent::Lost { response });
             self.leave(now, session, None);
+            return;
+        } else if is_refresh {
+            self.refresh_refused(now, session, &response, local);
         } else {
             self.tell(session, SessionEvent::ModifyRefused { response, local });
         }
+        self.send_due_modification(now, session);
     }
 
     /// In units of 10 ms: 2.1 to 4 s for the owner of the Call-ID, up to 2 s for the other side (§14.1).

@@ -9,7 +9,8 @@ use super::{Endpoint, Event, RequestId, ResponseDraft, SessionEvent, SessionId};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
 use crate::message::{Message, Method, Request, Response, StatusCode, Uri};
-use crate::session::{Session, State, TransactionId};
+use crate::session::{Keeping, Session, State, TransactionId};
+use crate::session_timer::{MIN_SE, is_too_brief};
 use crate::transaction::{Timer, TimerTable};
 
 impl Endpoint {
@@ -124,6 +125,10 @@ impl Endpoint {
             let draft = ResponseDraft::new(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             return Some(draft.with_header("Accept", "application/sdp"));
         }
+        if matches!(request.method, Method::Invite | Method::Update) && is_too_brief(&request.headers) {
+            let draft = ResponseDraft::new(StatusCode::SESSION_INTERVAL_TOO_SMALL);
+            return Some(draft.with_header("Min-SE", MIN_SE.to_string()));
+        }
         let negotiates =
             request.method == Method::Invite || (request.method == Method::Update && !request.body.is_empty());
         if negotiates && !accepts_sdp(request) {
@@ -149,10 +154,10 @@ impl Endpoint {
         self.answer(now, id, &Response::for_request(&request, StatusCode::TRYING));
         let session = SessionId(self.next_id());
         let state = State::Incoming { transaction: id, provisional: None };
-        self.begin_session(
-            session,
-            Session { flow, dialog, state, timers: TimerTable::default(), owns_call_id: false },
-        );
+        let mut keeping = Keeping::default();
+        keeping.note_allowed(&request.headers);
+        let timers = TimerTable::default();
+        self.begin_session(session, Session { flow, dialog, state, timers, owns_call_id: false, keeping });
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);
         }
@@ -208,6 +213,9 @@ impl Endpoint {
         if flow.connection != usage.flow.connection && flow.is_like(usage.flow) {
             // The peer came back on another connection: what we send follows it (RFC 5626 §5.3).
             self.rebind(now, session, flow);
+        }
+        if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            usage.keeping.note_allowed(&request.headers);
         }
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);

@@ -63,7 +63,7 @@ impl Endpoint {
             self.invite_progress(now, session, response);
         } else if response.status.is_success() {
             self.invite_success(now, id, session, response);
-        } else {
+        } else if !self.invite_with_longer_timer(now, id, session, response) {
             self.refused(now, session, response.clone(), false);
         }
     }
@@ -115,6 +115,9 @@ impl Endpoint {
         let flow = usage.dialog.next_hop(invite_flow);
         let ack = usage.dialog.request(Method::Ack, Some(sequence));
         usage.state = State::Established(Established::default());
+        usage.keeping.note_allowed(&response.headers);
+        usage.keeping.timer.accepted(now, &response.headers);
+        self.schedule_refresh(session);
         self.acknowledge(id, to_tag, flow, ack);
         if abandoned {
             // The 2xx overtook our CANCEL (§9.1): the call is hung up before anyone hears of it.

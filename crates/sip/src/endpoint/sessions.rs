@@ -77,6 +77,7 @@ impl Endpoint {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         usage.timers.stop(Timer::Success);
         usage.timers.stop(Timer::NoAck);
+        usage.keeping.timer.stop();
         let established = match std::mem::replace(&mut usage.state, State::Leaving) {
             State::Established(established) => Some(established),
             State::Calling { .. } | State::Incoming { .. } | State::Leaving => None,
@@ -89,6 +90,7 @@ impl Endpoint {
         if let Some(established) = established {
             self.settle_changes(now, &established);
         }
+        self.schedule_refresh(session);
         self.start_client(now, flow, bye, user);
     }
 
@@ -185,6 +187,9 @@ impl Endpoint {
         let Some(usage) = self.usages.sessions.remove(&session) else { return };
         self.paths.leave(usage.flow, Part::Session(session));
         self.usages.dialogs.remove(&(usage.dialog.call_id.clone(), usage.dialog.local_tag()));
+        if let Some(at) = usage.keeping.scheduled {
+            self.usages.refreshes.remove(&(at, session));
+        }
         if let State::Established(established) = &usage.state {
             self.settle_changes(now, established);
         }

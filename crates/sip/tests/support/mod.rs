@@ -101,6 +101,7 @@ impl Side {
             max_forwards: None,
             headers: Vec::new(),
             body: None,
+            session_expires: None,
         };
         let session = self.endpoint.invite(self.now, invitation);
         (session, self.last_request())
@@ -181,6 +182,8 @@ pub(crate) fn event_word(event: &Event) -> String {
             }
             SessionEvent::Lost { response } => format!("lost {}", response.status.code()),
             SessionEvent::Withdrawn { .. } => "withdrawn".to_owned(),
+            SessionEvent::Refreshed { .. } => "refreshed".to_owned(),
+            SessionEvent::Expired => "expired".to_owned(),
             SessionEvent::NoAck => "no ack".to_owned(),
             SessionEvent::Bye { .. } => "bye".to_owned(),
             SessionEvent::Request { request, .. } => format!("request {}", request.method),

@@ -29,7 +29,7 @@ pub(crate) enum CallEvent {
     NoAck { leg: LegId },
     /// The media of a leg is to change, or does.
     Change { leg: LegId, change: Change },
-    /// A leg does not know the call any more; BYE was sent.
+    /// A leg has forgotten the call, or gives no sign of life any more; BYE was sent.
     Lost { leg: LegId },
     /// A leg hung up.
     Bye { leg: LegId, reasons: Vec<String> },
@@ -66,6 +66,8 @@ pub(crate) enum Change {
     Acknowledged { body: Vec<u8> },
     /// It accepted ours.
     Accepted { response: Response },
+    /// It answered the description that is agreed on once more, when the session was refreshed.
+    Refreshed { response: Response },
     /// It refused ours, or that could not be sent.
     Refused,
     /// An operator holds the call on behalf of the leg, or resumes it.

@@ -50,7 +50,7 @@ impl Connected {
                 failed(facts, &format!("{} never confirmed our answer: no ACK arrived.", side(facts, leg)), actions)
             }
             CallEvent::Lost { leg } if self.concerns(leg) => {
-                let explanation = format!("{} does not know the call any more.", side(facts, leg));
+                let explanation = format!("{} does not answer any more, or has forgotten the call.", side(facts, leg));
                 let outcome = Outcome { q850: Some(41), ..answered(EndedBy::System, &explanation) };
                 Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
             }

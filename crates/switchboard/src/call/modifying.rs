@@ -72,6 +72,7 @@ pub(super) fn on(leg: LegId, change: Change, pair: Pair, facts: &mut Facts, acti
         Change::Withdrawn { request } => withdrawn(leg, request, facts),
         Change::Acknowledged { body } => acknowledged(leg, body, pair, facts, actions),
         Change::Accepted { response } => accepted(leg, &response, pair, facts, actions),
+        Change::Refreshed { response } => refreshed(leg, &response, facts, actions),
         Change::Refused if stage(leg, facts) == Stage::Sent => settle(leg, pair, facts, actions),
         Change::Refused => {}
         Change::Held { hold } => held(leg, hold, pair, facts, actions),
@@ -186,6 +187,13 @@ fn accepted(leg: LegId, response: &Response, pair: Pair, facts: &mut Facts, acti
     if response.body.is_empty() {
         settle(leg, pair, facts, actions);
     } else {
+        take(leg, response.body.to_vec(), facts, actions);
+    }
+}
+
+/// The same again, or where the peer has moved its media to; when something else is under way, that says it too.
+fn refreshed(leg: LegId, response: &Response, facts: &mut Facts, actions: &mut Actions) {
+    if stage(leg, facts) == Stage::Idle && !response.body.is_empty() {
         take(leg, response.body.to_vec(), facts, actions);
     }
 }
