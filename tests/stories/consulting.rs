@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use media::{Command, Hold, MediaSessionId};
-use sip::{Method, SessionEvent, SessionId, StatusCode};
+use sip::{Method, SessionId, StatusCode};
 use switchboard::{
     CallResult, Directory, Operator, OperatorError, SwitchboardConfig, TransferMode, TransferStatus, TransferTarget,
 };
@@ -50,17 +50,10 @@ fn consulted() -> Consultation {
     consulted_in(talk())
 }
 
-/// A Refer-To with the dialog of a session as its client knows it, in the ways clients write it.
+/// A Refer-To that names the dialog of a peer's session.
 fn replacing(simulation: &mut Simulation, peer: SocketAddr, session: SessionId) -> String {
-    let events = simulation.events(peer, session);
-    let response = events.iter().find_map(|event| match event {
-        SessionEvent::Answered { response } | SessionEvent::Progress { response } => Some(response.clone()),
-        _ => None,
-    });
-    let headers = response.expect("a dialog").headers;
-    let tag = |address: sip::NameAddr| address.tag().unwrap().into_owned();
-    let (to, from) = (tag(headers.to().unwrap().unwrap()), tag(headers.from().unwrap().unwrap()));
-    format!("<sip:101@x?Replaces={}%3Bto-tag%3D{to}%3Bfrom-tag%3D{from}>", headers.call_id().unwrap())
+    let dialog = simulation.peer(peer).endpoint.replaces(session).expect("a dialog").to_string();
+    format!("<sip:101@x?Replaces={}>", dialog.replace(';', "%3B").replace('=', "%3D"))
 }
 
 impl Consultation {

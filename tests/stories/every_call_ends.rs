@@ -75,7 +75,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..35) {
+        match self.random.random_range(0..37) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -95,6 +95,7 @@ impl Chaos {
             17 | 18 => self.answer_change(),
             19 => self.operator_holds(),
             21..=23 => self.refer(),
+            30 | 31 => self.take_over(),
             24 => self.operator_transfers(),
             25 | 27 | 28 => self.talk(),
             26 => self.dial(),
@@ -122,8 +123,12 @@ impl Chaos {
 
     fn call_out(&mut self) {
         let at = self.random.random_range(0..self.browsers.len());
-        let (browser, user) = (self.browsers[at], USERS[at]);
         let to = self.pick(&["9196", "100", "101", "+15551234567", "+15551234567"]);
+        self.call_from(at, to);
+    }
+
+    fn call_from(&mut self, at: usize, to: &str) {
+        let (browser, user) = (self.browsers[at], USERS[at]);
         let (from, to) = (format!("sip:{user}@{}", testkit::REALM), format!("sip:{to}@{}", testkit::REALM));
         let sdp = self.random.random_bool(0.8).then_some("v=0");
         let now = self.simulation.now;
@@ -286,7 +291,9 @@ impl Chaos {
         for (peer, session) in sessions {
             // To whom it has in another call, when it has one.
             let mut others = others.iter().filter(|(owner, other)| *owner == peer && *other != session);
-            let replaces = others.find_map(|(_, other)| self.dialog(peer, *other)).filter(|_| attended);
+            let replaces =
+                others.find_map(|(_, other)| self.simulation.peer(peer).endpoint.replaces(*other)).filter(|_| attended);
+            let replaces = replaces.map(|dialog| dialog.to_string().replace(';', "%3B").replace('=', "%3D"));
             let refer_to =
                 format!("{target}{}>", replaces.map(|dialog| format!("?Replaces={dialog}")).unwrap_or_default());
             let headers = vec![("Refer-To".to_owned(), refer_to)];
@@ -299,17 +306,23 @@ impl Chaos {
         }
     }
 
-    /// How a Refer-To names the dialog that a peer's INVITE set up.
-    fn dialog(&mut self, peer: SocketAddr, session: SessionId) -> Option<String> {
-        let headers = self.simulation.events(peer, session).into_iter().rev().find_map(|event| match event {
-            sip::SessionEvent::Answered { response } | sip::SessionEvent::Progress { response } => {
-                Some(response.headers)
-            }
-            _ => None,
-        })?;
-        let tag = |address: sip::NameAddr| address.tag().map(std::borrow::Cow::into_owned).unwrap_or_default();
-        let (to, from) = (tag(headers.to().ok()??), tag(headers.from().ok()??));
-        Some(format!("{}%3Bto-tag%3D{to}%3Bfrom-tag%3D{from}", headers.call_id()?))
+    /// Somebody sends an INVITE that wants the place of some dialog.
+    fn take_over(&mut self) {
+        let Some((owner, session)) = self.any_session() else { return };
+        let Some(dialog) = self.simulation.peer(owner).endpoint.replaces(session) else { return };
+        let peer = if self.random.random_bool(0.5) { owner } else { self.pick(&self.browsers.clone()) };
+        let headers = vec![("Replaces".to_owned(), dialog.to_string())];
+        self.simulation.peer(peer).headers = headers;
+        if self.browsers.contains(&peer) {
+            let at = self.browsers.iter().position(|browser| *browser == peer).unwrap();
+            self.call_from(at, "+15551234567");
+        } else {
+            let now = self.simulation.now;
+            let to = "sip:+493011100@203.0.113.1";
+            let session = self.simulation.peer(peer).invite(now, "sip:+1555000111@x.example", to, Some("v=0"), None);
+            self.sessions.push((peer, session));
+        }
+        self.simulation.peer(peer).headers.clear();
     }
 
     fn operator_transfers(&mut self) {

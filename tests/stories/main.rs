@@ -31,6 +31,7 @@ mod pressing_digits;
 mod registering;
 mod ringing;
 mod stopping;
+mod taking_over;
 mod torture;
 mod transferring;
 

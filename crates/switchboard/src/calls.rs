@@ -70,7 +70,12 @@ impl Calls {
 
     /// Ties a SIP session to a leg.
     pub(crate) fn bind(&mut self, session: SessionId, key: CallKey, leg: LegId) {
-        let party = self.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
+        let party = self.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| leg.party.clone());
+        self.bind_as(session, key, leg, party.as_ref());
+    }
+
+    /// Ties a SIP session to a leg that is new to its call.
+    pub(crate) fn bind_as(&mut self, session: SessionId, key: CallKey, leg: LegId, party: Option<&Party>) {
         let extension = match party {
             Some(Party::Extension { number, .. }) => Some(number.clone()),
             Some(Party::Trunk { .. }) | None => None,

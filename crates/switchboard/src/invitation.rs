@@ -35,6 +35,10 @@ struct Caller {
 
 impl Switchboard {
     pub(crate) fn invitation(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request) {
+        if request.headers.get("Replaces").is_some() {
+            self.take_over(now, session, flow, request);
+            return;
+        }
         let admitted = if flow.transport.is_websocket() {
             self.authenticate(now, flow, request, Challenge::Proxy).and_then(|Authenticated { extension, .. }| {
                 self.acceptable(request)?;

@@ -23,6 +23,7 @@ mod registrar;
 mod registration;
 mod requests;
 mod switchboard;
+mod takeover;
 mod transfers;
 
 pub use config::{Clock, SwitchboardConfig};

@@ -145,6 +145,10 @@ impl Switchboard {
         }
     }
 
+    fn is_caller(&self, key: CallKey, leg: LegId) -> bool {
+        self.calls.facts(key).is_some_and(|facts| facts.is_caller(leg))
+    }
+
     fn session_event(&mut self, now: Instant, session: SessionId, event: SessionEvent) {
         let known = self.calls.of_session(session);
         self.believe(session);
@@ -180,6 +184,9 @@ impl Switchboard {
             SessionEvent::Progress { response } => CallEvent::Progress { leg, response },
             SessionEvent::Answered { response } => CallEvent::Answered { leg, response },
             SessionEvent::Refused { response, local } => CallEvent::Refused { leg, response, local },
+            // An INVITE that was to take somebody's place.
+            SessionEvent::Cancelled { .. } if !self.is_caller(key, leg) => CallEvent::SessionOver { leg },
+            SessionEvent::Confirmed { .. } if !self.is_caller(key, leg) => return,
             SessionEvent::Cancelled { request } => {
                 CallEvent::Cancelled { reasons: crate::call::reasons(&request.headers) }
             }

@@ -19,7 +19,8 @@ type Settings = {
 interface Line {
   register(): void
   unregister(): void
-  call(number: string): void
+  // Calls a number; with the place of a dialog in mind when `replaces` names one.
+  call(number: string, replaces?: string): void
   answer(): void
   reject(): void
   hangup(): void
@@ -121,8 +122,9 @@ function sipjs(): Line {
       })
     },
     unregister: () => void registerer.unregister(),
-    call(target) {
-      const inviter = new Inviter(agent, UserAgent.makeURI(`sip:${target}@${realm}`)!, { earlyMedia: true })
+    call(target, replaces) {
+      const extraHeaders = replaces ? [`Replaces: ${replaces}`] : []
+      const inviter = new Inviter(agent, UserAgent.makeURI(`sip:${target}@${realm}`)!, { earlyMedia: true, extraHeaders })
       before = session
       session = inviter
       follow(inviter)
@@ -220,7 +222,10 @@ function jssip(): Line {
   return {
     register: () => agent.start(),
     unregister: () => agent.unregister({ all: false }),
-    call: (target) => void agent.call(`sip:${target}@${realm}`, options),
+    call(target, replaces) {
+      const extraHeaders = replaces ? [`Replaces: ${replaces}`] : []
+      agent.call(`sip:${target}@${realm}`, { ...options, extraHeaders })
+    },
     answer: () => session.answer(options),
     reject: () => session.terminate({ status_code: 486 }),
     hangup: () => session.terminate(),
@@ -271,7 +276,7 @@ const phone = {
     line.register()
   },
   unregister: () => line.unregister(),
-  call: (number: string) => line.call(number),
+  call: (number: string, replaces?: string) => line.call(number, replaces),
   answer: () => line.answer(),
   reject: () => line.reject(),
   hangup: () => line.hangup(),

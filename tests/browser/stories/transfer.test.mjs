@@ -240,6 +240,27 @@ for (const [library, other] of [['sipjs', 'jssip'], ['jssip', 'sipjs']]) {
       trunkHeard(COLLEAGUE, AGENT, at, ended)
     })
 
+    test('another browser of the agent takes its call over', async () => {
+      await callOut()
+      const answers = await phone.frames('received', /^SIP\/2\.0 200 [^]*^CSeq: \d+ INVITE\r$/m)
+      const value = (name) => answers.at(-1).match(new RegExp(`^${name}: *(.*)\\r$`, 'mi'))[1]
+      const tag = (name) => value(name).match(/;tag=([^;]+)/)[1]
+      const second = await browser.phone(other, gateway, agent, COLLEAGUE)
+      await second.event('registered')
+      await second.run('call', CUSTOMER, `${value('Call-ID')};to-tag=${tag('To')};from-tag=${tag('From')}`)
+      await second.event('established')
+      const taken = since()
+      await phone.event('bye SIP;cause=200;text="Call taken over elsewhere"')
+      await hears(second, TRUNK)
+      const ended = since()
+      await second.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      await second.run('unregister')
+      await second.close()
+      trunkHeard(AGENT, COLLEAGUE, 0, taken)
+      trunkHeard(COLLEAGUE, AGENT, taken, ended)
+    })
+
     test('an operator hands a customer on over the API', async () => {
       await callOut()
       const { id } = (await gateway.api('GET', '/calls')).data[0]

@@ -64,6 +64,7 @@ impl Endpoint {
         request.headers.push("CSeq", CSeq { number: 1, method: Method::Invite }.to_string());
         request.headers.push("Contact", format!("<{}>", invitation.contact));
         request.headers.push("Allow", self.allow());
+        request.headers.push("Supported", "replaces");
         let timer = SessionTimer::asking(invitation.session_expires);
         for (name, value) in timer.request_headers(false).into_iter().chain(invitation.headers) {
             request.headers.push(&name, value);
@@ -238,6 +239,9 @@ impl Endpoint {
         let introduces = draft.status.is_success() && matches!(request.method, Method::Invite | Method::Options);
         if refuses || introduces {
             response.headers.push("Allow", self.allow());
+        }
+        if introduces {
+            response.headers.push("Supported", "replaces");
         }
         response.headers.push("Server", self.config.user_agent.clone());
         let explained = draft.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Reason"));

@@ -44,7 +44,7 @@ impl EndpointConfig {
             host,
             udp_port: None,
             tcp_port: None,
-            supported: vec!["path".to_owned(), "outbound".to_owned(), TIMER.to_owned()],
+            supported: ["path", "outbound", "replaces", TIMER].map(str::to_owned).to_vec(),
             allow: vec![
                 Method::Invite,
                 Method::Ack,

@@ -209,6 +209,18 @@ impl Endpoint {
         })
     }
 
+    /// How a session's peer is asked to replace its dialog; while our INVITE rings, the first that answered provisionally.
+    #[must_use]
+    pub fn replaces(&self, session: SessionId) -> Option<Replaces> {
+        let usage = self.usages.sessions.get(&session)?;
+        let dialog = match &usage.state {
+            State::Calling { early, .. } => early.first()?,
+            State::Incoming { .. } | State::Established(_) | State::Leaving => &usage.dialog,
+        };
+        let (call_id, to_tag, from_tag) = (dialog.call_id.clone(), dialog.remote_tag(), dialog.local_tag());
+        Some(Replaces { call_id, to_tag, from_tag, early_only: false })
+    }
+
     /// The session whose dialog a Replaces names (RFC 3891 §3), and where it stands.
     #[must_use]
     pub fn replaced(&self, replaces: &Replaces) -> Option<(SessionId, Standing)> {

@@ -1,5 +1,7 @@
 //! Replaces (RFC 3891 §6.1): names a dialog by its Call-ID and both tags, as its recipient knows them.
 
+use std::fmt;
+
 use super::params::Params;
 use super::scan;
 
@@ -42,6 +44,13 @@ impl Replaces {
     }
 }
 
+impl fmt::Display for Replaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};to-tag={};from-tag={}", self.call_id, self.to_tag, self.from_tag)?;
+        if self.early_only { f.write_str(";early-only") } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +65,7 @@ mod tests {
             early_only: true,
         };
         assert_eq!(read, expected);
+        assert_eq!(Replaces::parse(&expected.to_string()), Some(expected));
         assert_eq!(
             Replaces::parse("a;from-tag=1;to-tag=2").map(|read| (read.to_tag, read.early_only)),
             Some(("2".into(), false))

@@ -8,6 +8,7 @@ use sip::{Flow, Reason, RequestId, Response, StatusCode};
 use super::joining::Joining;
 use super::leg::{Envelope, LegId};
 use super::referral::Report;
+use super::replacing::Replacement;
 use super::transferring::Transfer;
 
 /// What happens to a call.
@@ -47,6 +48,8 @@ pub(crate) enum CallEvent {
     Transfer(Box<Transfer>),
     /// A leg, or an operator on its behalf, hands the one it talks to on to whom it has in another call.
     Join(Box<Joining>),
+    /// Another INVITE takes a leg's place. [`super::Call::check_replaceable`] allows it.
+    Replace(Box<Replacement>),
     /// A leg has answered what it was told last of the transfer it asked for, or will not.
     Notified { leg: LegId },
     /// A timer fired.

@@ -39,7 +39,13 @@ pub(crate) enum EarlyAnswer {
 }
 
 impl Answering {
-    /// A callee answered; every other branch is told so.
+    /// A leg that rang was taken over by another, which is answered already.
+    pub(super) fn picked_up(facts: &mut Facts, callee: LegId, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
+        Self::choose(facts, callee, actions);
+        Self { callee: Some(callee), awaited: 0 }.advance(facts, ctx, actions)
+    }
+
+    /// A callee answered.
     pub(crate) fn begin(
         facts: &mut Facts,
         callee: LegId,
@@ -48,6 +54,23 @@ impl Answering {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
+        Self::choose(facts, callee, actions);
+        // Without SDP in the 200 the answer that came with a provisional response stands (RFC 3261 §13.2.1).
+        if response.body.is_empty() && early == EarlyAnswer::None {
+            let failure = Failure::new(500, format!("{} answered without media.", facts.described(callee)));
+            return Ending::refuse(facts, &failure, EndedBy::System, actions);
+        }
+        let mut awaited = u8::from(early == EarlyAnswer::WithShard);
+        if !response.body.is_empty() {
+            awaited += 1;
+            let sdp = response.body.to_vec();
+            actions.push(Action::Media(Command::HandleAnswer { session: callee.media(), sdp }));
+        }
+        Self { callee: Some(callee), awaited }.advance(facts, ctx, actions)
+    }
+
+    /// This one has the call; every other branch is told so.
+    fn choose(facts: &mut Facts, callee: LegId, actions: &mut Actions) {
         let (caller, legs) = (facts.caller_id(), facts.legs.iter().map(|leg| leg.id).collect::<Vec<_>>());
         for leg in legs.into_iter().filter(|leg| *leg != callee && *leg != caller) {
             facts.release(leg, Some(Reason::sip(200, "Call completed elsewhere")), actions);
@@ -63,18 +86,6 @@ impl Answering {
         actions.push(Action::ClearTimer(CallTimer::Attempt));
         actions.push(Action::ClearTimer(CallTimer::NoAnswer));
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
-        // Without SDP in the 200 the answer that came with a provisional response stands (RFC 3261 §13.2.1).
-        if response.body.is_empty() && early == EarlyAnswer::None {
-            let failure = Failure::new(500, format!("{} answered without media.", facts.described(callee)));
-            return Ending::refuse(facts, &failure, EndedBy::System, actions);
-        }
-        let mut awaited = u8::from(early == EarlyAnswer::WithShard);
-        if !response.body.is_empty() {
-            awaited += 1;
-            let sdp = response.body.to_vec();
-            actions.push(Action::Media(Command::HandleAnswer { session: callee.media(), sdp }));
-        }
-        Self { callee: Some(callee), awaited }.advance(facts, ctx, actions)
     }
 
     /// The caller talks to itself.
@@ -154,6 +165,7 @@ impl Answering {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
             | CallEvent::Timer(_) => return State::Answering(self),
         };
@@ -197,6 +209,6 @@ impl Answering {
                 actions.push(Action::Media(Command::Echo { session: caller.media() }));
             }
         }
-        State::Connected(Connected { near: caller, far: self.callee, answer_owed })
+        State::Connected(Connected { near: caller, far: self.callee, answer_owed, replacing: None })
     }
 }

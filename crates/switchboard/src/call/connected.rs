@@ -1,8 +1,8 @@
 //! Connected: the caller got its 200. The call survives the loss of a browser's connection: it ends when a side hangs up, when a
 //! browser does not come back in time, or when a leg's media has been silent for the configured time.
 
-use media::Command;
-use sip::Reason;
+use media::{Bandwidth, Command};
+use sip::{Reason, StatusCode};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
@@ -11,6 +11,7 @@ use super::facts::{Context, Facts, Outcome};
 use super::joining;
 use super::leg::LegId;
 use super::modifying::{self, Pair};
+use super::replacing::{self, Replacing};
 use super::transferring::Transferring;
 use crate::output::{CallResult, EndedBy};
 
@@ -22,6 +23,8 @@ pub(crate) struct Connected {
     pub(crate) far: Option<LegId>,
     /// The caller's INVITE had no offer: its ACK must bring the answer.
     pub(crate) answer_owed: bool,
+    /// A leg that is taking the place of one of the two.
+    pub(crate) replacing: Option<Replacing>,
 }
 
 impl Connected {
@@ -33,6 +36,33 @@ impl Connected {
         actions: &mut Actions,
     ) -> State {
         match event {
+            CallEvent::Replace(replacement) => {
+                let other = self.other_than(replacement.old).flatten();
+                let bandwidth = other.map_or(Bandwidth::Full, |other| facts.bandwidth_of(other));
+                self.replacing = Some(replacing::begin(*replacement, bandwidth, facts, ctx, actions));
+                State::Connected(self)
+            }
+            CallEvent::Media { leg, event } if self.replacing.is_some_and(|it| it.new == leg) => {
+                self.on_newcomer(event, facts, actions)
+            }
+            CallEvent::Timer(CallTimer::Media) if self.replacing.is_some() => {
+                self.turn_away(StatusCode::SERVER_INTERNAL_ERROR, facts, actions)
+            }
+            CallEvent::Bye { leg, .. } | CallEvent::SessionOver { leg } | CallEvent::FlowLost { leg }
+                if self.replacing.is_some_and(|it| it.new == leg) =>
+            {
+                self.turn_away(StatusCode::REQUEST_TERMINATED, facts, actions)
+            }
+            // Its place is taken in a moment.
+            CallEvent::Bye { leg, .. }
+            | CallEvent::SessionOver { leg }
+            | CallEvent::FlowLost { leg }
+            | CallEvent::Lost { leg }
+            | CallEvent::NoAck { leg }
+                if self.replacing.is_some_and(|it| it.old == leg) =>
+            {
+                State::Connected(self)
+            }
             CallEvent::Bye { leg, reasons } if self.concerns(leg) => Ending::hung_up(facts, leg, &reasons, actions),
             CallEvent::SessionOver { leg } if self.concerns(leg) => Ending::hung_up(facts, leg, &[], actions),
             CallEvent::Cancelled { reasons } => Ending::hung_up(facts, facts.caller_id(), &reasons, actions),
@@ -105,6 +135,49 @@ impl Connected {
 
     fn concerns(&self, leg: LegId) -> bool {
         self.pair().contains(&Some(leg))
+    }
+
+    /// Media of a leg that takes the place of one of the two.
+    fn on_newcomer(mut self, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> State {
+        let sdp = match event {
+            media::Event::LocalDescription { sdp, .. } => sdp,
+            media::Event::Rejected { .. } => {
+                return self.turn_away(StatusCode::NOT_ACCEPTABLE_HERE, facts, actions);
+            }
+            media::Event::Failed { .. } => return self.turn_away(StatusCode::SERVER_INTERNAL_ERROR, facts, actions),
+            media::Event::Negotiated { .. }
+            | media::Event::Connected { .. }
+            | media::Event::Changed { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Closed { .. } => return State::Connected(self),
+        };
+        let Some(replacing) = self.replacing.take() else { return State::Connected(self) };
+        let (new, other) = (replacing.new, self.other_than(replacing.old).flatten());
+        actions.push(Action::ClearTimer(CallTimer::Media));
+        replacing::accept(new, sdp, facts, actions);
+        if self.near == replacing.old {
+            self.near = new;
+        } else {
+            self.far = Some(new);
+        }
+        actions.push(Action::Media(match other {
+            Some(other) => Command::Bridge { a: new.media(), b: other.media() },
+            None => Command::Echo { session: new.media() },
+        }));
+        replacing::take_place(replacing, facts, actions);
+        State::Connected(self)
+    }
+
+    /// Whoever was to take a place does not. If the one whose place it is has left meanwhile, that was a hang-up.
+    fn turn_away(mut self, status: StatusCode, facts: &mut Facts, actions: &mut Actions) -> State {
+        let Some(replacing) = self.replacing.take() else { return State::Connected(self) };
+        actions.push(Action::ClearTimer(CallTimer::Media));
+        replacing::reject(replacing.new, status, facts, actions);
+        if facts.leg(replacing.old).is_some_and(super::Leg::is_over) {
+            return Ending::hung_up(facts, replacing.old, &[], actions);
+        }
+        State::Connected(self)
     }
 
     fn on_media(self, leg: LegId, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> State {

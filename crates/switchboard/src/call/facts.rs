@@ -163,6 +163,7 @@ impl Facts {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => {}
@@ -251,10 +252,16 @@ impl Facts {
 
     /// Ends a callee's leg, whatever it is owed, and closes its media.
     pub(crate) fn release(&mut self, id: LegId, reason: Option<Reason>, actions: &mut Actions) {
+        let is_caller = self.is_caller(id);
         let Some(leg) = self.leg_mut(id) else { return };
         match leg.signal {
             Signal::Calling => actions.push(Action::Cancel { leg: id, reason }),
             Signal::Up => actions.push(Action::Bye { leg: id, reason }),
+            // It wanted to take a place that is gone.
+            Signal::Incoming if !is_caller => {
+                let (status, reasons) = (StatusCode::TEMPORARILY_UNAVAILABLE, Vec::new());
+                actions.push(Action::Reject { leg: id, status, phrase: None, reasons });
+            }
             Signal::Idle | Signal::Incoming | Signal::Over => {}
         }
         leg.signal = Signal::Over;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use media::{Bandwidth, Codec, Command};
-use sip::{Reason, Response};
+use sip::{Reason, Response, StatusCode};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
@@ -15,9 +15,9 @@ use super::early::Early;
 use super::ending::Ending;
 use super::facts::{Context, Facts};
 use super::leg::{Leg, LegId, Party, Signal};
-use super::modifying;
 use super::seeker::Seeker;
 use super::target::{Candidate, Resolved, resolve};
+use super::{modifying, replacing};
 use crate::dialplan::Step;
 use crate::output::EndedBy;
 
@@ -33,6 +33,8 @@ pub(crate) struct Hunt {
     pub(super) told_ringing: bool,
     /// Who is transferred heard a target ring, and not who transferred it.
     pub(super) heard: bool,
+    /// A leg that is taking a branch's place.
+    pickup: Option<LegId>,
 }
 
 /// Where a hunt leads.
@@ -43,6 +45,8 @@ pub(crate) enum Next {
     Answered { target: LegId, early: EarlyAnswer, response: Response },
     /// The seeker shall hear itself.
     Echo,
+    /// This leg has taken the place of a target that rang, and was answered.
+    PickedUp(LegId),
     /// Nobody answers.
     Failed(Failure, EndedBy),
     /// The seeker gave up.
@@ -57,6 +61,7 @@ impl Next {
             Self::Answered { target, early, response } => {
                 Some(Answering::begin(facts, target, early, &response, ctx, actions))
             }
+            Self::PickedUp(leg) => Some(Answering::picked_up(facts, leg, ctx, actions)),
             Self::Echo => Some(Answering::echo(facts, ctx, actions)),
             Self::Failed(failure, by) => Some(Ending::refuse(facts, &failure, by, actions)),
             Self::Abandoned(reasons) => Some(Ending::cancelled(facts, &reasons, actions)),
@@ -75,6 +80,7 @@ impl Hunt {
             failure: None,
             told_ringing: false,
             heard: false,
+            pickup: None,
         }
     }
 
@@ -107,6 +113,17 @@ impl Hunt {
                 let early = self.early.answer_of(leg);
                 Next::Answered { target: leg, early, response }
             }
+            CallEvent::Replace(replacement) => {
+                let bandwidth = self.bandwidth(facts, ctx);
+                self.pickup = Some(replacing::begin(*replacement, bandwidth, facts, ctx, actions).new);
+                Next::Stay
+            }
+            CallEvent::SessionOver { leg } | CallEvent::Bye { leg, .. } if self.pickup == Some(leg) => {
+                self.pickup = None;
+                facts.close_media(leg, actions);
+                Next::Stay
+            }
+            CallEvent::Media { leg, event } if self.pickup == Some(leg) => self.on_pickup(leg, event, facts, actions),
             CallEvent::Refused { leg, response, local } if self.branches.contains(&leg) => {
                 let phone = facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Extension { .. }));
                 let failure = if local && phone {
@@ -158,6 +175,42 @@ impl Hunt {
             | CallEvent::Lost { .. }
             | CallEvent::NoAck { .. } => Next::Stay,
         }
+    }
+
+    /// Whether a leg is just taking a branch's place.
+    pub(super) fn is_picked_up(&self) -> bool {
+        self.pickup.is_some()
+    }
+
+    /// Whether an INVITE may take a ringing branch's place now.
+    pub(super) fn check_replaceable(&self, leg: LegId) -> Result<(), StatusCode> {
+        match (self.branches.contains(&leg), self.pickup) {
+            (true, None) => Ok(()),
+            (true, Some(_)) => Err(StatusCode::REQUEST_PENDING),
+            // A dialog that the other side wanted (RFC 3891 §3).
+            (false, _) => Err(StatusCode::CALL_DOES_NOT_EXIST),
+        }
+    }
+
+    /// Media of a leg that takes a branch's place.
+    fn on_pickup(&mut self, leg: LegId, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> Next {
+        let status = match event {
+            media::Event::LocalDescription { sdp, .. } => {
+                replacing::accept(leg, sdp, facts, actions);
+                return Next::PickedUp(leg);
+            }
+            media::Event::Rejected { .. } => StatusCode::NOT_ACCEPTABLE_HERE,
+            media::Event::Failed { .. } => StatusCode::SERVER_INTERNAL_ERROR,
+            media::Event::Negotiated { .. }
+            | media::Event::Connected { .. }
+            | media::Event::Changed { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Closed { .. } => return Next::Stay,
+        };
+        self.pickup = None;
+        replacing::reject(leg, status, facts, actions);
+        Next::Stay
     }
 
     /// The next target of the dialplan's decision, until one can be called.
@@ -218,7 +271,14 @@ impl Hunt {
         self.branches.push(id);
         facts.legs.push(leg);
         facts.open_media(id, ctx, actions);
-        let bandwidth = match facts.leg(self.seeker.leg).map(|leg| &leg.party) {
+        let bandwidth = self.bandwidth(facts, ctx);
+        actions.push(Action::Media(Command::CreateOffer { session: id.media(), bandwidth }));
+        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+    }
+
+    /// What the seeker can use.
+    fn bandwidth(&self, facts: &Facts, ctx: &Context<'_>) -> Bandwidth {
+        match facts.leg(self.seeker.leg).map(|leg| &leg.party) {
             Some(Party::Extension { number, .. }) => ctx
                 .directory
                 .extensions
@@ -226,9 +286,7 @@ impl Hunt {
                 .filter(|extension| !extension.codecs.is_empty() && !extension.codecs.contains(&Codec::Opus))
                 .map_or(Bandwidth::Full, |_| Bandwidth::Narrow),
             Some(Party::Trunk { .. }) | None => Bandwidth::Narrow,
-        };
-        actions.push(Action::Media(Command::CreateOffer { session: id.media(), bandwidth }));
-        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+        }
     }
 
     /// A branch is gone: the others ring on, else the next gateway, else the next target.
@@ -374,13 +432,20 @@ impl Hunt {
                 self.refused(leg, failure, facts, ctx, actions)
             }
             CallTimer::Media => {
+                if let Some(leg) = self.pickup.take() {
+                    replacing::reject(leg, StatusCode::SERVER_INTERNAL_ERROR, facts, actions);
+                }
                 let stuck: Vec<LegId> =
                     facts.legs.iter().skip(1).filter(|l| l.signal == Signal::Idle).map(|l| l.id).collect();
                 for leg in stuck {
                     let failure = Failure::new(500, "Media could not be prepared in time.");
                     match self.refused(leg, failure, facts, ctx, actions) {
                         Next::Stay => {}
-                        over @ (Next::Answered { .. } | Next::Echo | Next::Failed(..) | Next::Abandoned(_)) => {
+                        over @ (Next::Answered { .. }
+                        | Next::PickedUp(_)
+                        | Next::Echo
+                        | Next::Failed(..)
+                        | Next::Abandoned(_)) => {
                             return over;
                         }
                     }

@@ -11,6 +11,8 @@ use super::ending::Ending;
 use super::facts::{Facts, Outcome};
 use super::hunt::Hunt;
 use super::leg::{Leg, LegId, Medium, Party, Signal};
+use super::ringing::Ringing;
+use super::routing::Routing;
 use super::seeker::Seeker;
 use super::transferring::Transferring;
 use super::{Call, State, modifying, referral};
@@ -69,12 +71,18 @@ impl Call {
     pub(crate) fn yields(&self, agent: LegId) -> Result<(), Unyielding> {
         match &self.state {
             State::Connected(connected) => match connected.other_than(agent) {
-                Some(_) if connected.answer_owed => Err(Unyielding::Busy),
+                Some(_) if connected.answer_owed || connected.replacing.is_some() => Err(Unyielding::Busy),
                 Some(Some(_)) => Ok(()),
                 Some(None) => Err(Unyielding::Alone),
                 None => Err(Unyielding::Gone),
             },
-            State::Routing(_) | State::Ringing(_) if self.facts.is_caller(agent) => Ok(()),
+            State::Routing(Routing { hunt }) | State::Ringing(Ringing { hunt }) if self.facts.is_caller(agent) => {
+                if hunt.is_picked_up() {
+                    Err(Unyielding::Busy)
+                } else {
+                    Ok(())
+                }
+            }
             State::Routing(_) | State::Ringing(_) => Err(Unyielding::Called),
             State::Answering(_) | State::Transferring(_) => Err(Unyielding::Busy),
             State::Ending(_) | State::Over => Err(Unyielding::Gone),
@@ -170,5 +178,5 @@ fn join(near: LegId, transferor: LegId, brought: Leg, facts: &mut Facts, actions
     actions.push(Action::Media(Command::Bridge { a: near.media(), b: far.media() }));
     facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
     referral::part(transferor, StatusCode::OK, facts, actions);
-    State::Connected(Connected { near, far: Some(far), answer_owed: false })
+    State::Connected(Connected { near, far: Some(far), answer_owed: false, replacing: None })
 }

@@ -17,6 +17,7 @@ mod leg;
 mod modifying;
 mod progress;
 mod referral;
+mod replacing;
 mod ringing;
 mod routing;
 mod seeker;
@@ -29,6 +30,7 @@ pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
 pub(crate) use joining::{Brought, Joining};
 pub(crate) use leg::{Leg, LegId, Party, Signal};
 pub(crate) use referral::Report;
+pub(crate) use replacing::Replacement;
 pub(crate) use seeker::Seeker;
 pub(crate) use target::own_contact;
 pub(crate) use transferring::Transfer;
@@ -40,6 +42,8 @@ use self::hunt::Hunt;
 use self::ringing::Ringing;
 use self::routing::Routing;
 use self::transferring::Transferring;
+use sip::StatusCode;
+
 use crate::dialplan::Step;
 use crate::output::{CallState, OperatorError};
 
@@ -138,10 +142,27 @@ impl Call {
             State::Ending(_) | State::Over => return Err(Untransferable::Gone),
         };
         let other = connected.other_than(transferor).ok_or(Untransferable::Gone)?;
-        if connected.answer_owed {
+        if connected.answer_owed || connected.replacing.is_some() {
             return Err(Untransferable::Busy);
         }
         other.and_then(|leg| self.facts.leg(leg)).ok_or(Untransferable::Alone)
+    }
+
+    /// Whether an INVITE may take a leg's place now.
+    ///
+    /// # Errors
+    /// The status it is refused with (RFC 3891 §3).
+    pub(crate) fn check_replaceable(&self, leg: LegId) -> Result<(), StatusCode> {
+        match &self.state {
+            State::Connected(connected) if connected.other_than(leg).is_none() => Err(StatusCode::DECLINE),
+            State::Connected(connected) if connected.answer_owed || connected.replacing.is_some() => {
+                Err(StatusCode::REQUEST_PENDING)
+            }
+            State::Connected(_) => Ok(()),
+            State::Routing(Routing { hunt }) | State::Ringing(Ringing { hunt }) => hunt.check_replaceable(leg),
+            State::Answering(_) | State::Transferring(_) => Err(StatusCode::REQUEST_PENDING),
+            State::Ending(_) | State::Over => Err(StatusCode::DECLINE),
+        }
     }
 
     /// As the API shows it.

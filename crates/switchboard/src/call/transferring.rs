@@ -159,6 +159,7 @@ impl Transferring {
             | CallEvent::Confirmed { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Replace(_)
             | CallEvent::Notified { .. } => State::Transferring(Box::new(self)),
             CallEvent::Start
             | CallEvent::Progress { .. }
@@ -216,6 +217,12 @@ impl Transferring {
                 let (heard, branches) = (hunt.is_heard(), hunt.branches.clone());
                 match next {
                     Next::Stay => State::Transferring(Box::new(self)),
+                    Next::PickedUp(target) => {
+                        for leg in branches {
+                            facts.release(leg, Some(Reason::sip(200, "Call completed elsewhere")), actions);
+                        }
+                        self.join(Some(target), facts, actions)
+                    }
                     Next::Echo => self.join(None, facts, actions),
                     Next::Failed(failure, _) => self.fail(&failure, facts, actions),
                     Next::Abandoned(_) => self.fail(&Failure::new(487, "Nobody waits any more."), facts, actions),
@@ -308,6 +315,7 @@ impl Transferring {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => return State::Transferring(Box::new(self)),
@@ -343,7 +351,7 @@ impl Transferring {
         facts.callee_agent = agent.or(facts.callee_agent.take());
         facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
         referral::part(self.transferor, StatusCode::OK, facts, actions);
-        State::Connected(Connected { near: transferee, far: target, answer_owed: false })
+        State::Connected(Connected { near: transferee, far: target, answer_owed: false, replacing: None })
     }
 
     /// Nobody is there to take the call: the two go on where they were, or the one who is left is told why.

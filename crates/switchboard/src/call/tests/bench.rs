@@ -10,8 +10,8 @@ use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, S
 
 use crate::call::leg::{Leg, LegId, Party, Signal};
 use crate::call::{
-    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, Failure, Seeker, State, Transfer,
-    Usage,
+    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, Failure, Replacement, Seeker,
+    State, Transfer, Usage,
 };
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
@@ -129,6 +129,9 @@ impl Bench {
         let allowed: &[CallTimer] = match &self.call.state {
             State::Routing(_) | State::Ringing(_) => &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media],
             State::Answering(_) => &[CallTimer::Media],
+            State::Connected(connected) if connected.replacing.is_some() => {
+                &[CallTimer::Change, CallTimer::Farewell, CallTimer::Media]
+            }
             State::Connected(_) => &[CallTimer::Change, CallTimer::Farewell],
             State::Transferring(_) => {
                 &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media, CallTimer::Change, CallTimer::Farewell]
@@ -141,11 +144,17 @@ impl Bench {
     }
 
     fn leg(&self, letter: &str) -> LegId {
+        if letter == "n" {
+            return LegId(1000);
+        }
         let at = usize::from(letter.as_bytes()[0] - b'a');
         self.call.facts.legs[at].id
     }
 
     fn letter(&self, id: LegId) -> char {
+        if self.is_newcomer(id) {
+            return 'n';
+        }
         let at = self.call.facts.legs.iter().position(|leg| leg.id == id).unwrap();
         char::from(b'a' + u8::try_from(at).unwrap())
     }
@@ -179,6 +188,7 @@ impl Bench {
             ] => CallEvent::Change { leg: self.leg(leg), change: change_event(change, rest == ["sdp"]) },
             [leg, "refers", target] => self.transfer(self.leg(leg), target, Some(7)),
             [leg, "is-had-transfer", target] => self.transfer(self.leg(leg), target, None),
+            [leg, "is-replaced"] => self.replacement(self.leg(leg)),
             [leg, "notified"] => CallEvent::Notified { leg: self.leg(leg) },
             [leg, "bye"] => CallEvent::Bye { leg: self.leg(leg), reasons: Vec::new() },
             [leg, "flow-lost"] => CallEvent::FlowLost { leg: self.leg(leg) },
@@ -225,6 +235,14 @@ impl Bench {
         }))
     }
 
+    /// An INVITE that wants a leg's place, from the same party.
+    fn replacement(&self, old: LegId) -> CallEvent {
+        self.call.check_replaceable(old).unwrap();
+        let party = self.call.facts.leg(old).unwrap().party.clone();
+        let new = Leg::new(LegId(1000), "leg_new".to_owned(), party, flow(7), Signal::Incoming);
+        CallEvent::Replace(Box::new(Replacement { old, new, offer: "n's offer".into() }))
+    }
+
     fn response(&self, leg: LegId, status: u16, rest: &[&str]) -> CallEvent {
         let status = StatusCode::new(status).unwrap();
         let body = if rest == ["sdp"] { format!("{}'s answer", self.letter(leg)) } else { String::new() };
@@ -237,6 +255,10 @@ impl Bench {
         }
     }
 
+    fn is_newcomer(&self, leg: LegId) -> bool {
+        leg == LegId(1000)
+    }
+
     fn words(&mut self, action: &Action) -> Option<String> {
         let q850 = |reasons: &[String]| reasons.first().map_or(String::new(), |text| cause(text));
         let reason = |reason: &Option<sip::Reason>| reason.as_ref().map_or(String::new(), |r| cause(&r.to_string()));
@@ -245,7 +267,11 @@ impl Bench {
             Action::Progress { status, sdp, .. } => {
                 format!("{}{}", status.code(), if sdp.is_some() { " sdp" } else { "" })
             }
+            Action::Accept { leg, .. } if self.is_newcomer(*leg) => format!("200 to {}", self.letter(*leg)),
             Action::Accept { .. } => "200".to_owned(),
+            Action::Reject { leg, status, .. } if self.is_newcomer(*leg) => {
+                format!("{} to {}", status.code(), self.letter(*leg))
+            }
             Action::Reject { status, reasons, .. } => format!("{}{}", status.code(), q850(reasons)),
             Action::Respond { leg, status, sdp, .. } => {
                 format!("{} to {}{}", status.code(), self.letter(*leg), if sdp.is_some() { " sdp" } else { "" })

@@ -6,6 +6,7 @@ mod bench;
 mod connected;
 mod ending;
 mod modifying;
+mod replacing;
 mod ringing;
 mod routing;
 mod transferring;

@@ -1,0 +1,72 @@
+//! A leg whose place another INVITE takes (RFC 3891): the new leg's offer is answered, whoever talked to the old one talks to the new,
+//! and the old one is hung up on. Until then everything is as it was.
+
+use bytes::Bytes;
+use media::{Bandwidth, Command};
+use sip::{Reason, StatusCode};
+
+use super::action::{Action, Actions, CallTimer};
+use super::answering::MEDIA_TIMEOUT;
+use super::facts::{Context, Facts};
+use super::leg::{Leg, LegId, Signal};
+use crate::output::CallState;
+
+/// An INVITE that shall take a leg's place.
+#[derive(Debug, Clone)]
+pub(crate) struct Replacement {
+    pub(crate) old: LegId,
+    pub(crate) new: Leg,
+    pub(crate) offer: Bytes,
+}
+
+/// A leg that is taking another's place: its answer is being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replacing {
+    pub(crate) old: LegId,
+    pub(crate) new: LegId,
+}
+
+/// Has the new leg's answer made.
+pub(super) fn begin(
+    replacement: Replacement,
+    bandwidth: Bandwidth,
+    facts: &mut Facts,
+    ctx: &Context<'_>,
+    actions: &mut Actions,
+) -> Replacing {
+    let Replacement { old, new, offer } = replacement;
+    let id = new.id;
+    facts.legs.push(new);
+    facts.open_media(id, ctx, actions);
+    actions.push(Action::Media(Command::HandleOffer { session: id.media(), sdp: offer.to_vec(), bandwidth }));
+    actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
+    Replacing { old, new: id }
+}
+
+/// The new leg is answered.
+pub(super) fn accept(new: LegId, sdp: Vec<u8>, facts: &mut Facts, actions: &mut Actions) {
+    actions.push(Action::Accept { leg: new, sdp: sdp.into() });
+    if let Some(leg) = facts.leg_mut(new) {
+        leg.signal = Signal::Up;
+        leg.state = CallState::Connected;
+    }
+}
+
+/// The new leg cannot take the place.
+pub(super) fn reject(new: LegId, status: StatusCode, facts: &mut Facts, actions: &mut Actions) {
+    if let Some(leg) = facts.leg_mut(new).filter(|leg| leg.signal == Signal::Incoming) {
+        leg.signal = Signal::Over;
+        leg.state = CallState::Ending;
+        actions.push(Action::Reject { leg: new, status, phrase: None, reasons: Vec::new() });
+    }
+    facts.close_media(new, actions);
+}
+
+/// The new leg stands where the old one stood, which is let go.
+pub(super) fn take_place(Replacing { old, new }: Replacing, facts: &mut Facts, actions: &mut Actions) {
+    let at = |id| facts.legs.iter().position(|leg| leg.id == id);
+    if let (Some(before), Some(after)) = (at(old), at(new)) {
+        facts.legs.swap(before, after);
+    }
+    facts.release(old, Some(Reason::sip(200, "Call taken over elsewhere")), actions);
+}
