@@ -84,7 +84,10 @@ fn methods(requests: &[(u64, Request)]) -> Vec<(u64, &str)> {
 fn trunks_are_asked_for_a_timer_and_browsers_are_not() {
     let mut talk = talk();
     let invite = &talk.simulation.requests_to(talk.trunk, &Method::Invite)[0];
-    assert_eq!((said(&invite.headers), invite.headers.supported()), (Some("1800;refresher=uac"), vec!["timer"]));
+    assert_eq!(
+        (said(&invite.headers), invite.headers.supported()),
+        (Some("1800;refresher=uac"), vec!["replaces", "timer"])
+    );
     assert!(!invite.headers.require().contains(&"timer"), "asked for, not required");
     talk.simulation.hang_up(talk.browser, talk.outgoing);
     talk.simulation.assert_all_over();

@@ -129,10 +129,10 @@ fn update(side: &mut Side, cseq: u32, tag: &str, lines: &str) -> Response {
 #[test]
 fn an_invite_says_what_it_wishes_and_one_without_a_wish_that_timers_are_known() {
     let (_, request) = invite(&mut Side::new(), ASKED);
-    assert_eq!(request.headers.supported(), ["timer"]);
+    assert_eq!(request.headers.supported(), ["replaces", "timer"]);
     assert_eq!(said(&request.headers), [Some("1800;refresher=uac"), None, None]);
     let (_, request) = invite(&mut Side::new(), None);
-    assert_eq!(request.headers.supported(), ["timer"]);
+    assert_eq!(request.headers.supported(), ["replaces", "timer"]);
     assert_eq!(said(&request.headers), [None; 3]);
     let (_, request) = invite(&mut Side::new(), Some(seconds(5)));
     assert_eq!(request.headers.get("Session-Expires"), Some("90;refresher=uac"), "nobody may ask for less");
