@@ -33,6 +33,7 @@ mod ringing;
 mod stopping;
 mod taking_over;
 mod torture;
+mod transfer_races;
 mod transferring;
 
 use std::net::SocketAddr;

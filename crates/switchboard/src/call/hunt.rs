@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use media::{Bandwidth, Codec, Command};
-use sip::{Reason, Response, StatusCode};
+use sip::{Reason, Response};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
@@ -26,7 +26,7 @@ use crate::output::EndedBy;
 pub(crate) struct Hunt {
     pub(super) seeker: Seeker,
     steps: VecDeque<Step>,
-    candidates: VecDeque<Candidate>,
+    pub(super) candidates: VecDeque<Candidate>,
     pub(super) branches: Vec<LegId>,
     pub(super) early: Early,
     failure: Option<Failure>,
@@ -34,7 +34,7 @@ pub(crate) struct Hunt {
     /// Who is transferred heard a target ring, and not who transferred it.
     pub(super) heard: bool,
     /// A leg that is taking a branch's place.
-    pickup: Option<LegId>,
+    pub(super) pickup: Option<LegId>,
 }
 
 /// Where a hunt leads.
@@ -177,44 +177,8 @@ impl Hunt {
         }
     }
 
-    /// Whether a leg is just taking a branch's place.
-    pub(super) fn is_picked_up(&self) -> bool {
-        self.pickup.is_some()
-    }
-
-    /// Whether an INVITE may take a ringing branch's place now.
-    pub(super) fn check_replaceable(&self, leg: LegId) -> Result<(), StatusCode> {
-        match (self.branches.contains(&leg), self.pickup) {
-            (true, None) => Ok(()),
-            (true, Some(_)) => Err(StatusCode::REQUEST_PENDING),
-            // A dialog that the other side wanted (RFC 3891 §3).
-            (false, _) => Err(StatusCode::CALL_DOES_NOT_EXIST),
-        }
-    }
-
-    /// Media of a leg that takes a branch's place.
-    fn on_pickup(&mut self, leg: LegId, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> Next {
-        let status = match event {
-            media::Event::LocalDescription { sdp, .. } => {
-                replacing::accept(leg, sdp, facts, actions);
-                return Next::PickedUp(leg);
-            }
-            media::Event::Rejected { .. } => StatusCode::NOT_ACCEPTABLE_HERE,
-            media::Event::Failed { .. } => StatusCode::SERVER_INTERNAL_ERROR,
-            media::Event::Negotiated { .. }
-            | media::Event::Connected { .. }
-            | media::Event::Changed { .. }
-            | media::Event::Digit { .. }
-            | media::Event::Silent { .. }
-            | media::Event::Closed { .. } => return Next::Stay,
-        };
-        self.pickup = None;
-        replacing::reject(leg, status, facts, actions);
-        Next::Stay
-    }
-
     /// The next target of the dialplan's decision, until one can be called.
-    fn next_step(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
+    pub(super) fn next_step(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
         while let Some(step) = self.steps.pop_front() {
             match resolve(&step.target, &self.seeker, ctx) {
                 Resolved::Phones { legs, patience } => {
@@ -290,7 +254,7 @@ impl Hunt {
     }
 
     /// A branch is gone: the others ring on, else the next gateway, else the next target.
-    fn refused(
+    pub(super) fn refused(
         &mut self,
         leg: LegId,
         failure: Failure,
@@ -329,7 +293,7 @@ impl Hunt {
         self.next_step(facts, ctx, actions)
     }
 
-    fn drop_branch(&mut self, leg: LegId, reason: Option<Reason>, facts: &mut Facts, actions: &mut Actions) {
+    pub(super) fn drop_branch(&mut self, leg: LegId, reason: Option<Reason>, facts: &mut Facts, actions: &mut Actions) {
         self.branches.retain(|branch| *branch != leg);
         facts.release(leg, reason, actions);
         if self.early.is_of(leg) {
@@ -338,7 +302,7 @@ impl Hunt {
     }
 
     /// Keeps what says most to the caller: a person's word before a machine's.
-    fn remember(&mut self, failure: Failure) {
+    pub(super) fn remember(&mut self, failure: Failure) {
         let weight = |failure: &Failure| match failure.status {
             600..=699 => 4,
             486 => 3,
@@ -410,49 +374,6 @@ impl Hunt {
         let waiting = facts.legs.iter().skip(1).any(|leg| leg.signal == Signal::Idle);
         if !waiting {
             actions.push(Action::ClearTimer(CallTimer::Media));
-        }
-    }
-
-    fn on_timer(&mut self, timer: CallTimer, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
-        match timer {
-            CallTimer::NoAnswer => {
-                for leg in self.branches.clone() {
-                    self.drop_branch(leg, Some(Reason::q850(19, "No answer")), facts, actions);
-                }
-                self.candidates.clear();
-                actions.push(Action::ClearTimer(CallTimer::Attempt));
-                self.remember(Failure::no_answer());
-                self.next_step(facts, ctx, actions)
-            }
-            CallTimer::Attempt => {
-                let Some(leg) = self.branches.first().copied() else { return Next::Stay };
-                let reason = Reason::q850(102, "No response");
-                self.drop_branch(leg, Some(reason), facts, actions);
-                let failure = Failure::new(503, format!("{} did not respond in time.", facts.described(leg)));
-                self.refused(leg, failure, facts, ctx, actions)
-            }
-            CallTimer::Media => {
-                if let Some(leg) = self.pickup.take() {
-                    replacing::reject(leg, StatusCode::SERVER_INTERNAL_ERROR, facts, actions);
-                }
-                let stuck: Vec<LegId> =
-                    facts.legs.iter().skip(1).filter(|l| l.signal == Signal::Idle).map(|l| l.id).collect();
-                for leg in stuck {
-                    let failure = Failure::new(500, "Media could not be prepared in time.");
-                    match self.refused(leg, failure, facts, ctx, actions) {
-                        Next::Stay => {}
-                        over @ (Next::Answered { .. }
-                        | Next::PickedUp(_)
-                        | Next::Echo
-                        | Next::Failed(..)
-                        | Next::Abandoned(_)) => {
-                            return over;
-                        }
-                    }
-                }
-                Next::Stay
-            }
-            CallTimer::Change | CallTimer::Farewell | CallTimer::Closing => Next::Stay,
         }
     }
 }

@@ -15,6 +15,8 @@ mod hunt;
 mod joining;
 mod leg;
 mod modifying;
+mod patience;
+mod pickup;
 mod progress;
 mod referral;
 mod replacing;
