@@ -262,6 +262,7 @@ fn switchboard_config(config: &Config, ports: &Ports) -> SwitchboardConfig {
         min_expires: config.registration.min_expires(),
         max_expires: config.registration.max_expires(),
         default_expires: config.registration.default_expires(),
+        grace: config.registration.grace(),
         ring_timeout: config.calls.ring_timeout(),
         reconnect: config.calls.reconnect(),
         silence_timeout: config.media.silence_timeout().unwrap_or_default(),

@@ -121,6 +121,8 @@ fn limits(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) 
         "registration.default_expires_s",
         format!("expected {min} to {max} (min_expires_s to max_expires_s), found {default}"),
     );
+    let grace = registration.grace_s;
+    expect(grace <= 600, "registration.grace_s", format!("expected 0 to 600, found {grace}"));
     let calls = &config.calls;
     expect(
         (1..=600).contains(&calls.ring_timeout_s),

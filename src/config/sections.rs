@@ -186,6 +186,8 @@ pub struct Registration {
     pub max_expires_s: u64,
     /// Given to a REGISTER that names none, in seconds.
     pub default_expires_s: u64,
+    /// How long a phone that lost its connection is expected back, in seconds: calls to it wait so long. 0: not at all.
+    pub grace_s: u64,
 }
 
 impl Registration {
@@ -201,6 +203,12 @@ impl Registration {
         Duration::from_secs(self.max_expires_s)
     }
 
+    /// How long a phone that lost its connection is expected back.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_s)
+    }
+
     /// What a REGISTER that names no time gets.
     #[must_use]
     pub fn default_expires(&self) -> Duration {
@@ -210,7 +218,7 @@ impl Registration {
 
 impl Default for Registration {
     fn default() -> Self {
-        Self { min_expires_s: 60, max_expires_s: 3600, default_expires_s: 600 }
+        Self { min_expires_s: 60, max_expires_s: 3600, default_expires_s: 600, grace_s: 10 }
     }
 }
 

@@ -9,9 +9,9 @@ use testkit::Simulation;
 
 use crate::{PLAN, Talk, talk, talk_in};
 
-const DEVICE: &str = "<sip:x@b1.invalid;transport=ws>;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
-const ANOTHER: &str = "<sip:y@b2.invalid;transport=ws>;+sip.instance=\"<urn:uuid:2>\";reg-id=1";
-const NEXT: ConnectionId = ConnectionId(77);
+pub(crate) const DEVICE: &str = "<sip:x@b1.invalid;transport=ws>;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+pub(crate) const ANOTHER: &str = "<sip:y@b2.invalid;transport=ws>;+sip.instance=\"<urn:uuid:2>\";reg-id=1";
+pub(crate) const NEXT: ConnectionId = ConnectionId(77);
 const HOLD: Option<&str> = Some("v=0 a=sendonly");
 
 /// As [`talk`], of a phone that registered.
@@ -294,6 +294,28 @@ fn ringing_the_agent_comes_back_and_picks_up() {
     talk.simulation.hang_up(talk.trunk, talk.incoming);
     assert!(talk.simulation.is_hung_up(talk.browser, talk.outgoing));
     assert_eq!(talk.ends().ended_by, EndedBy::Caller);
+}
+
+#[test]
+fn a_ringing_page_that_is_loaded_again_rings_again_and_the_agents_only_call_is_still_this_one() {
+    let mut talk = ringing();
+    talk.simulation.change(|directory| {
+        directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 1);
+    });
+    talk.cut();
+    talk.simulation.peer(talk.browser).from_switchboard.connection = Some(NEXT);
+    for contact in [ANOTHER, "<sip:z@b2.invalid;transport=ws>;+sip.instance=\"<urn:uuid:1>\";reg-id=1"] {
+        let before = talk.simulation.invites(talk.browser).len();
+        talk.simulation.register_as(talk.browser, "100", contact, 600);
+        assert_eq!(talk.simulation.invites(talk.browser).len(), before + 1, "{contact}");
+        let sent = talk.simulation.requests_to(talk.browser, &Method::Invite).len();
+        assert_eq!(sent, before + 1, "{contact}: nothing goes to a page that is gone");
+    }
+    let asked = talk.simulation.incoming(talk.browser);
+    talk.simulation.answer(talk.browser, asked, StatusCode::OK, Some("v=0 browser"));
+    assert!(talk.simulation.is_answered(talk.trunk, talk.incoming));
+    talk.simulation.hang_up(talk.trunk, talk.incoming);
+    assert_eq!(talk.ends().result, CallResult::Answered);
 }
 
 #[test]

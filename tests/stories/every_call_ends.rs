@@ -409,6 +409,12 @@ impl Chaos {
             self.connections += 1;
             self.simulation.reconnect(browser, ConnectionId(self.connections));
         }
+        // Until nobody is expected back any more, and no peer refreshes what it alone believes in.
+        for _ in 0..60 {
+            if self.simulation.switchboard.poll_timeout().is_some() {
+                self.simulation.pass(Duration::from_secs(60));
+            }
+        }
         assert_eq!(self.simulation.switchboard.poll_timeout(), None, "no timer is left");
         let mut begun: Vec<_> = self.simulation.views.iter().map(|view| view.id.clone()).collect();
         begun.sort();

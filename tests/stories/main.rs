@@ -19,6 +19,7 @@ mod coming_back;
 mod consulting;
 mod dialling_digits;
 mod every_call_ends;
+mod expected_back;
 mod failing_over;
 mod hijacking;
 mod holding;

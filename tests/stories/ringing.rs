@@ -82,6 +82,7 @@ fn after_a_group_that_does_not_answer_the_next_target_rings_for_its_own_time() {
 fn a_group_passes_over_who_is_absent_or_busy() {
     let (mut simulation, [caller, first, second, third]) = office();
     simulation.disconnect(first);
+    simulation.pass(Duration::from_secs(10));
     let busy = simulation.call(second, "102", "303");
     assert!(simulation.refusal(second, busy).is_none());
     let session = simulation.call(caller, "100", "302");

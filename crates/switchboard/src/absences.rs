@@ -4,8 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use sip::{ConnectionId, Contact, Flow, SessionId};
+use sip::{ConnectionId, Contact, Flow, SessionId, Uri};
 
+use crate::call::{CallEvent, Signal};
 use crate::switchboard::Switchboard;
 
 /// A connection that closed under sessions.
@@ -140,9 +141,29 @@ impl Switchboard {
             returning.extend(self.endpoint.sessions_on(connection));
         }
         returning.retain(|session| self.calls.extension_of(*session) == Some(extension));
+        let contacts: Vec<Uri> = devices.iter().map(|device| device.uri().clone()).collect();
         for session in returning {
+            if self.rings_in_vain(session, &contacts) {
+                self.endpoint.abandon(now, session);
+                continue;
+            }
             self.moved(now, session, flow);
             self.endpoint.rebind(now, session, flow);
+        }
+    }
+
+    /// Whether an INVITE of ours is to a Contact that its phone has no more; the new one rings instead.
+    fn rings_in_vain(&self, session: SessionId, contacts: &[Uri]) -> bool {
+        let leg = self.calls.of_session(session).and_then(|(key, leg)| self.calls.facts(key)?.leg(leg));
+        leg.filter(|leg| leg.signal == Signal::Calling)
+            .and_then(|leg| leg.contact.as_ref())
+            .is_some_and(|dialled| !contacts.contains(dialled))
+    }
+
+    /// The phones of an extension are others than before: calls that ring there, or wait for one to come back, are told.
+    pub(crate) fn tell_of_phones(&mut self, now: Instant, extension: &str) {
+        for key in self.calls.ringing_at(extension) {
+            self.call_event(now, key, CallEvent::Phones { extension: extension.to_owned() });
         }
     }
 

@@ -24,6 +24,8 @@ struct Entry {
     occupied: Vec<Occupation>,
     /// The extensions with a leg in it.
     present: Vec<String>,
+    /// The extensions it rings at, or waits for a phone of.
+    ringing: Vec<String>,
     shown: Option<CallView>,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct Calls {
     sessions: HashMap<SessionId, Tie>,
     by_leg: HashMap<LegId, SessionId>,
     timers: BTreeSet<(Instant, CallKey, CallTimer)>,
+    ringing: BTreeSet<(String, CallKey)>,
     /// The calls an extension has a leg in, oldest first.
     by_extension: HashMap<String, Vec<CallKey>>,
     pub(crate) usage: Usage,
@@ -63,8 +66,15 @@ impl Calls {
 
     pub(crate) fn insert(&mut self, key: CallKey, call: Call, shard: ShardIndex) {
         self.ids.insert(call.facts.id.clone(), key);
-        let entry =
-            Entry { call, shard, timers: HashMap::new(), occupied: Vec::new(), present: Vec::new(), shown: None };
+        let entry = Entry {
+            call,
+            shard,
+            timers: HashMap::new(),
+            occupied: Vec::new(),
+            present: Vec::new(),
+            ringing: Vec::new(),
+            shown: None,
+        };
         self.calls.insert(key, entry);
     }
 
@@ -164,6 +174,13 @@ impl Calls {
         self.calls.get_mut(&key).map(|entry| &mut entry.call.facts)
     }
 
+    /// The calls that ring at an extension, or wait for a phone of it.
+    pub(crate) fn ringing_at(&self, extension: &str) -> Vec<CallKey> {
+        let first = (extension.to_owned(), CallKey(0));
+        let of_it = self.ringing.range(first..).take_while(|(number, _)| number == extension);
+        of_it.map(|(_, key)| *key).collect()
+    }
+
     /// Sessions held, running calls' and those whose last transaction is still being settled.
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.len()
@@ -217,6 +234,13 @@ impl Calls {
         let occupied = if entry.call.is_over() { Vec::new() } else { entry.call.facts.occupies() };
         self.usage.exchange(&entry.occupied, &occupied);
         entry.occupied = occupied;
+        if entry.ringing != entry.call.phones() {
+            for extension in std::mem::take(&mut entry.ringing) {
+                self.ringing.remove(&(extension, key));
+            }
+            entry.ringing = entry.call.phones().to_vec();
+            self.ringing.extend(entry.ringing.iter().map(|extension| (extension.clone(), key)));
+        }
         let present = if entry.call.is_over() { Vec::new() } else { entry.call.facts.extensions() };
         let before = std::mem::replace(&mut entry.present, present.clone());
         let view = view(&entry.call, clock);

@@ -25,6 +25,8 @@ pub struct SwitchboardConfig {
     pub max_expires: Duration,
     /// Granted when the client names none.
     pub default_expires: Duration,
+    /// How long a phone whose connection closed is expected back, so that calls to it wait; zero has it gone with its connection.
+    pub grace: Duration,
     /// How long a step rings when neither the dialplan nor the extension says.
     pub ring_timeout: Duration,
     /// How long a gateway may stay silent before the next one is tried.
@@ -55,6 +57,7 @@ impl Default for SwitchboardConfig {
             min_expires: Duration::from_secs(60),
             max_expires: Duration::from_secs(3600),
             default_expires: Duration::from_secs(600),
+            grace: Duration::from_secs(10),
             ring_timeout: Duration::from_secs(60),
             attempt_timeout: Duration::from_secs(4),
             silence_timeout: Duration::from_secs(60),

@@ -2,6 +2,7 @@
 
 mod absences;
 mod admission;
+mod away;
 mod believed;
 mod call;
 mod calls;

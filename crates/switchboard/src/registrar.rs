@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sip::{ConnectionId, Contact, Flow, Uri};
 
+use crate::away::Away;
 use crate::directory::OnLimit;
 use crate::proven::Proof;
 
@@ -40,7 +41,7 @@ impl Binding {
     }
 
     /// RFC 5626 §6: instance and reg-id name the binding; without them the URI does (RFC 3261 §10.3).
-    fn is_of(&self, contact: &Contact) -> bool {
+    pub(crate) fn is_of(&self, contact: &Contact) -> bool {
         match (self.address.instance(), contact.instance()) {
             (Some(known), Some(new)) => known == new && self.address.reg_id() == contact.reg_id(),
             (None, None) => self.contact.is_equivalent(contact.uri()),
@@ -88,6 +89,7 @@ pub(crate) struct Registrar {
     extensions: HashMap<String, Vec<Binding>>,
     connections: HashMap<ConnectionId, HashSet<String>>,
     expiry: BTreeSet<(Instant, String, String)>,
+    away: Away,
     count: usize,
 }
 
@@ -104,7 +106,12 @@ impl Registrar {
 
     /// When the next binding runs out.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.first().map(|(at, _, _)| *at)
+        self.expiry.first().map(|(at, _, _)| *at).into_iter().chain(self.away.next_expiry()).min()
+    }
+
+    /// Whether a phone of an extension lost its connection and is expected back.
+    pub(crate) fn expects(&self, extension: &str) -> bool {
+        self.away.expects(extension)
     }
 
     /// Whether this extension registered over this connection.
@@ -144,6 +151,7 @@ impl Registrar {
             Asked::Contacts(contacts) => {
                 for (contact, expires) in contacts {
                     let known = after.iter().position(|b| b.is_of(contact)).map(|at| after.remove(at));
+                    let known = known.or_else(|| self.away.find(registration.extension, contact).cloned());
                     if known.as_ref().is_some_and(stale) {
                         return Err(RegisterError::OutOfOrder);
                     }
@@ -175,17 +183,32 @@ impl Registrar {
                 }
             }
         }
+        match &registration.asked {
+            Asked::RemoveAll => self.away.retain_of(registration.extension, |_| false),
+            Asked::Contacts(contacts) => {
+                let is_back = |away: &Binding| contacts.iter().any(|(contact, _)| away.is_of(contact));
+                self.away.retain_of(registration.extension, |away| !is_back(away));
+            }
+        }
         let changed = after != self.bindings(registration.extension);
         self.replace(registration.extension, after);
         Ok(changed)
     }
 
-    /// A connection closed: its bindings are gone. Gives the extensions concerned.
-    pub(crate) fn close(&mut self, connection: ConnectionId) -> Vec<String> {
+    /// A connection closed: its bindings are gone, their phones expected back for so long. Gives the extensions concerned.
+    pub(crate) fn close(&mut self, now: Instant, connection: ConnectionId, grace: Duration) -> Vec<String> {
         let extensions = self.extensions_on(connection);
         for extension in &extensions {
             let mut after = self.bindings(extension).to_vec();
-            after.retain(|binding| binding.flow.connection != Some(connection));
+            let gone = after.extract_if(.., |binding| binding.flow.connection == Some(connection));
+            if grace.is_zero() {
+                gone.for_each(drop);
+            } else {
+                gone.for_each(|binding| {
+                    let until = binding.expires.min(now + grace);
+                    self.away.add(extension, binding, until);
+                });
+            }
             self.replace(extension, after);
         }
         extensions
@@ -193,7 +216,7 @@ impl Registrar {
 
     /// Drops what has run out. Gives the extensions concerned.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<String> {
-        let mut extensions = Vec::new();
+        let mut extensions = self.away.expire(now);
         while let Some((_, extension, _)) = self.expiry.first().filter(|(at, _, _)| *at <= now).cloned() {
             let mut after = self.bindings(&extension).to_vec();
             after.retain(|binding| binding.expires > now);
@@ -206,12 +229,13 @@ impl Registrar {
     /// Drops the bindings whose credential does not hold any more. Gives the extensions concerned.
     pub(crate) fn retain(&mut self, holds: impl Fn(&Proof) -> bool) -> Vec<String> {
         let concerned = self.extensions.iter().filter(|(_, bindings)| !bindings.iter().all(|b| holds(&b.proof)));
-        let concerned: Vec<String> = concerned.map(|(extension, _)| extension.clone()).collect();
+        let mut concerned: Vec<String> = concerned.map(|(extension, _)| extension.clone()).collect();
         for extension in &concerned {
             let mut after = self.bindings(extension).to_vec();
             after.retain(|binding| holds(&binding.proof));
             self.replace(extension, after);
         }
+        concerned.extend(self.away.retain(|binding| holds(&binding.proof)));
         concerned
     }
 
@@ -325,8 +349,8 @@ mod tests {
         phone.register("100", second, 60, 2, OnLimit::Reject).unwrap();
         assert_eq!(phone.contacts("100"), ["sip:b@x.invalid"]);
         assert_eq!(phone.registrar.bindings("100")[0].id, "reg_1");
-        assert!(phone.registrar.close(ConnectionId(1)).is_empty());
-        assert_eq!(phone.registrar.close(ConnectionId(2)), ["100"]);
+        assert!(phone.registrar.close(phone.now, ConnectionId(1), Duration::ZERO).is_empty());
+        assert_eq!(phone.registrar.close(phone.now, ConnectionId(2), Duration::ZERO), ["100"]);
         assert_eq!(phone.registrar.len(), 0);
     }
 
@@ -358,7 +382,7 @@ mod tests {
         }
         assert_eq!(phone.registrar.len(), 100_000);
         for number in 0..100_000u64 {
-            assert_eq!(phone.registrar.close(ConnectionId(number)).len(), 1);
+            assert_eq!(phone.registrar.close(phone.now, ConnectionId(number), Duration::ZERO).len(), 1);
         }
         assert_eq!((phone.registrar.len(), phone.registrar.next_expiry()), (0, None));
     }

@@ -65,6 +65,7 @@ impl Switchboard {
         }
         if changed {
             self.show_bindings(&extension.number);
+            self.tell_of_phones(now, &extension.number);
             self.welcome_back(now, &extension.number, flow, &before);
         }
         draft

@@ -111,7 +111,7 @@ impl Switchboard {
     pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
         self.proven.close(connection);
         self.begin_absence(now, connection);
-        for extension in self.registrar.close(connection) {
+        for extension in self.registrar.close(now, connection, self.config.grace) {
             self.show_bindings(&extension);
         }
         self.endpoint.handle_flow_closed(now, connection);
@@ -194,13 +194,14 @@ impl Switchboard {
 
     /// A new snapshot of agents, trunks and numbers. Bindings go whose credential was removed or renewed, or whose agent was disabled;
     /// running calls go on.
-    pub fn handle_directory(&mut self, _now: Instant, directory: Arc<Directory>) {
+    pub fn handle_directory(&mut self, now: Instant, directory: Arc<Directory>) {
         self.directory = directory;
         self.admission = Admission::new(&self.directory);
         let directory = &self.directory;
         let concerned = self.registrar.retain(|proof| directory.upholds(proof));
         for extension in concerned {
             self.show_bindings(&extension);
+            self.tell_of_phones(now, &extension);
         }
     }
 
@@ -217,6 +218,7 @@ impl Switchboard {
         self.give_up_absent(now);
         for extension in self.registrar.expire(now) {
             self.show_bindings(&extension);
+            self.tell_of_phones(now, &extension);
         }
         while let Some((key, timer)) = self.calls.pop_timer(now) {
             if timer == CallTimer::Attempt && self.attempt_was_heard(key) {

@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use super::transactions::{ClientMachine, ClientUser};
+use super::keys::{MergeKey, ServerKey};
+use super::transactions::{ClientMachine, ClientUser, ServerTransaction};
 use super::{Endpoint, Part, SessionEvent, SessionId};
 use crate::flow::{ConnectionId, Flow};
 use crate::message::{Method, Response, StatusCode};
@@ -25,6 +26,19 @@ impl ClientUser {
             | Self::Inside(session, _) => Some(session),
             Self::Outgoing(_) | Self::Nobody => None,
         }
+    }
+}
+
+impl ServerTransaction {
+    /// Goes on over another flow, which is part of what names it.
+    fn follow(&mut self, flow: Flow) {
+        (self.flow, self.reply) = (flow, flow);
+        let Some(request) = &self.request else { return };
+        if let Ok(Some(via)) = request.headers.top_via() {
+            self.key = ServerKey::of(flow, request, &via, &request.method);
+        }
+        let is_inside = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
+        self.merge = if is_inside { None } else { MergeKey::of(flow, request) };
     }
 }
 

@@ -88,19 +88,6 @@ pub(super) struct ServerTransaction {
     timers: TimerTable,
 }
 
-impl ServerTransaction {
-    /// Goes on over another flow, which is part of what names it.
-    pub(super) fn follow(&mut self, flow: Flow) {
-        (self.flow, self.reply) = (flow, flow);
-        let Some(request) = &self.request else { return };
-        if let Ok(Some(via)) = request.headers.top_via() {
-            self.key = ServerKey::of(flow, request, &via, &request.method);
-        }
-        let is_inside = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
-        self.merge = if is_inside { None } else { MergeKey::of(flow, request) };
-    }
-}
-
 impl Endpoint {
     /// Notes in the topmost Via where a message really came from (§18.2.1, RFC 3581), and gives where its response goes (§18.2.2): to the
     /// port it came from when its sender asks for that by `rport`, else to the port that sender listens on; over a connection back.

@@ -52,6 +52,8 @@ pub(crate) enum CallEvent {
     Replace(Box<Replacement>),
     /// A leg has answered what it was told last of the transfer it asked for, or will not.
     Notified { leg: LegId },
+    /// The phones of an extension that rings are others than before, or one that was expected back does not come.
+    Phones { extension: String },
     /// A timer fired.
     Timer(CallTimer),
     /// An operator ends the call.

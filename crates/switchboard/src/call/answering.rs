@@ -167,6 +167,7 @@ impl Answering {
             | CallEvent::Join(_)
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
+            | CallEvent::Phones { .. }
             | CallEvent::Timer(_) => return State::Answering(self),
         };
         Ending::refuse(facts, &failure, EndedBy::System, actions)

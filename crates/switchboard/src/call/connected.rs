@@ -120,6 +120,7 @@ impl Connected {
             | CallEvent::Bye { .. }
             | CallEvent::NoAck { .. }
             | CallEvent::Notified { .. }
+            | CallEvent::Phones { .. }
             | CallEvent::Timer(_) => State::Connected(self),
         }
     }

@@ -165,6 +165,7 @@ impl Facts {
             | CallEvent::Join(_)
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
+            | CallEvent::Phones { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => {}
         }

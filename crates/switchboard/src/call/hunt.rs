@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use media::{Bandwidth, Codec, Command};
-use sip::{Reason, Response};
+use sip::{Reason, Response, Uri};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
@@ -28,6 +28,10 @@ pub(crate) struct Hunt {
     steps: VecDeque<Step>,
     pub(super) candidates: VecDeque<Candidate>,
     pub(super) branches: Vec<LegId>,
+    /// The extensions whose phones ring in this step.
+    pub(super) phones: Vec<String>,
+    /// The Contacts of the phones that ring in this step, or have refused.
+    pub(super) rung: Vec<Uri>,
     pub(super) early: Early,
     failure: Option<Failure>,
     pub(super) told_ringing: bool,
@@ -76,6 +80,8 @@ impl Hunt {
             steps: steps.into(),
             candidates: VecDeque::new(),
             branches: Vec::new(),
+            phones: Vec::new(),
+            rung: Vec::new(),
             early: Early::None,
             failure: None,
             told_ringing: false,
@@ -127,6 +133,9 @@ impl Hunt {
             CallEvent::Refused { leg, response, local } if self.branches.contains(&leg) => {
                 let phone = facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Extension { .. }));
                 let failure = if local && phone {
+                    // Once it is back, it rings.
+                    let contact = facts.leg(leg).and_then(|leg| leg.contact.clone());
+                    self.rung.retain(|rung| Some(rung) != contact.as_ref());
                     // A phone that cannot be reached is an absent one, not an overloaded server.
                     Failure::new(480, format!("{} could not be reached.", facts.described(leg)))
                 } else {
@@ -147,6 +156,7 @@ impl Hunt {
                 Next::Abandoned(Vec::new())
             }
             CallEvent::Media { leg, event } => self.on_media(leg, event, facts, ctx, actions),
+            CallEvent::Phones { extension } => self.phones_changed(&extension, facts, ctx, actions),
             CallEvent::Timer(timer) => self.on_timer(timer, facts, ctx, actions),
             CallEvent::Digit { leg, digit, duration } => {
                 // Announcements before the answer may ask for some.
@@ -179,9 +189,12 @@ impl Hunt {
 
     /// The next target of the dialplan's decision, until one can be called.
     pub(super) fn next_step(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
+        self.phones.clear();
+        self.rung.clear();
         while let Some(step) = self.steps.pop_front() {
             match resolve(&step.target, &self.seeker, ctx) {
-                Resolved::Phones { legs, patience } => {
+                Resolved::Phones { numbers, legs, patience } => {
+                    self.phones = numbers;
                     self.patience(step.timeout.unwrap_or(patience), actions);
                     for leg in legs {
                         self.open(leg, facts, ctx, actions);
@@ -230,9 +243,10 @@ impl Hunt {
     }
 
     /// Opens a leg's media and asks for the offer its INVITE will carry.
-    fn open(&mut self, leg: Leg, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
+    pub(super) fn open(&mut self, leg: Leg, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
         let id = leg.id;
         self.branches.push(id);
+        self.rung.extend(leg.contact.clone());
         facts.legs.push(leg);
         facts.open_media(id, ctx, actions);
         let bandwidth = self.bandwidth(facts, ctx);
@@ -279,7 +293,7 @@ impl Hunt {
                 facts.release(leg, Some(Reason::sip(603, "Declined elsewhere")), actions);
             }
         }
-        if !self.branches.is_empty() {
+        if !self.branches.is_empty() || (may_go_on && self.expects_phone(ctx)) {
             return Next::Stay;
         }
         actions.push(Action::ClearTimer(CallTimer::Attempt));

@@ -108,6 +108,8 @@ pub(crate) struct Leg {
     /// Our description: the answer to the caller's offer, or our offer to an offerless caller.
     pub(crate) description: Option<Bytes>,
     pub(crate) envelope: Option<Envelope>,
+    /// The Contact of the phone that is called.
+    pub(crate) contact: Option<Uri>,
     /// How its trunk wants digits, as long as the leg lasts.
     pub(crate) dtmf: Dtmf,
     /// When each digit that operators have dialled will be over.
@@ -131,6 +133,7 @@ impl Leg {
             statistics: None,
             description: None,
             envelope: None,
+            contact: None,
             dtmf: Dtmf::default(),
             dialled: VecDeque::new(),
             referring: Referring::default(),

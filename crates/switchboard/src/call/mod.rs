@@ -13,6 +13,7 @@ mod ending;
 mod facts;
 mod hunt;
 mod joining;
+mod latecoming;
 mod leg;
 mod modifying;
 mod patience;
@@ -101,6 +102,16 @@ impl Call {
         referral::on(&event, &mut self.facts, actions);
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = state.on(event, &mut self.facts, ctx, actions);
+    }
+
+    /// The extensions it rings at, or waits for a phone of.
+    pub(crate) fn phones(&self) -> &[String] {
+        match &self.state {
+            State::Routing(routing) => &routing.hunt.phones,
+            State::Ringing(ringing) => &ringing.hunt.phones,
+            State::Transferring(transferring) => transferring.phones(),
+            State::Answering(_) | State::Connected(_) | State::Ending(_) | State::Over => &[],
+        }
     }
 
     /// Whether nothing is owed to anybody any more.

@@ -22,8 +22,8 @@ const MAX_CANDIDATES: usize = 16;
 
 /// A target, ready to be called.
 pub(crate) enum Resolved {
-    /// These legs ring at once.
-    Phones { legs: Vec<Leg>, patience: Duration },
+    /// These legs ring at once; phones of these extensions that register later ring too.
+    Phones { numbers: Vec<String>, legs: Vec<Leg>, patience: Duration },
     /// These addresses are tried in order.
     Gateways(VecDeque<Candidate>),
     /// The caller hears itself.
@@ -67,9 +67,9 @@ fn phones(numbers: &[String], seeker: &Seeker, ctx: &mut Context<'_>) -> Resolve
     let mut legs = Vec::new();
     let mut patience = Duration::ZERO;
     let mut why = Failure::new(480, "No phone of the target is registered.");
-    let directory = ctx.directory;
+    let mut expected = false;
     for number in numbers {
-        let extension = match callable(number, ctx) {
+        let extension = match callable(number, 0, ctx) {
             Ok(extension) => extension,
             Err(failure) => {
                 why = failure;
@@ -78,24 +78,49 @@ fn phones(numbers: &[String], seeker: &Seeker, ctx: &mut Context<'_>) -> Resolve
         };
         patience = patience.max(extension.ring_timeout);
         let party = Party::Extension { number: number.clone(), agent: extension.agent_id.clone() };
-        let registrar = ctx.registrar;
         let room = ctx.config.max_branches.saturating_sub(legs.len());
-        for binding in one_flow_each(registrar.bindings(number)).take(room) {
-            let mut leg = new_leg(party.clone(), binding.flow, ctx);
-            leg.envelope = Some(to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, seeker, ctx));
-            legs.push(leg);
-        }
-        if registrar.bindings(number).is_empty() {
+        legs.extend(legs_to(number, &party, seeker, ctx).into_iter().take(room));
+        expected |= ctx.registrar.expects(number);
+        if ctx.registrar.bindings(number).is_empty() {
             why = Failure::new(480, format!("No phone of extension {number} is registered."));
         }
     }
-    if legs.is_empty() {
+    if legs.is_empty() && !expected {
         return Resolved::Nobody(why);
     }
     if patience.is_zero() {
         patience = ctx.config.ring_timeout;
     }
-    Resolved::Phones { legs, patience }
+    Resolved::Phones { numbers: numbers.to_vec(), legs, patience }
+}
+
+/// A leg to each phone of an extension that is there now.
+fn legs_to(number: &str, party: &Party, seeker: &Seeker, ctx: &mut Context<'_>) -> Vec<Leg> {
+    let (registrar, directory) = (ctx.registrar, ctx.directory);
+    let mut legs = Vec::new();
+    for binding in one_flow_each(registrar.bindings(number)) {
+        let mut leg = new_leg(party.clone(), binding.flow, ctx);
+        leg.envelope = Some(to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, seeker, ctx));
+        leg.contact = Some(binding.contact.clone());
+        legs.push(leg);
+    }
+    legs
+}
+
+/// Legs to the phones of an extension; those that have `rung` already are left out. `is_called` says whether one of its phones
+/// still rings for this very call, which then counts as one call of its agent.
+pub(super) fn latecomers(
+    number: &str,
+    rung: &[Uri],
+    is_called: bool,
+    seeker: &Seeker,
+    ctx: &mut Context<'_>,
+) -> Vec<Leg> {
+    let Ok(extension) = callable(number, u32::from(is_called), ctx) else { return Vec::new() };
+    let party = Party::Extension { number: number.to_owned(), agent: extension.agent_id.clone() };
+    let mut legs = legs_to(number, &party, seeker, ctx);
+    legs.retain(|leg| leg.contact.as_ref().is_some_and(|contact| !rung.contains(contact)));
+    legs
 }
 
 /// A device that registered several flows is called over the latest one only (RFC 5626 §5.3).
@@ -107,8 +132,8 @@ fn one_flow_each(bindings: &[Binding]) -> impl Iterator<Item = &Binding> {
     })
 }
 
-/// The extension, when its agent may be called now.
-fn callable<'a>(number: &str, ctx: &Context<'a>) -> Result<&'a Extension, Failure> {
+/// The extension, when its agent may be called now; so many of the agent's calls are the one this is about.
+fn callable<'a>(number: &str, own: u32, ctx: &Context<'a>) -> Result<&'a Extension, Failure> {
     let Some(extension) = ctx.directory.extensions.get(number) else {
         return Err(Failure::new(404, format!("There is no extension {number}.")));
     };
@@ -116,7 +141,7 @@ fn callable<'a>(number: &str, ctx: &Context<'a>) -> Result<&'a Extension, Failur
     let Some(agent) = ctx.directory.agents.get(id).filter(|agent| agent.enabled) else {
         return Err(Failure::new(480, format!("The agent of extension {number} is disabled.")));
     };
-    let calls = ctx.usage.of(&Occupation::Agent(id.clone()));
+    let calls = ctx.usage.of(&Occupation::Agent(id.clone())).saturating_sub(own);
     if agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls {
         return Err(Failure::new(486, format!("The agent of extension {number} is in another call.")));
     }

@@ -86,6 +86,14 @@ impl Transferring {
         Self { before, transferor, transferee, stage: Stage::Hunting(Box::new(hunt)) }
     }
 
+    /// The extensions that ring, or are waited for.
+    pub(super) fn phones(&self) -> &[String] {
+        match &self.stage {
+            Stage::Hunting(hunt) => &hunt.phones,
+            Stage::Agreeing { .. } => &[],
+        }
+    }
+
     /// The two that talked.
     pub(super) fn pair(&self) -> modifying::Pair {
         self.before.pair()
@@ -170,6 +178,7 @@ impl Transferring {
             | CallEvent::NoAck { .. }
             | CallEvent::Lost { .. }
             | CallEvent::Media { .. }
+            | CallEvent::Phones { .. }
             | CallEvent::Timer(_) => self.seek(event, facts, ctx, actions),
         }
     }
@@ -317,6 +326,7 @@ impl Transferring {
             | CallEvent::Join(_)
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
+            | CallEvent::Phones { .. }
             | CallEvent::Timer(_)
             | CallEvent::Hangup => return State::Transferring(Box::new(self)),
         };
