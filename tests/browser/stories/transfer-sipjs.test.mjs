@@ -1,0 +1,3 @@
+import { transfers } from '../lib/transfers.mjs'
+
+transfers('sipjs', 'jssip')
