@@ -160,6 +160,31 @@ fn held_from_our_side_a_peer_neither_hears_nor_is_heard_at_once() {
 }
 
 #[test]
+fn an_answer_to_what_is_agreed_on_already_changes_nothing() {
+    // As a session is refreshed by a re-INVITE with the description that its peer knows.
+    let answer = |direction: &str| {
+        let ip = peer(A).ip();
+        format!("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0\r\n{direction}")
+    };
+    let mut trunks = Trunks::bridged(PCMU, PCMU);
+    let again = |trunks: &mut Trunks, direction: &str| {
+        trunks.command(Command::HandleAnswer { session: A, sdp: answer(direction).into_bytes() });
+        assert!(matches!(trunks.events.last(), Some(Event::Negotiated { .. })), "{:?}", trunks.events.last());
+    };
+    again(&mut trunks, "");
+    let (to_a, to_b) = talk(&mut trunks, 10);
+    assert_eq!((to_a.len(), to_b.len()), (10, 10));
+    assert_eq!((payloads(&to_a), payloads(&to_b)), (vec![&SPEECH_OF_B[..]], vec![&SPEECH_OF_A[..]]));
+    trunks.offer(A, peer(A), &format!("{PCMU}\r\na=sendonly"));
+    again(&mut trunks, "a=sendonly\r\n");
+    assert_eq!(state(&trunks, A).hold, Hold::Remote);
+    assert_eq!(payloads(&talk(&mut trunks, 5).1), [&music()[..]]);
+    trunks.offer(A, peer(A), PCMU);
+    let (to_a, to_b) = talk(&mut trunks, 10);
+    assert_eq!((payloads(&to_a), payloads(&to_b)), (vec![&SPEECH_OF_B[..]], vec![&SPEECH_OF_A[..]]));
+}
+
+#[test]
 fn the_echo_of_who_is_held_stops_and_comes_back() {
     let mut trunks = Trunks::bridged(PCMU, PCMU);
     trunks.command(Command::Echo { session: A });
