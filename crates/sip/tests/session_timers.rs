@@ -200,6 +200,7 @@ fn a_422_to_our_invite_raises_what_we_ask_for_in_the_same_call() {
     for name in ["Call-ID", "From", "To", "Contact"] {
         assert_eq!(second.headers.get(name), first.headers.get(name), "{name}");
     }
+    assert_eq!(second.headers.supported(), first.headers.supported());
     assert_eq!(said(&second.headers), [Some("3600;refresher=uac"), None, Some("3600")]);
     assert_eq!((second.body.clone(), second.headers.get_all("Via").count()), (first.body.clone(), 1));
     assert_ne!(second.headers.get("Via"), first.headers.get("Via"));

@@ -139,7 +139,8 @@ impl Endpoint {
             request.headers.remove(name);
         }
         request.headers.set("CSeq", CSeq { number, method: Method::Invite }.to_string());
-        for (name, value) in usage.keeping.timer.request_headers(false) {
+        let known = |(name, _): &(String, String)| name == "Supported";
+        for (name, value) in usage.keeping.timer.request_headers(false).into_iter().filter(|header| !known(header)) {
             request.headers.set(&name, value);
         }
         let transaction = self.start_client(now, flow, request, ClientUser::Invite(session));
