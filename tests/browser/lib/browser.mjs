@@ -3,7 +3,8 @@
 import { createServer } from 'node:http'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
@@ -18,7 +19,7 @@ const FLAGS = [
 
 export class Browser {
   static async start() {
-    const page = resolve(import.meta.dirname, '../page/main.ts')
+    const page = fileURLToPath(new URL('../page/main.ts', import.meta.url))
     const bundle = await build({ entryPoints: [page], bundle: true, format: 'iife', write: false, target: 'es2022' })
     const script = bundle.outputFiles[0].text
     const server = createServer((request, response) => {

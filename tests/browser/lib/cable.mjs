@@ -31,7 +31,7 @@ export class Cable {
 
   async listen(port) {
     this.server = createServer((near) => {
-      const far = connect(Number(this.target.port), this.target.hostname)
+      const far = connect({ port: Number(this.target.port), host: this.target.hostname, family: 4 })
       for (const [from, to] of [[near, far], [far, near]]) {
         this.connections.add(from)
         from.on('error', () => undefined)
@@ -42,7 +42,7 @@ export class Cable {
         from.pipe(to)
       }
     })
-    await new Promise((done) => this.server.listen(port, 'localhost', done))
+    await new Promise((done) => this.server.listen(port, '127.0.0.1', done))
     this.port = this.server.address().port
   }
 }

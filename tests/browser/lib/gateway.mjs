@@ -4,9 +4,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync, existsSync, watch, rmSync, cpSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
-const ROOT = resolve(import.meta.dirname, '../../..')
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const BINARY = process.env.PATCHCORD_BINARY ?? join(ROOT, 'target/release/patchcord')
 const REALM = 'phone.test'
 
@@ -150,7 +151,7 @@ function call(method, url, key, body) {
   return new Promise((done, failed) => {
     const headers = { authorization: `Bearer ${key}` }
     if (text !== undefined) headers['content-type'] = 'application/json'
-    const sent = request(url, { method, headers, rejectUnauthorized: false }, (response) => {
+    const sent = request(url, { method, headers, family: 4, rejectUnauthorized: false }, (response) => {
       let answer = ''
       response.on('data', (chunk) => { answer += chunk })
       response.on('end', () => done({ status: response.statusCode, json: answer ? JSON.parse(answer) : null }))

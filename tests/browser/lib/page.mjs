@@ -1,11 +1,12 @@
 // The gateway's own page in a real Chromium, used as an agent uses it: by what stands on it.
 
 import { mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
 
-const RESULTS = resolve(import.meta.dirname, '../results')
+const RESULTS = fileURLToPath(new URL('../results', import.meta.url))
 
 export class AgentPage {
   // `microphone` is 'tone', 'missing', or 'asked for': then the page gets it when the test calls `window.grant()`.
@@ -88,7 +89,7 @@ const MICROPHONES = {
 }
 
 async function eavesdropper() {
-  const entry = resolve(import.meta.dirname, '../page/eavesdrop.ts')
+  const entry = fileURLToPath(new URL('../page/eavesdrop.ts', import.meta.url))
   const bundle = await build({ entryPoints: [entry], bundle: true, format: 'iife', write: false, target: 'es2022' })
   return bundle.outputFiles[0].text
 }

@@ -3,11 +3,12 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { freeUdpPort } from './ports.mjs'
 
-const SCENARIOS = resolve(import.meta.dirname, '../sipp')
+const SCENARIOS = fileURLToPath(new URL('../sipp', import.meta.url))
 
 export class Sipp {
   // `keys` fill in [keywords] of the scenario beside SIPp's own. With `call`, {number, port}, SIPp calls that number at that port; without, it

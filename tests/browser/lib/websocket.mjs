@@ -14,7 +14,7 @@ export class SipSocket {
     }
     if (origin) headers.origin = origin
     return new Promise((done, failed) => {
-      const sent = request(url.replace('wss:', 'https:'), { headers, rejectUnauthorized: false })
+      const sent = request(url.replace('wss:', 'https:'), { headers, family: 4, rejectUnauthorized: false })
       sent.on('upgrade', (response, socket) => done(new SipSocket(socket)))
       sent.on('response', (response) => {
         response.resume()
