@@ -28,6 +28,19 @@ pub(crate) enum Heard {
     Nothing,
 }
 
+/// Between two digits that we send, so that detectors see two (ITU-T Q.24 wants 40 ms at least).
+const PAUSE: Duration = Duration::from_millis(60);
+/// A key whose release never came.
+const LONGEST_PRESS: Duration = Duration::from_secs(30);
+
+/// A key press to be sent.
+#[derive(Debug, Clone, Copy)]
+struct Press {
+    event: u8,
+    /// Known from the start for dialled digits, at the release for relayed ones.
+    duration: Option<Duration>,
+}
+
 /// The DTMF events in order of their codes (RFC 4733 §3.2).
 const DIGITS: &[u8; 16] = b"0123456789*#ABCD";
 

@@ -5,19 +5,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::event_of;
 use super::toning::{TONE_FRAME, Toning};
+use super::{LONGEST_PRESS, PAUSE, Press, event_of};
 
 /// How often a pressed key is updated, and how far apart end packets are.
 const UPDATE: Duration = Duration::from_millis(20);
 /// The end is said three times (§2.5.1.4).
 const ENDS: u8 = 3;
-/// Between two digits, so that detectors see two (ITU-T Q.24 wants 40 ms at least).
-pub(super) const PAUSE: Duration = Duration::from_millis(60);
 /// Digits waiting to be sent; more than anyone dials ahead.
 const MAX_WAITING: usize = 64;
-/// A key whose release never came.
-pub(super) const LONGEST_PRESS: Duration = Duration::from_secs(30);
 /// What a detector must accept (ITU-T Q.24).
 const SHORTEST_PRESS: Duration = Duration::from_millis(40);
 
@@ -30,13 +26,6 @@ pub(crate) struct EventPacket {
     /// The start of the current segment, after the start of the press.
     pub(crate) offset: u32,
     pub(crate) payload: [u8; 4],
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Press {
-    pub(super) event: u8,
-    /// Known from the start for dialled digits, at the release for relayed ones.
-    pub(super) duration: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::digit_of;
-use super::sender::{LONGEST_PRESS, PAUSE, Press};
 use super::tones::TonePair;
+use super::{LONGEST_PRESS, PAUSE, Press, digit_of};
 use crate::codec::RATE;
 
 /// The length of a tone at least: detectors behind lines and codecs need more than the 40 ms they are made for.

@@ -3,6 +3,7 @@
 
 mod negotiate;
 mod read;
+mod remote;
 mod settled;
 mod write;
 
@@ -32,7 +33,7 @@ pub(crate) enum SdpError {
     NoAudio,
     /// The audio stream is switched off (port 0); these are its m-lines.
     #[error("no usable audio stream")]
-    Off(Vec<read::MediaLine>),
+    Off(Vec<remote::MediaLine>),
     /// None of our codecs is in it.
     #[error("no audio codec in common")]
     NoCodec,

@@ -2,9 +2,10 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::read::{RemoteAudio, remote_audio};
-use super::settled::{Settled, event_of_answer};
-use super::write::{Description, Format};
+use super::read::remote_audio;
+use super::remote::RemoteAudio;
+use super::settled::{Format, Settled, event_of_answer};
+use super::write::Description;
 use super::{Direction, LocalKeying, LocalMedia, Negotiated, SdpError, TelephoneEvent};
 use crate::command::{Codec, Dtmf};
 use crate::keying::Setup;

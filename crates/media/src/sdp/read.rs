@@ -8,81 +8,15 @@ use rtc_sdp::description::common::{Attribute, ConnectionInformation};
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
+use super::remote::{Format, MediaLine, RemoteAudio};
 use super::settled::Settled;
-use super::{Direction, MAX_SDP, OpusParameters, SdpError};
-use crate::command::Codec;
+use super::{Direction, MAX_SDP, SdpError};
 use crate::keying::{Fingerprint, FingerprintHash, Peer, Setup};
 
 /// More m-lines than any phone sends.
 const MAX_MEDIA: usize = 16;
 /// The longest packet we take apart.
 const MAX_PTIME: u64 = 120;
-
-/// One format of the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Format {
-    pub(super) payload_type: u8,
-    pub(super) encoding: String,
-    pub(super) clock_rate: u32,
-    pub(super) parameters: String,
-}
-
-impl Format {
-    pub(super) fn codec(&self) -> Option<Codec> {
-        match (self.encoding.to_ascii_lowercase().as_str(), self.clock_rate) {
-            ("opus", 48_000) => Some(Codec::Opus),
-            ("pcmu", 8000) => Some(Codec::Pcmu),
-            ("pcma", 8000) => Some(Codec::Pcma),
-            _ => None,
-        }
-    }
-
-    pub(super) fn is_telephone_event(&self) -> bool {
-        self.encoding.eq_ignore_ascii_case("telephone-event")
-    }
-
-    pub(super) fn opus(&self) -> OpusParameters {
-        let mut opus = OpusParameters::default();
-        for parameter in self.parameters.split(';') {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let number = value.trim().parse::<u32>().ok();
-            match name.trim().to_ascii_lowercase().as_str() {
-                "useinbandfec" => opus.fec = number == Some(1),
-                "usedtx" => opus.dtx = number == Some(1),
-                "maxaveragebitrate" => opus.max_average_bitrate = number,
-                "maxplaybackrate" => opus.max_playback_rate = number,
-                _ => {}
-            }
-        }
-        opus
-    }
-}
-
-/// An m-line, as far as an answer must repeat it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MediaLine {
-    pub(super) media: String,
-    pub(super) protocol: String,
-    pub(super) formats: Vec<String>,
-    pub(super) mid: Option<String>,
-}
-
-/// The audio stream of a peer.
-#[derive(Debug, Clone)]
-pub(super) struct RemoteAudio {
-    /// All m-lines, in order, and which of them this is.
-    pub(super) lines: Vec<MediaLine>,
-    pub(super) index: usize,
-    pub(super) bundled: bool,
-    pub(super) secure: bool,
-    pub(super) rtp: SocketAddr,
-    pub(super) rtcp: SocketAddr,
-    pub(super) rtcp_mux: bool,
-    pub(super) direction: Direction,
-    pub(super) formats: Vec<Format>,
-    pub(super) ptime: Duration,
-    pub(super) peer: Option<Peer>,
-}
 
 /// Reads a description and its audio stream: the one that was `settled` on, else the first that is not switched off.
 pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool, settled: Option<&Settled>) -> Result<RemoteAudio, SdpError> {

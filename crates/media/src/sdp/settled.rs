@@ -4,8 +4,7 @@
 use smallvec::SmallVec;
 
 use super::TelephoneEvent;
-use super::read::{MediaLine, RemoteAudio};
-use super::write::Format;
+use super::remote::{MediaLine, RemoteAudio};
 use crate::command::Codec;
 use crate::keying::Setup;
 
@@ -17,6 +16,21 @@ const EVENT_8000: u8 = 101;
 const EVENT_48000: u8 = 110;
 /// Where dynamic payload types are (RFC 3551 §6), and no RTCP packet is mistaken for one (RFC 5761 §4).
 const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
+
+/// A format of ours on the m-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Audio(Codec, u8),
+    TelephoneEvent(u8, u32),
+}
+
+impl Format {
+    pub(super) fn payload_type(self) -> u8 {
+        match self {
+            Self::Audio(_, payload_type) | Self::TelephoneEvent(payload_type, _) => payload_type,
+        }
+    }
+}
 
 /// See the head of this module.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,28 +3,13 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::settled::Settled;
+use super::settled::{Format, Settled};
 use super::{LocalKeying, LocalMedia};
 use crate::command::{Bandwidth, Codec};
 use crate::keying::Setup;
 
 /// Enough for telephone speech with FEC; keeps browsers from sending 32 kbit/s and more of it.
 const MAX_AVERAGE_BITRATE: u32 = 24_000;
-
-/// A format of ours on the m-line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    Audio(Codec, u8),
-    TelephoneEvent(u8, u32),
-}
-
-impl Format {
-    pub(super) fn payload_type(self) -> u8 {
-        match self {
-            Self::Audio(_, payload_type) | Self::TelephoneEvent(payload_type, _) => payload_type,
-        }
-    }
-}
 
 /// What our description says beyond [`LocalMedia`].
 pub(super) struct Description<'a> {
