@@ -143,8 +143,14 @@ pub enum Command {
         /// The session.
         session: MediaSessionId,
     },
-    /// Plays a local ringback tone (425 Hz 1 s on, 4 s off) to the session until it is bridged, echoed or closed.
+    /// Plays a local ringback tone (425 Hz 1 s on, 4 s off) to the session until it is bridged, echoed, given music or closed.
     Ringback {
+        /// The session.
+        session: MediaSessionId,
+    },
+    /// Plays the music of a hold to the session until it is bridged, echoed, given ringback or closed: who waits while somebody else is
+    /// asked.
+    Music {
         /// The session.
         session: MediaSessionId,
     },
@@ -300,7 +306,7 @@ pub enum Hears {
     Nothing,
     /// What comes from the session it is joined with, or itself in the echo test.
     Party,
-    /// Music, because the other side holds.
+    /// Music, because the other side holds, or by [`Command::Music`].
     Music,
     /// A ringback tone.
     Ringback,

@@ -315,3 +315,37 @@ fn ringback_is_told_and_ends_with_the_join() {
     trunks.command(Command::Bridge { a: A, b: B });
     assert_eq!((state(&trunks, A).hears, state(&trunks, B).hears), (Hears::Party, Hears::Party));
 }
+
+#[test]
+fn who_waits_hears_music_until_it_is_joined_and_whom_it_talked_to_hears_nothing() {
+    let mut trunks = Trunks::bridged(PCMU, PCMU);
+    trunks.command(Command::Music { session: A });
+    let (to_a, to_b) = talk(&mut trunks, 50);
+    assert_eq!(payloads(&to_a), [&music()[..]]);
+    assert!((49..=51).contains(&to_a.len()), "{} frames of music in a second", to_a.len());
+    assert!(to_b.is_empty(), "it is not heard");
+    assert_eq!((state(&trunks, A).hears, state(&trunks, B).hears), (Hears::Music, Hears::Nothing));
+    trunks.command(Command::Bridge { a: A, b: B });
+    let (to_a, to_b) = talk(&mut trunks, 5);
+    assert_eq!((payloads(&to_a), payloads(&to_b)), (vec![&SPEECH_OF_B[..]], vec![&SPEECH_OF_A[..]]));
+    assert_eq!((state(&trunks, A).hears, state(&trunks, B).hears), (Hears::Party, Hears::Party));
+    trunks.command(Command::Music { session: A });
+    trunks.command(Command::Ringback { session: A });
+    assert_eq!(state(&trunks, A).hears, Hears::Ringback);
+}
+
+#[test]
+fn who_waits_and_holds_hears_music_again_when_it_resumes() {
+    let mut trunks = Trunks::bridged(PCMU, PCMU);
+    trunks.command(Command::Music { session: A });
+    trunks.offer(A, peer(A), &format!("{PCMU}\r\na=sendonly"));
+    assert!(talk(&mut trunks, 10).0.is_empty());
+    assert_eq!(state(&trunks, A), MediaState { hold: Hold::Remote, hears: Hears::Nothing });
+    trunks.offer(A, peer(A), PCMU);
+    assert_eq!(payloads(&talk(&mut trunks, 10).0), [&music()[..]]);
+    trunks.command(hold(A, true));
+    assert!(talk(&mut trunks, 10).0.is_empty());
+    trunks.command(hold(A, false));
+    assert_eq!(payloads(&talk(&mut trunks, 10).0), [&music()[..]]);
+    assert!(talk(&mut trunks, 5).1.is_empty(), "and the other one nothing of it");
+}

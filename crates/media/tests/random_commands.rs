@@ -62,6 +62,7 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (session(), session()).prop_map(|(a, b)| Command::Bridge { a, b }),
         1 => session().prop_map(|session| Command::Echo { session }),
         1 => session().prop_map(|session| Command::Ringback { session }),
+        1 => session().prop_map(|session| Command::Music { session }),
         2 => (session(), "[0-9A-Dx*#]{0,8}", 0..400_u64).prop_map(|(session, digits, ms)| {
             Command::SendDigits { session, digits, duration: Duration::from_millis(ms) }
         }),

@@ -204,6 +204,7 @@ impl Simulation {
                 | Command::Hold { session, .. }
                 | Command::Echo { session }
                 | Command::Ringback { session }
+                | Command::Music { session }
                 | Command::SetDtmf { session, .. }
                 | Command::PressDigit { session, .. }
                 | Command::SendDigits { session, .. } => assert!(open.contains(session), "{command:?} and not open"),

@@ -295,6 +295,7 @@ impl Simulation {
             | Command::Bridge { .. }
             | Command::Echo { .. }
             | Command::Ringback { .. }
+            | Command::Music { .. }
             | Command::SetDtmf { .. }
             | Command::PressDigit { .. }
             | Command::SendDigits { .. } => return,
@@ -349,6 +350,7 @@ impl Simulation {
             | Command::Bridge { .. }
             | Command::Echo { .. }
             | Command::Ringback { .. }
+            | Command::Music { .. }
             | Command::SetDtmf { .. }
             | Command::PressDigit { .. }
             | Command::SendDigits { .. } => return,

@@ -22,6 +22,8 @@ pub(crate) enum Join {
     Session(MediaSessionId),
     /// Itself.
     Echo,
+    /// Nothing, and it is played music.
+    Music,
 }
 
 /// Counts and moments of a session.

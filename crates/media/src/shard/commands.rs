@@ -40,6 +40,7 @@ impl Shard {
                 }
                 self.settle(now, session);
             }
+            Command::Music { session } => self.join(now, session, Join::Music),
             Command::PressDigit { session, digit, duration } => {
                 self.with_turn(now, session, |ingress, turn| relay_told(ingress, digit, duration, turn));
                 self.schedule(now, session);

@@ -52,6 +52,7 @@ impl Shard {
             Join::Nothing if leg.outgoing.has_ringback() => Hears::Ringback,
             Join::Nothing => Hears::Nothing,
             Join::Echo => Hears::Party,
+            Join::Music => Hears::Music,
             Join::Session(other) => match self.sessions.get(&other) {
                 Some(other) if other.hold != Hold::None => Hears::Music,
                 Some(other) if other.ingress.may_receive() => Hears::Party,

@@ -129,7 +129,7 @@ impl Shard {
         let sink = &mut self.sink;
         match join {
             None => {}
-            Some(Join::Nothing) => {
+            Some(Join::Nothing | Join::Music) => {
                 if let Some(leg) = self.sessions.get_mut(&id) {
                     turn(&mut leg.ingress, Turn { now, far: None, sink, heard: &mut heard });
                 }

@@ -310,6 +310,7 @@ impl Bench {
             Command::Bridge { a, b } => format!("bridge {} {}", letter(a), letter(b)),
             Command::Echo { session } => format!("echo {}", letter(session)),
             Command::Ringback { session } => format!("ringback to {}", letter(session)),
+            Command::Music { session } => format!("music to {}", letter(session)),
             Command::SetDtmf { session, dtmf } => format!("digits of {} {dtmf:?}", letter(session)),
             Command::PressDigit { session, digit, .. } => format!("digit {digit} of {}", letter(session)),
             Command::SendDigits { session, digits, .. } => format!("digit {digits} to {}", letter(session)),
