@@ -19,6 +19,7 @@ mod modifying;
 mod patience;
 mod pickup;
 mod progress;
+mod reaching;
 mod referral;
 mod replacing;
 mod ringing;

@@ -6,17 +6,17 @@ use sip::{Reason, StatusCode};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
-use super::answering::{EarlyAnswer, MEDIA_TIMEOUT};
 use super::cause::Failure;
 use super::connected::{Connected, answered, stayed_away};
 use super::ending::Ending;
 use super::facts::{Context, Facts, Outcome};
-use super::hunt::{Hunt, Next};
+use super::hunt::Hunt;
 use super::leg::{LegId, Party, Signal};
+use super::reaching::{Reach, Reaching};
 use super::seeker::Seeker;
 use super::{modifying, referral};
 use crate::dialplan::Step;
-use crate::output::{CallState, EndedBy, TransferMode, TransferStatus, TransferView};
+use crate::output::{EndedBy, TransferMode, TransferStatus, TransferView};
 
 /// A transfer that was asked for.
 #[derive(Debug, Clone)]
@@ -37,14 +37,7 @@ pub(crate) struct Transferring {
     before: Connected,
     transferor: LegId,
     transferee: LegId,
-    stage: Stage,
-}
-
-enum Stage {
-    /// Targets are tried.
-    Hunting(Box<Hunt>),
-    /// One has answered; so many of its descriptions are with the shard. `heard` is whether the transferee heard it ring.
-    Agreeing { target: LegId, awaited: u8, heard: bool },
+    reaching: Reaching,
 }
 
 impl Transferring {
@@ -72,26 +65,19 @@ impl Transferring {
             referral::subscribe(transferor, sequence, facts, actions);
         }
         let transferee = seeker.leg;
-        let hunt = match steps {
-            Ok(steps) => Hunt::new(seeker, steps),
-            Err(failure) => Hunt::in_vain(seeker, failure),
-        };
-        let stage = Stage::Hunting(Box::new(hunt));
-        Self { before, transferor, transferee, stage }.seek(CallEvent::Start, facts, ctx, actions)
+        let reaching = Reaching::new(seeker, steps);
+        Self { before, transferor, transferee, reaching }.seek(CallEvent::Start, facts, ctx, actions)
     }
 
     /// Somebody is transferred to whom is already being called.
     pub(super) fn hunting(before: Connected, transferor: LegId, hunt: Hunt) -> Self {
         let transferee = hunt.seeker.leg;
-        Self { before, transferor, transferee, stage: Stage::Hunting(Box::new(hunt)) }
+        Self { before, transferor, transferee, reaching: Reaching::hunting(hunt) }
     }
 
     /// The extensions that ring, or are waited for.
     pub(super) fn phones(&self) -> &[String] {
-        match &self.stage {
-            Stage::Hunting(hunt) => &hunt.phones,
-            Stage::Agreeing { .. } => &[],
-        }
+        self.reaching.phones()
     }
 
     /// The two that talked.
@@ -220,135 +206,18 @@ impl Transferring {
 
     /// What happens to targets.
     fn seek(mut self, event: CallEvent, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
-        match &mut self.stage {
-            Stage::Hunting(hunt) => {
-                let next = hunt.on(event, facts, ctx, actions);
-                let (heard, branches) = (hunt.is_heard(), hunt.branches.clone());
-                match next {
-                    Next::Stay => State::Transferring(Box::new(self)),
-                    Next::PickedUp(target) => {
-                        for leg in branches {
-                            facts.release(leg, Some(Reason::sip(200, "Call completed elsewhere")), actions);
-                        }
-                        self.join(Some(target), facts, actions)
-                    }
-                    Next::Echo => self.join(None, facts, actions),
-                    Next::Failed(failure, _) => self.fail(&failure, facts, actions),
-                    Next::Abandoned(_) => self.fail(&Failure::new(487, "Nobody waits any more."), facts, actions),
-                    Next::Answered { target, early, response } => {
-                        for leg in branches.into_iter().filter(|leg| *leg != target) {
-                            facts.release(leg, Some(Reason::sip(200, "Call completed elsewhere")), actions);
-                        }
-                        self.agree(target, early, response.body.to_vec(), heard, facts, actions)
-                    }
-                }
-            }
-            Stage::Agreeing { target, .. } => {
-                let target = *target;
-                self.on_target(target, event, facts, actions)
-            }
-        }
-    }
-
-    /// A target took the call.
-    fn agree(
-        mut self,
-        target: LegId,
-        early: EarlyAnswer,
-        sdp: Vec<u8>,
-        heard: bool,
-        facts: &mut Facts,
-        actions: &mut Actions,
-    ) -> State {
-        if let Some(leg) = facts.leg_mut(target) {
-            leg.state = CallState::Connected;
-        }
-        for timer in [CallTimer::Attempt, CallTimer::NoAnswer] {
-            actions.push(Action::ClearTimer(timer));
-        }
-        if sdp.is_empty() && early == EarlyAnswer::None {
-            let failure = Failure::new(500, format!("{} answered without media.", facts.described(target)));
-            self.stage = Stage::Agreeing { target, awaited: 0, heard };
-            return self.fail(&failure, facts, actions);
-        }
-        let mut awaited = u8::from(early == EarlyAnswer::WithShard);
-        if !sdp.is_empty() {
-            awaited += 1;
-            actions.push(Action::Media(Command::HandleAnswer { session: target.media(), sdp }));
-        }
-        self.stage = Stage::Agreeing { target, awaited, heard };
-        if awaited == 0 {
-            return self.join(Some(target), facts, actions);
-        }
-        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
-        State::Transferring(Box::new(self))
-    }
-
-    /// What happens to the target that answered.
-    fn on_target(mut self, target: LegId, event: CallEvent, facts: &mut Facts, actions: &mut Actions) -> State {
-        let failure = match event {
-            CallEvent::Media { leg, event } if leg == target => match event {
-                media::Event::Negotiated { .. } | media::Event::Rejected { .. } if self.awaits_more() => {
-                    return State::Transferring(Box::new(self));
-                }
-                media::Event::Negotiated { .. } => return self.join(Some(target), facts, actions),
-                media::Event::Rejected { reason, .. } => {
-                    Failure::new(488, format!("The media description cannot be used: {reason}."))
-                }
-                media::Event::Failed { reason, .. } => Failure::new(500, format!("Media failed: {reason}.")),
-                media::Event::LocalDescription { .. }
-                | media::Event::Connected { .. }
-                | media::Event::Changed { .. }
-                | media::Event::Digit { .. }
-                | media::Event::Silent { .. }
-                | media::Event::Closed { .. } => return State::Transferring(Box::new(self)),
-            },
-            CallEvent::Bye { leg, .. } | CallEvent::SessionOver { leg } | CallEvent::Lost { leg } if leg == target => {
-                Failure::new(480, format!("{} hung up at once.", facts.described(leg)))
-            }
-            CallEvent::Timer(CallTimer::Media) => Failure::new(500, "Media was not agreed on in time."),
-            CallEvent::Start
-            | CallEvent::Progress { .. }
-            | CallEvent::Answered { .. }
-            | CallEvent::Refused { .. }
-            | CallEvent::Cancelled { .. }
-            | CallEvent::Confirmed { .. }
-            | CallEvent::NoAck { .. }
-            | CallEvent::Change { .. }
-            | CallEvent::Lost { .. }
-            | CallEvent::Bye { .. }
-            | CallEvent::FlowLost { .. }
-            | CallEvent::SessionOver { .. }
-            | CallEvent::Media { .. }
-            | CallEvent::Digit { .. }
-            | CallEvent::Dial { .. }
-            | CallEvent::Transfer(_)
-            | CallEvent::Join(_)
-            | CallEvent::Replace(_)
-            | CallEvent::Notified { .. }
-            | CallEvent::Phones { .. }
-            | CallEvent::Timer(_)
-            | CallEvent::Hangup => return State::Transferring(Box::new(self)),
-        };
-        self.fail(&failure, facts, actions)
-    }
-
-    /// Counts down the answers with the shard: the last one decides.
-    fn awaits_more(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Agreeing { awaited, .. } if *awaited > 1 => {
-                *awaited -= 1;
-                true
-            }
-            Stage::Agreeing { .. } | Stage::Hunting(_) => false,
+        match self.reaching.on(event, facts, ctx, actions) {
+            Reach::Stay => State::Transferring(Box::new(self)),
+            Reach::Reached { target } => self.join(Some(target), facts, actions),
+            Reach::Echo => self.join(None, facts, actions),
+            Reach::Failed(failure) => self.fail(&failure, facts, actions),
+            Reach::Abandoned => self.fail(&Failure::new(487, "Nobody waits any more."), facts, actions),
         }
     }
 
     /// The transferee talks to the target, or to itself; whoever transferred is let go.
     fn join(self, target: Option<LegId>, facts: &mut Facts, actions: &mut Actions) -> State {
-        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
-            actions.push(Action::ClearTimer(timer));
-        }
+        Reaching::stop(actions);
         let transferee = self.transferee;
         actions.push(Action::Media(match target {
             Some(target) => Command::Bridge { a: transferee.media(), b: target.media() },
@@ -366,22 +235,12 @@ impl Transferring {
 
     /// Nobody is there to take the call: the two go on where they were, or the one who is left is told why.
     fn fail(self, failure: &Failure, facts: &mut Facts, actions: &mut Actions) -> State {
-        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media] {
-            actions.push(Action::ClearTimer(timer));
-        }
-        let pair = self.pair();
-        let others = facts.legs.iter().filter(|leg| !pair.contains(&Some(leg.id)) && !leg.referring.is_departing());
-        for leg in others.map(|leg| leg.id).collect::<Vec<_>>() {
-            facts.release(leg, None, actions);
-        }
+        Reaching::stop(actions);
+        self.reaching.release(None, facts, actions);
         facts.settle_transfer(TransferStatus::Failed, failure.status_code());
         referral::conclude(self.transferor, failure.status_code(), facts, actions);
         if facts.leg(self.transferor).is_some_and(|leg| leg.signal == Signal::Up) {
-            let heard = match &self.stage {
-                Stage::Hunting(hunt) => hunt.is_heard(),
-                Stage::Agreeing { heard, .. } => *heard,
-            };
-            if let ([Some(a), Some(b)], true) = (pair, heard) {
+            if let ([Some(a), Some(b)], true) = (self.pair(), self.reaching.is_heard()) {
                 actions.push(Action::Media(Command::Bridge { a: a.media(), b: b.media() }));
             }
             return State::Connected(self.before);
