@@ -90,6 +90,8 @@ pub(crate) enum CallTimer {
     Media,
     /// A shard has not done so for a change of an answered leg.
     Change,
+    /// A shard has not described a leg that takes the place of one that talks.
+    Place,
     /// A transferor has not confirmed that it was told how the transfer went.
     Farewell,
     /// A shard has not closed.

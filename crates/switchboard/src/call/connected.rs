@@ -6,12 +6,13 @@ use sip::{Reason, StatusCode};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
+use super::answering::MEDIA_TIMEOUT;
 use super::ending::Ending;
 use super::facts::{Context, Facts, Outcome};
 use super::joining;
 use super::leg::LegId;
 use super::modifying::{self, Pair};
-use super::replacing::{self, Replacing};
+use super::replacing::{self, Replacing, Verdict};
 use super::transferring::Transferring;
 use crate::output::{CallResult, EndedBy};
 
@@ -40,12 +41,13 @@ impl Connected {
                 let other = self.other_than(replacement.old).flatten();
                 let bandwidth = other.map_or(Bandwidth::Full, |other| facts.bandwidth_of(other));
                 self.replacing = Some(replacing::begin(*replacement, bandwidth, facts, ctx, actions));
+                actions.push(Action::SetTimer(CallTimer::Place, MEDIA_TIMEOUT));
                 State::Connected(self)
             }
             CallEvent::Media { leg, event } if self.replacing.is_some_and(|it| it.new == leg) => {
                 self.on_newcomer(event, facts, actions)
             }
-            CallEvent::Timer(CallTimer::Media) if self.replacing.is_some() => {
+            CallEvent::Timer(CallTimer::Place) if self.replacing.is_some() => {
                 self.turn_away(StatusCode::SERVER_INTERNAL_ERROR, facts, actions)
             }
             CallEvent::Bye { leg, .. } | CallEvent::SessionOver { leg } | CallEvent::FlowLost { leg }
@@ -140,22 +142,14 @@ impl Connected {
 
     /// Media of a leg that takes the place of one of the two.
     fn on_newcomer(mut self, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> State {
-        let sdp = match event {
-            media::Event::LocalDescription { sdp, .. } => sdp,
-            media::Event::Rejected { .. } => {
-                return self.turn_away(StatusCode::NOT_ACCEPTABLE_HERE, facts, actions);
-            }
-            media::Event::Failed { .. } => return self.turn_away(StatusCode::SERVER_INTERNAL_ERROR, facts, actions),
-            media::Event::Negotiated { .. }
-            | media::Event::Connected { .. }
-            | media::Event::Changed { .. }
-            | media::Event::Digit { .. }
-            | media::Event::Silent { .. }
-            | media::Event::Closed { .. } => return State::Connected(self),
+        let sdp = match Verdict::of(event) {
+            Verdict::Answer(sdp) => sdp,
+            Verdict::Refuse(status) => return self.turn_away(status, facts, actions),
+            Verdict::Wait => return State::Connected(self),
         };
         let Some(replacing) = self.replacing.take() else { return State::Connected(self) };
         let (new, other) = (replacing.new, self.other_than(replacing.old).flatten());
-        actions.push(Action::ClearTimer(CallTimer::Media));
+        actions.push(Action::ClearTimer(CallTimer::Place));
         replacing::accept(new, sdp, facts, actions);
         if self.near == replacing.old {
             self.near = new;
@@ -173,7 +167,7 @@ impl Connected {
     /// Whoever was to take a place does not. If the one whose place it is has left meanwhile, that was a hang-up.
     fn turn_away(mut self, status: StatusCode, facts: &mut Facts, actions: &mut Actions) -> State {
         let Some(replacing) = self.replacing.take() else { return State::Connected(self) };
-        actions.push(Action::ClearTimer(CallTimer::Media));
+        actions.push(Action::ClearTimer(CallTimer::Place));
         replacing::reject(replacing.new, status, facts, actions);
         if facts.leg(replacing.old).is_some_and(super::Leg::is_over) {
             return Ending::hung_up(facts, replacing.old, &[], actions);

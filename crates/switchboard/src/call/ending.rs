@@ -97,7 +97,8 @@ impl Ending {
     /// Releases everything and writes down why. A leg that departs goes when it has heard so.
     pub(crate) fn finish(facts: &mut Facts, outcome: Outcome, reason: Option<&Reason>, actions: &mut Actions) -> State {
         facts.outcome.get_or_insert(outcome);
-        for timer in [CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media, CallTimer::Change] {
+        use CallTimer::{Attempt, Change, Media, NoAnswer, Place};
+        for timer in [Attempt, NoAnswer, Media, Change, Place] {
             actions.push(Action::ClearTimer(timer));
         }
         let legs = facts.legs.iter().filter(|leg| !leg.referring.is_departing());

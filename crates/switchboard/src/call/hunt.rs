@@ -122,6 +122,7 @@ impl Hunt {
             CallEvent::Replace(replacement) => {
                 let bandwidth = self.bandwidth(facts, ctx);
                 self.pickup = Some(replacing::begin(*replacement, bandwidth, facts, ctx, actions).new);
+                actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
                 Next::Stay
             }
             CallEvent::SessionOver { leg } | CallEvent::Bye { leg, .. } if self.pickup == Some(leg) => {

@@ -60,22 +60,40 @@ pub(super) fn awaits_shard(leg: &Leg) -> bool {
 /// The two that talk; one in the echo test.
 pub(super) type Pair = [Option<LegId>; 2];
 
+/// Those who talk to each other: a pair, or the members of a conference.
+pub(super) trait Talking: Copy {
+    /// Each of them.
+    fn legs(self) -> impl Iterator<Item = LegId>;
+}
+
+impl Talking for Pair {
+    fn legs(self) -> impl Iterator<Item = LegId> {
+        self.into_iter().flatten()
+    }
+}
+
+impl Talking for &[LegId] {
+    fn legs(self) -> impl Iterator<Item = LegId> {
+        self.iter().copied()
+    }
+}
+
 /// The caller was answered with an offer: its ACK brings the answer, and until then nothing else is agreed on.
 pub(super) fn begin_offered(leg: &mut Leg) {
     leg.modifying.stage = Stage::Offered;
 }
 
 /// What happens to a change while people talk.
-pub(super) fn on(leg: LegId, change: Change, pair: Pair, facts: &mut Facts, actions: &mut Actions) {
+pub(super) fn on(leg: LegId, change: Change, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     match change {
-        Change::Offered { request, sdp } => offered(leg, request, sdp, pair, facts, actions),
+        Change::Offered { request, sdp } => offered(leg, request, sdp, talking, facts, actions),
         Change::Withdrawn { request } => withdrawn(leg, request, facts),
-        Change::Acknowledged { body } => acknowledged(leg, body, pair, facts, actions),
-        Change::Accepted { response } => accepted(leg, &response, pair, facts, actions),
+        Change::Acknowledged { body } => acknowledged(leg, body, talking, facts, actions),
+        Change::Accepted { response } => accepted(leg, &response, talking, facts, actions),
         Change::Refreshed { response } => refreshed(leg, &response, facts, actions),
-        Change::Refused if stage(leg, facts) == Stage::Sent => settle(leg, pair, facts, actions),
+        Change::Refused if stage(leg, facts) == Stage::Sent => settle(leg, talking, facts, actions),
         Change::Refused => {}
-        Change::Held { hold } => held(leg, hold, pair, facts, actions),
+        Change::Held { hold } => held(leg, hold, talking, facts, actions),
     }
 }
 
@@ -108,28 +126,32 @@ fn enter(leg: LegId, stage: Stage, facts: &mut Facts, actions: &mut Actions) {
 }
 
 /// A change is over: one of ours that waited for that follows.
-pub(super) fn settle(leg: LegId, pair: Pair, facts: &mut Facts, actions: &mut Actions) {
+pub(super) fn settle(leg: LegId, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     enter(leg, Stage::Idle, facts, actions);
-    propose(leg, pair, facts, actions);
+    propose(leg, talking, facts, actions);
 }
 
 /// Offers a leg what is due to it, unless something else is under way.
-fn propose(leg: LegId, pair: Pair, facts: &mut Facts, actions: &mut Actions) {
+fn propose(leg: LegId, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     let is_free = |leg: &&mut Leg| leg.modifying.due && leg.modifying.stage == Stage::Idle && leg.signal == Signal::Up;
     let Some(free) = facts.leg_mut(leg).filter(is_free) else { return };
     free.modifying.due = false;
-    let bandwidth = bandwidth(leg, pair, facts);
+    let bandwidth = bandwidth(leg, talking, facts);
     actions.push(Action::Media(Command::CreateOffer { session: leg.media(), bandwidth }));
     enter(leg, Stage::Preparing, facts, actions);
 }
 
-/// What the other leg can use.
-fn bandwidth(leg: LegId, pair: Pair, facts: &Facts) -> Bandwidth {
-    let other = pair.into_iter().flatten().find(|other| *other != leg);
-    other.map_or(Bandwidth::Full, |other| facts.bandwidth_of(other))
+/// What the others can use: the best that one of them can.
+fn bandwidth(leg: LegId, talking: impl Talking, facts: &Facts) -> Bandwidth {
+    let mut others = talking.legs().filter(|other| *other != leg).peekable();
+    let is_alone = others.peek().is_none();
+    if is_alone || others.any(|other| facts.bandwidth_of(other) == Bandwidth::Full) {
+        return Bandwidth::Full;
+    }
+    Bandwidth::Narrow
 }
 
-fn offered(leg: LegId, request: RequestId, sdp: Option<Bytes>, pair: Pair, facts: &mut Facts, actions: &mut Actions) {
+fn offered(leg: LegId, request: RequestId, sdp: Option<Bytes>, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     match stage(leg, facts) {
         Stage::Idle => {}
         Stage::Sent => {
@@ -144,7 +166,7 @@ fn offered(leg: LegId, request: RequestId, sdp: Option<Bytes>, pair: Pair, facts
             return;
         }
     }
-    let (session, bandwidth) = (leg.media(), bandwidth(leg, pair, facts));
+    let (session, bandwidth) = (leg.media(), bandwidth(leg, talking, facts));
     match sdp {
         Some(sdp) => {
             actions.push(Action::Media(Command::HandleOffer { session, sdp: sdp.to_vec(), bandwidth }));
@@ -165,10 +187,10 @@ fn withdrawn(leg: LegId, request: RequestId, facts: &mut Facts) {
     }
 }
 
-fn acknowledged(leg: LegId, body: Vec<u8>, pair: Pair, facts: &mut Facts, actions: &mut Actions) {
+fn acknowledged(leg: LegId, body: Vec<u8>, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     match stage(leg, facts) {
         // Without an answer there is no agreement: everything is as it was.
-        Stage::Offered if body.is_empty() => settle(leg, pair, facts, actions),
+        Stage::Offered if body.is_empty() => settle(leg, talking, facts, actions),
         Stage::Offered => take(leg, body, facts, actions),
         Stage::Idle
         | Stage::Answering(_)
@@ -180,12 +202,12 @@ fn acknowledged(leg: LegId, body: Vec<u8>, pair: Pair, facts: &mut Facts, action
     }
 }
 
-fn accepted(leg: LegId, response: &Response, pair: Pair, facts: &mut Facts, actions: &mut Actions) {
+fn accepted(leg: LegId, response: &Response, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     if stage(leg, facts) != Stage::Sent {
         return;
     }
     if response.body.is_empty() {
-        settle(leg, pair, facts, actions);
+        settle(leg, talking, facts, actions);
     } else {
         take(leg, response.body.to_vec(), facts, actions);
     }
@@ -204,17 +226,17 @@ fn take(leg: LegId, sdp: Vec<u8>, facts: &mut Facts, actions: &mut Actions) {
 }
 
 /// Media obeys at once; the peer is told by a re-INVITE.
-fn held(leg: LegId, hold: bool, pair: Pair, facts: &mut Facts, actions: &mut Actions) {
+fn held(leg: LegId, hold: bool, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     let Some(known) = facts.leg_mut(leg).filter(|leg| leg.modifying.held != hold) else { return };
     known.modifying.held = hold;
     known.modifying.due = true;
     actions.push(Action::Media(Command::Hold { session: leg.media(), hold }));
-    propose(leg, pair, facts, actions);
+    propose(leg, talking, facts, actions);
 }
 
 /// A shard did not answer in time.
-pub(super) fn overdue(pair: Pair, facts: &mut Facts, actions: &mut Actions) {
-    for leg in pair.into_iter().flatten() {
+pub(super) fn overdue(talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
+    for leg in talking.legs() {
         let stage = stage(leg, facts);
         if let Stage::Answering(request) | Stage::Asked(request) = stage {
             actions.push(refusal(leg, request, StatusCode::SERVER_INTERNAL_ERROR));
@@ -231,7 +253,7 @@ pub(super) fn overdue(pair: Pair, facts: &mut Facts, actions: &mut Actions) {
 pub(super) fn of_shard(
     leg: LegId,
     event: media::Event,
-    pair: Pair,
+    talking: impl Talking,
     facts: &mut Facts,
     actions: &mut Actions,
 ) -> Option<media::Event> {
@@ -240,7 +262,7 @@ pub(super) fn of_shard(
         (Stage::Answering(request), media::Event::LocalDescription { session, sdp, .. }) => {
             actions.push(Action::Respond { leg, request, status, sdp: Some(sdp.into()), warning: None });
             actions.push(Action::Media(Command::Adopt { session }));
-            settle(leg, pair, facts, actions);
+            settle(leg, talking, facts, actions);
         }
         (Stage::Asked(request), media::Event::LocalDescription { sdp, .. }) => {
             actions.push(Action::Respond { leg, request, status, sdp: Some(sdp.into()), warning: None });
@@ -253,11 +275,11 @@ pub(super) fn of_shard(
         (Stage::Answering(request) | Stage::Asked(request), media::Event::Rejected { reason, .. }) => {
             let status = StatusCode::NOT_ACCEPTABLE_HERE;
             actions.push(Action::Respond { leg, request, status, sdp: None, warning: Some(reason) });
-            settle(leg, pair, facts, actions);
+            settle(leg, talking, facts, actions);
         }
         (Stage::Taking, media::Event::Negotiated { .. } | media::Event::Rejected { .. })
         | (Stage::Dropped, media::Event::LocalDescription { .. } | media::Event::Rejected { .. }) => {
-            settle(leg, pair, facts, actions);
+            settle(leg, talking, facts, actions);
         }
         (_, event) => return Some(event),
     }

@@ -56,7 +56,7 @@ impl Hunt {
                 }
                 Next::Stay
             }
-            CallTimer::Change | CallTimer::Farewell | CallTimer::Closing => Next::Stay,
+            CallTimer::Change | CallTimer::Place | CallTimer::Farewell | CallTimer::Closing => Next::Stay,
         }
     }
 }

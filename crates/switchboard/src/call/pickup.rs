@@ -6,7 +6,7 @@ use super::action::Actions;
 use super::facts::Facts;
 use super::hunt::{Hunt, Next};
 use super::leg::LegId;
-use super::replacing;
+use super::replacing::{self, Verdict};
 
 impl Hunt {
     /// Whether a leg is just taking a branch's place.
@@ -32,19 +32,13 @@ impl Hunt {
         facts: &mut Facts,
         actions: &mut Actions,
     ) -> Next {
-        let status = match event {
-            media::Event::LocalDescription { sdp, .. } => {
+        let status = match Verdict::of(event) {
+            Verdict::Answer(sdp) => {
                 replacing::accept(leg, sdp, facts, actions);
                 return Next::PickedUp(leg);
             }
-            media::Event::Rejected { .. } => StatusCode::NOT_ACCEPTABLE_HERE,
-            media::Event::Failed { .. } => StatusCode::SERVER_INTERNAL_ERROR,
-            media::Event::Negotiated { .. }
-            | media::Event::Connected { .. }
-            | media::Event::Changed { .. }
-            | media::Event::Digit { .. }
-            | media::Event::Silent { .. }
-            | media::Event::Closed { .. } => return Next::Stay,
+            Verdict::Refuse(status) => status,
+            Verdict::Wait => return Next::Stay,
         };
         self.pickup = None;
         replacing::reject(leg, status, facts, actions);

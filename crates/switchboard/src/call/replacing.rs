@@ -5,8 +5,7 @@ use bytes::Bytes;
 use media::{Bandwidth, Command};
 use sip::{Reason, StatusCode};
 
-use super::action::{Action, Actions, CallTimer};
-use super::answering::MEDIA_TIMEOUT;
+use super::action::{Action, Actions};
 use super::facts::{Context, Facts};
 use super::leg::{Leg, LegId, Signal};
 use crate::output::CallState;
@@ -39,8 +38,34 @@ pub(super) fn begin(
     facts.legs.push(new);
     facts.open_media(id, ctx, actions);
     actions.push(Action::Media(Command::HandleOffer { session: id.media(), sdp: offer.to_vec(), bandwidth }));
-    actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
     Replacing { old, new: id }
+}
+
+/// What a shard says of a leg whose answer is being made.
+pub(super) enum Verdict {
+    /// This is its answer.
+    Answer(Vec<u8>),
+    /// There will be none: it is refused with this.
+    Refuse(StatusCode),
+    /// Nothing yet.
+    Wait,
+}
+
+impl Verdict {
+    /// Reads it out of what media told of the leg.
+    pub(super) fn of(event: media::Event) -> Self {
+        match event {
+            media::Event::LocalDescription { sdp, .. } => Self::Answer(sdp),
+            media::Event::Rejected { .. } => Self::Refuse(StatusCode::NOT_ACCEPTABLE_HERE),
+            media::Event::Failed { .. } => Self::Refuse(StatusCode::SERVER_INTERNAL_ERROR),
+            media::Event::Negotiated { .. }
+            | media::Event::Connected { .. }
+            | media::Event::Changed { .. }
+            | media::Event::Digit { .. }
+            | media::Event::Silent { .. }
+            | media::Event::Closed { .. } => Self::Wait,
+        }
+    }
 }
 
 /// The new leg is answered.

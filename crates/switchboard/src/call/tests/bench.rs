@@ -130,7 +130,7 @@ impl Bench {
             State::Routing(_) | State::Ringing(_) => &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media],
             State::Answering(_) => &[CallTimer::Media],
             State::Connected(connected) if connected.replacing.is_some() => {
-                &[CallTimer::Change, CallTimer::Farewell, CallTimer::Media]
+                &[CallTimer::Change, CallTimer::Farewell, CallTimer::Place]
             }
             State::Connected(_) => &[CallTimer::Change, CallTimer::Farewell],
             State::Transferring(_) => {
@@ -174,6 +174,7 @@ impl Bench {
                 "no-answer" => CallTimer::NoAnswer,
                 "media-timeout" => CallTimer::Media,
                 "change-timeout" => CallTimer::Change,
+                "place-timeout" => CallTimer::Place,
                 "farewell" => CallTimer::Farewell,
                 "closing" => CallTimer::Closing,
                 other => panic!("no timer {other}"),

@@ -14,8 +14,8 @@ fn the_newcomers_answer_is_made_and_everything_is_as_it_was_until_then() {
     check(
         talking,
         &[
-            ("in the caller's place", "a is-replaced", "open n, answer n, Media 5s", "Connected"),
-            ("in the callee's", "b is-replaced", "open n, answer n, Media 5s", "Connected"),
+            ("in the caller's place", "a is-replaced", "open n, answer n, Place 5s", "Connected"),
+            ("in the callee's", "b is-replaced", "open n, answer n, Place 5s", "Connected"),
         ],
     );
     const GONE: &str = "Ending: Answered 200 by Caller";
@@ -25,7 +25,7 @@ fn the_newcomers_answer_is_made_and_everything_is_as_it_was_until_then() {
             ("it takes the place", "n described", "200 to n, bridge n b, BYE c SIP 200, close c", "Connected"),
             ("its offer cannot be used", "n rejected", "488 to n, close n", "Connected"),
             ("its media fails", "n failed", "500 to n, close n", "Connected"),
-            ("the shard is silent", "timer media-timeout", "500 to n, close n", "Connected"),
+            ("the shard is silent", "timer place-timeout", "500 to n, close n", "Connected"),
             ("it gives up", "n over", "close n", "Connected"),
             ("or its connection is lost", "n flow-lost", "close n", "Connected"),
             ("who had the place hangs up: it is taken all the same", "a bye", "", "Connected"),
