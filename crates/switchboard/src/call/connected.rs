@@ -2,19 +2,20 @@
 //! browser does not come back in time, or when a leg's media has been silent for the configured time.
 
 use media::{Bandwidth, Command};
-use sip::{Reason, StatusCode};
+use sip::StatusCode;
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::MEDIA_TIMEOUT;
+use super::departure::Departure;
+pub(super) use super::departure::answered;
 use super::ending::Ending;
-use super::facts::{Context, Facts, Outcome};
+use super::facts::{Context, Facts};
 use super::joining;
 use super::leg::LegId;
 use super::modifying::{self, Pair};
 use super::replacing::{self, Replacing, Verdict};
 use super::transferring::Transferring;
-use crate::output::{CallResult, EndedBy};
 
 /// People talk.
 pub(crate) struct Connected {
@@ -36,6 +37,13 @@ impl Connected {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
+        if let Some((leg, departure)) = Departure::of(&event, facts).filter(|(leg, _)| self.concerns(*leg)) {
+            return match self.replacing {
+                // Its place is taken in a moment.
+                Some(replacing) if replacing.old == leg => State::Connected(self),
+                Some(_) | None => departure.end(facts, actions),
+            };
+        }
         match event {
             CallEvent::Replace(replacement) => {
                 let other = self.other_than(replacement.old).flatten();
@@ -55,38 +63,16 @@ impl Connected {
             {
                 self.turn_away(StatusCode::REQUEST_TERMINATED, facts, actions)
             }
-            // Its place is taken in a moment.
-            CallEvent::Bye { leg, .. }
-            | CallEvent::SessionOver { leg }
-            | CallEvent::FlowLost { leg }
-            | CallEvent::Lost { leg }
-            | CallEvent::NoAck { leg }
-                if self.replacing.is_some_and(|it| it.old == leg) =>
-            {
-                State::Connected(self)
-            }
-            CallEvent::Bye { leg, reasons } if self.concerns(leg) => Ending::hung_up(facts, leg, &reasons, actions),
-            CallEvent::SessionOver { leg } if self.concerns(leg) => Ending::hung_up(facts, leg, &[], actions),
-            CallEvent::Cancelled { reasons } => Ending::hung_up(facts, facts.caller_id(), &reasons, actions),
             CallEvent::Confirmed { body } if self.answer_owed => {
                 self.answer_owed = false;
                 if body.is_empty() {
-                    return failed(facts, "The caller's ACK brought no answer to our offer.", actions);
+                    return Departure::failed("The caller's ACK brought no answer to our offer.").end(facts, actions);
                 }
                 let session = facts.caller_id().media();
                 actions.push(Action::Media(Command::HandleAnswer { session, sdp: body }));
                 modifying::settle(facts.caller_id(), self.pair(), facts, actions);
                 State::Connected(self)
             }
-            CallEvent::NoAck { leg } if self.concerns(leg) => {
-                failed(facts, &format!("{} never confirmed our answer: no ACK arrived.", side(facts, leg)), actions)
-            }
-            CallEvent::Lost { leg } if self.concerns(leg) => {
-                let explanation = format!("{} does not answer any more, or has forgotten the call.", side(facts, leg));
-                let outcome = Outcome { q850: Some(41), ..answered(EndedBy::System, &explanation) };
-                Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
-            }
-            CallEvent::FlowLost { leg } if self.concerns(leg) => stayed_away(facts, leg, actions),
             CallEvent::Change { leg, change } => {
                 if self.concerns(leg) {
                     modifying::on(leg, change, self.pair(), facts, actions);
@@ -115,6 +101,7 @@ impl Connected {
             | CallEvent::Progress { .. }
             | CallEvent::Answered { .. }
             | CallEvent::Refused { .. }
+            | CallEvent::Cancelled { .. }
             | CallEvent::Confirmed { .. }
             | CallEvent::FlowLost { .. }
             | CallEvent::SessionOver { .. }
@@ -170,7 +157,7 @@ impl Connected {
         actions.push(Action::ClearTimer(CallTimer::Place));
         replacing::reject(replacing.new, status, facts, actions);
         if facts.leg(replacing.old).is_some_and(super::Leg::is_over) {
-            return Ending::hung_up(facts, replacing.old, &[], actions);
+            return Departure::hung_up(facts, replacing.old, &[]).end(facts, actions);
         }
         State::Connected(self)
     }
@@ -182,51 +169,18 @@ impl Connected {
         let Some(event) = modifying::of_shard(leg, event, self.pair(), facts, actions) else {
             return State::Connected(self);
         };
-        match event {
-            media::Event::Digit { digit, duration, .. } => {
-                let far = if leg == self.near { self.far } else { Some(self.near) };
-                facts.pass_on(leg, far, digit, duration, actions);
-                State::Connected(self)
-            }
-            media::Event::Silent { .. } => {
-                let outcome = Outcome {
-                    q850: Some(102),
-                    ..answered(EndedBy::System, &format!("{} sent no media any more.", side(facts, leg)))
-                };
-                Ending::finish(facts, outcome, Some(&Reason::q850(102, "Media timeout")), actions)
-            }
-            media::Event::Failed { reason, .. } => {
-                failed(facts, &format!("Media of {} failed: {reason}.", side(facts, leg).to_lowercase()), actions)
-            }
-            media::Event::Rejected { reason, .. } => {
-                failed(facts, &format!("The media answer cannot be used: {reason}."), actions)
-            }
-            media::Event::LocalDescription { .. }
-            | media::Event::Negotiated { .. }
-            | media::Event::Connected { .. }
-            | media::Event::Changed { .. }
-            | media::Event::Closed { .. } => State::Connected(self),
+        if let Some(departure) = Departure::of_media(leg, &event, facts) {
+            return departure.end(facts, actions);
         }
+        if let media::Event::Digit { digit, duration, .. } = event {
+            let far = if leg == self.near { self.far } else { Some(self.near) };
+            facts.pass_on(leg, far, digit, duration, actions);
+        }
+        State::Connected(self)
     }
-}
-
-fn side(facts: &Facts, leg: LegId) -> &'static str {
-    if facts.is_caller(leg) { "The caller" } else { "The callee" }
 }
 
 /// A leg lost its connection and did not come back on another in time.
 pub(super) fn stayed_away(facts: &mut Facts, leg: LegId, actions: &mut Actions) -> State {
-    let explanation = format!("{} lost its connection and did not come back in time.", side(facts, leg));
-    let outcome = Outcome { q850: Some(27), ..answered(EndedBy::System, &explanation) };
-    Ending::finish(facts, outcome, Some(&Reason::q850(27, "Connection lost")), actions)
-}
-
-/// How an answered call ended.
-pub(super) fn answered(ended_by: EndedBy, explanation: &str) -> Outcome {
-    Outcome { result: CallResult::Answered, status: 200, q850: Some(16), ended_by, explanation: explanation.to_owned() }
-}
-
-fn failed(facts: &mut Facts, explanation: &str, actions: &mut Actions) -> State {
-    let outcome = Outcome { result: CallResult::Failed, q850: Some(41), ..answered(EndedBy::System, explanation) };
-    Ending::finish(facts, outcome, Some(&Reason::q850(41, "Temporary failure")), actions)
+    Departure::stayed_away(facts, leg).end(facts, actions)
 }

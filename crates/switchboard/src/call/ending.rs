@@ -7,7 +7,7 @@ use sip::Reason;
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::cause::Failure;
-use super::connected::answered;
+use super::departure::{Departure, answered};
 use super::facts::{Facts, Outcome};
 use super::leg::{LegId, Medium, Signal};
 use super::{modifying, referral};
@@ -74,18 +74,7 @@ impl Ending {
 
     /// One side hung up an answered call.
     pub(crate) fn hung_up(facts: &mut Facts, by: LegId, reasons: &[String], actions: &mut Actions) -> State {
-        let reason = reasons.iter().find_map(|text| Reason::parse(text));
-        let (ended_by, who) =
-            if facts.is_caller(by) { (EndedBy::Caller, "caller") } else { (EndedBy::Callee, "callee") };
-        let outcome = Outcome {
-            result: CallResult::Answered,
-            status: 200,
-            q850: Some(reason.as_ref().and_then(super::cause::q850_of).unwrap_or(16)),
-            ended_by,
-            explanation: format!("The {who} hung up."),
-        };
-        let reason = reason.unwrap_or_else(|| Reason::q850(16, "Normal call clearing"));
-        Self::finish(facts, outcome, Some(&reason), actions)
+        Departure::hung_up(facts, by, reasons).end(facts, actions)
     }
 
     /// An operator hung up an answered call.

@@ -131,6 +131,11 @@ impl Facts {
         self.leg(id).map_or_else(|| "The callee".to_owned(), |leg| leg.party.described())
     }
 
+    /// One of those who talk, for explanations.
+    pub(super) fn side(&self, leg: LegId) -> String {
+        if self.is_caller(leg) { "The caller".to_owned() } else { "The callee".to_owned() }
+    }
+
     /// The latest transfer is over.
     pub(super) fn settle_transfer(&mut self, status: TransferStatus, said: StatusCode) {
         if let Some(transfer) = self.transfers.last_mut().filter(|known| known.status == TransferStatus::Trying) {

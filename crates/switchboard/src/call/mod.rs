@@ -7,6 +7,7 @@ mod action;
 mod answering;
 mod cause;
 mod connected;
+mod departure;
 mod digits;
 mod early;
 mod ending;

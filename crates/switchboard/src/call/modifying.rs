@@ -151,7 +151,14 @@ fn bandwidth(leg: LegId, talking: impl Talking, facts: &Facts) -> Bandwidth {
     Bandwidth::Narrow
 }
 
-fn offered(leg: LegId, request: RequestId, sdp: Option<Bytes>, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
+fn offered(
+    leg: LegId,
+    request: RequestId,
+    sdp: Option<Bytes>,
+    talking: impl Talking,
+    facts: &mut Facts,
+    actions: &mut Actions,
+) {
     match stage(leg, facts) {
         Stage::Idle => {}
         Stage::Sent => {
