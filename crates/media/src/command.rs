@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::link::LinkEnd;
+
 /// Names one media session (one leg's media) for the life of the process; chosen by signalling, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MediaSessionId(pub u64);
@@ -38,6 +40,12 @@ pub enum Keying {
     Plain {
         /// The trunk's own networks, whence RTP is believed beside the SDP's address.
         networks: Vec<IpNet>,
+    },
+    /// No network: what is sent is received by a session of another shard of this process, and the other way round. Nothing is
+    /// negotiated, and nothing told of it but its failure and its end.
+    Link {
+        /// The session there, opened likewise with this one as its peer.
+        peer: LinkEnd,
     },
 }
 

@@ -6,6 +6,7 @@ mod dtmf;
 pub mod fuzz;
 mod keying;
 mod leg;
+mod link;
 mod music;
 mod rtcp;
 mod rtp;
@@ -21,5 +22,6 @@ pub use command::{
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };
+pub use link::{LinkContent, LinkEnd, LinkTransmit, Standing};
 pub use music::{Music, MusicError};
 pub use shard::{Shard, ShardConfig, ShardCounters, Transmit};

@@ -1,14 +1,16 @@
 //! One leg's media: a [`MediaSession`] made of what it hears (`ingress`), what it says (`outgoing`) and the wire under both; and the
-//! way from one leg's ear to another's mouth (`relay`).
+//! way from one leg's ear to another's mouth (`relay`). A `link` is the wire of a session that stands for one on another shard.
 
 mod feedback;
 mod ingress;
+mod link;
 mod outgoing;
 mod relay;
 mod session;
 mod wire;
 
 pub(crate) use ingress::Ingress;
+pub(crate) use link::{Link, terms as link_terms};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use relay::{Far, Turn, packet as relay_packet, timeout as relay_timeout, told as relay_told};
 pub(crate) use session::{Join, MediaSession, Proposed, Watch};
@@ -18,6 +20,8 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use crate::link::LinkTransmit;
+
 /// Buffers kept for reuse; a burst of more is allocated.
 const MAX_POOLED: usize = 512;
 
@@ -25,6 +29,8 @@ const MAX_POOLED: usize = 512;
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     pub(crate) packets: VecDeque<Outbound>,
+    /// What goes to other shards.
+    pub(crate) links: VecDeque<LinkTransmit>,
     pool: Vec<BytesMut>,
 }
 

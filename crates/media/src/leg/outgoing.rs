@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::feedback::Feedback;
-use super::{Sink, Wire};
+use super::{Sink, Wire, link_terms};
 use crate::codec::{Conditions, Encoder, RATE};
-use crate::command::Dtmf;
+use crate::command::{Codec, Dtmf};
 use crate::dtmf::{DigitSender, TONE_FRAME};
 use crate::music::{Music, Playback};
 use crate::rtp::{Egress, Pace};
@@ -150,6 +150,14 @@ impl Outgoing {
     /// What to encode to, once that and sending at all is agreed.
     pub(crate) fn target(&self) -> Option<Target> {
         self.agreed.filter(|agreed| agreed.may_send).map(|agreed| agreed.target)
+    }
+
+    /// On a link, what is sent from now on is in this codec: a stream of its own.
+    pub(crate) fn follow(&mut self, now: Instant, codec: Codec) {
+        if self.agreed.is_none_or(|agreed| agreed.target.codec != codec) {
+            self.egress.begin_anew();
+            self.agree(now, &link_terms(codec));
+        }
     }
 
     /// The source of the audio changes: timestamps go on from here.

@@ -102,6 +102,9 @@ impl Near<'_> {
         match self.agreed.kind(payload_type) {
             Kind::Audio(codec) => {
                 self.agreed.codec = codec;
+                if let Some(Far { outgoing, wire: Wire::Link(_) }) = &mut turn.far {
+                    outgoing.follow(turn.now, codec);
+                }
                 self.use_audio(timestamp, marker, payload, turn);
             }
             Kind::Event { clock_rate } => {

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use smallvec::SmallVec;
 
 use super::ingress::Ingress;
 use super::outgoing::Outgoing;
 use super::{Arrival, Sink, Wire};
 use crate::command::{Event, Hold, MediaSessionId, MediaState, SocketId, Statistics};
+use crate::link::Standing;
 use crate::rtcp::Reporter;
 use crate::rtp::RtpView;
 use crate::sdp::{LocalMedia, Negotiated};
@@ -103,22 +105,15 @@ impl MediaSession {
         from: SocketAddr,
         packet: &[u8],
         sink: &mut Sink,
-    ) -> Option<bytes::BytesMut> {
+    ) -> Option<BytesMut> {
         let arrival = self.wire.receive(now, socket, from, packet, sink);
         while let Some(outbound) = self.wire.poll_transmit() {
             sink.packets.push_back(outbound);
         }
         match arrival {
             Arrival::Rtp(clear) => {
-                if !RtpView::parse(&clear).is_ok_and(|view| self.ingress.knows(view.header.payload_type)) {
-                    self.watch.discarded += 1;
-                    sink.recycle(clear);
-                    return None;
-                }
+                let clear = self.admit(now, clear, sink)?;
                 self.wire.latch(from);
-                self.watch.received += 1;
-                self.watch.first_media.get_or_insert(now);
-                self.note_life(now);
                 return Some(clear);
             }
             Arrival::Rtcp(clear) => {
@@ -140,6 +135,36 @@ impl MediaSession {
             }
         }
         None
+    }
+
+    /// Takes RTP in the clear, and gives it back if it is what was agreed on.
+    pub(crate) fn admit(&mut self, now: Instant, clear: BytesMut, sink: &mut Sink) -> Option<BytesMut> {
+        if !RtpView::parse(&clear).is_ok_and(|view| self.ingress.knows(view.header.payload_type)) {
+            self.watch.discarded += 1;
+            sink.recycle(clear);
+            return None;
+        }
+        self.watch.received += 1;
+        self.watch.first_media.get_or_insert(now);
+        self.note_life(now);
+        Some(clear)
+    }
+
+    /// How it stands for whoever is joined with it; of a link's end, how whoever is beyond does.
+    pub(crate) fn standing(&self) -> Standing {
+        match &self.wire {
+            Wire::Link(link) => link.beyond,
+            Wire::Plain(_) | Wire::Secure(_) => Standing {
+                holds: self.hold != Hold::None,
+                speaks: self.ingress.may_receive(),
+                codec: self.outgoing.target().map(|target| target.codec),
+            },
+        }
+    }
+
+    /// Whether it stands for a session of another shard.
+    pub(crate) fn is_link(&self) -> bool {
+        matches!(self.wire, Wire::Link(_))
     }
 
     fn note_life(&mut self, now: Instant) {
@@ -189,10 +214,10 @@ impl MediaSession {
     /// When this session wants to be looked at again.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let keying = match &self.wire {
-            Wire::Plain(_) => None,
+            Wire::Plain(_) | Wire::Link(_) => None,
             Wire::Secure(secure) => secure.poll_timeout(),
         };
-        let reports = self.watch.agreed_at.map(|_| self.reporter.deadline());
+        let reports = self.has_reports().then(|| self.reporter.deadline());
         let all = [keying, reports, self.ingress.deadline(), self.outgoing.deadline(now), self.silence_deadline()];
         all.into_iter().flatten().min()
     }
@@ -205,7 +230,7 @@ impl MediaSession {
         while let Some(outbound) = self.wire.poll_transmit() {
             sink.packets.push_back(outbound);
         }
-        if self.watch.agreed_at.is_some()
+        if self.has_reports()
             && let Some(report) = self.reporter.poll(now, &self.outgoing.egress, &mut self.ingress.reception)
         {
             sink.packets.extend(self.wire.send_rtcp(report));
@@ -215,7 +240,7 @@ impl MediaSession {
 
     /// Says good-bye on the wire.
     pub(crate) fn close(&mut self, now: Instant, sink: &mut Sink) {
-        if self.watch.agreed_at.is_some() {
+        if self.has_reports() {
             let bye = self.reporter.farewell(now, &self.outgoing.egress, &mut self.ingress.reception);
             sink.packets.extend(self.wire.send_rtcp(bye));
         }
@@ -225,6 +250,10 @@ impl MediaSession {
         while let Some(outbound) = self.wire.poll_transmit() {
             sink.packets.push_back(outbound);
         }
+    }
+
+    fn has_reports(&self) -> bool {
+        self.watch.agreed_at.is_some() && self.wire.has_rtcp()
     }
 
     /// Packets dropped by any part of this leg.

@@ -1,4 +1,4 @@
-//! The wire under a leg: plain RTP on ports of its own, or a browser's secure transport on the shard's port.
+//! The wire under a leg: plain RTP on ports of its own, a browser's secure transport on the shard's port, or a link to another shard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use ipnet::IpNet;
 
-use super::Sink;
+use super::{Link, Sink};
 use crate::command::{LocalPort, SocketId};
 use crate::keying::{Received, SecureTransport};
 use crate::sdp::Negotiated;
@@ -26,6 +26,7 @@ pub(crate) enum Arrival {
 pub(crate) enum Wire {
     Plain(PlainWire),
     Secure(Box<SecureTransport>),
+    Link(Link),
 }
 
 /// Symmetric RTP (RFC 4961): sent to the SDP's address until a believable packet shows where the peer really is.
@@ -121,6 +122,7 @@ impl Wire {
                     secure.set_peer(peer.clone());
                 }
             }
+            Self::Link(_) => {}
         }
     }
 
@@ -140,6 +142,7 @@ impl Wire {
                 Received::Consumed => Arrival::Alive,
                 Received::Discarded(reason) => Arrival::Discarded(reason),
             },
+            Self::Link(_) => Arrival::Discarded("a link has no socket"),
         }
     }
 
@@ -164,6 +167,7 @@ impl Wire {
         match self {
             Self::Plain(plain) => plain.port.is_some() && plain.target().is_some(),
             Self::Secure(secure) => secure.is_connected() && secure.peer().is_some(),
+            Self::Link(_) => true,
         }
     }
 
@@ -181,7 +185,16 @@ impl Wire {
                     sink.packets.push_back((SocketId::BROWSERS, to, sealed));
                 }
             }
+            Self::Link(link) => {
+                let copy = sink.copy(packet);
+                link.send_rtp(copy, sink);
+            }
         }
+    }
+
+    /// Whether there is anybody to exchange RTCP with.
+    pub(crate) fn has_rtcp(&self) -> bool {
+        !matches!(self, Self::Link(_))
     }
 
     pub(crate) fn send_rtcp(&mut self, packet: BytesMut) -> Option<Outbound> {
@@ -198,13 +211,14 @@ impl Wire {
                 let (to, packet) = secure.protect_rtcp(&packet)?;
                 Some((SocketId::BROWSERS, to, packet))
             }
+            Self::Link(_) => None,
         }
     }
 
     /// The next packet of the keying itself.
     pub(crate) fn poll_transmit(&mut self) -> Option<Outbound> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Link(_) => None,
             Self::Secure(secure) => {
                 let (to, packet) = secure.poll_transmit()?;
                 Some((SocketId::BROWSERS, to, BytesMut::from(packet)))
@@ -217,6 +231,7 @@ impl Wire {
         match self {
             Self::Plain(plain) => plain.latched.is_some(),
             Self::Secure(secure) => secure.is_connected(),
+            Self::Link(_) => true,
         }
     }
 
@@ -225,12 +240,13 @@ impl Wire {
         match self {
             Self::Plain(plain) => plain.latched,
             Self::Secure(secure) => secure.peer(),
+            Self::Link(_) => None,
         }
     }
 
     pub(crate) fn failure(&self) -> Option<&str> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Link(_) => None,
             Self::Secure(secure) => secure.failure(),
         }
     }

@@ -100,6 +100,12 @@ impl Egress {
         self.anchor = None;
     }
 
+    /// Goes on as another source, to whoever follows this one.
+    pub(crate) fn begin_anew(&mut self) {
+        self.ssrc = self.ssrc.wrapping_add(1);
+        self.anchor = None;
+    }
+
     /// Makes the header of the next packet and counts it.
     pub(crate) fn header(
         &mut self,

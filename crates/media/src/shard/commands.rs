@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::{PortOwner, Shard};
 use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Hold, Keying, LocalPort, MediaSessionId, PortRequest};
 use crate::keying::SecureTransport;
-use crate::leg::{Ingress, Join, MediaSession, Outgoing, PlainWire, Watch, Wire, relay_told};
+use crate::leg::{Ingress, Join, Link, MediaSession, Outgoing, PlainWire, Watch, Wire, relay_told};
 use crate::rtcp::{NtpClock, Reporter};
 use crate::rtp::Egress;
 use crate::sdp::{Direction, LocalKeying, LocalMedia};
@@ -70,12 +70,13 @@ impl Shard {
             return;
         }
         let dtmf = match &keying {
-            Keying::DtlsSrtp => Dtmf::Rfc4733,
+            Keying::DtlsSrtp | Keying::Link { .. } => Dtmf::Rfc4733,
             Keying::Plain { .. } => Dtmf::Auto,
         };
         let (wire, local_keying) = match keying {
             Keying::DtlsSrtp => self.secure_wire(session),
             Keying::Plain { networks } => self.plain_wire(session, networks),
+            Keying::Link { peer } => (Wire::Link(Link::open(peer, &mut self.sink)), LocalKeying::Plain),
         };
         let ssrc = self.rng.random();
         let cname = self.token(16);
@@ -114,6 +115,7 @@ impl Shard {
             scheduled: None,
         };
         self.sessions.insert(session, leg);
+        self.begin_link(now, session);
     }
 
     fn secure_wire(&mut self, session: MediaSessionId) -> (Wire, LocalKeying) {

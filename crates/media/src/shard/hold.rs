@@ -28,6 +28,10 @@ impl Shard {
 
     fn settle_one(&mut self, now: Instant, session: MediaSessionId) {
         let Some(leg) = self.sessions.get(&session) else { return };
+        if leg.is_link() {
+            self.tell_link(session);
+            return;
+        }
         let hears = self.hears(leg);
         let music = self.config.music.clone();
         let Some(leg) = self.sessions.get_mut(&session) else { return };
@@ -53,9 +57,9 @@ impl Shard {
             Join::Nothing => Hears::Nothing,
             Join::Echo => Hears::Party,
             Join::Music => Hears::Music,
-            Join::Session(other) => match self.sessions.get(&other) {
-                Some(other) if other.hold != Hold::None => Hears::Music,
-                Some(other) if other.ingress.may_receive() => Hears::Party,
+            Join::Session(other) => match self.sessions.get(&other).map(MediaSession::standing) {
+                Some(other) if other.holds => Hears::Music,
+                Some(other) if other.speaks => Hears::Party,
                 Some(_) | None => Hears::Nothing,
             },
         }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod hold;
+mod links;
 mod negotiate;
 mod packets;
 mod serial;
@@ -20,6 +21,7 @@ use rand_chacha::ChaCha12Rng;
 use crate::command::{Event, LocalPort, MediaSessionId, PortRequest, SocketId};
 use crate::keying::Certificate;
 use crate::leg::{MediaSession, Sink};
+use crate::link::LinkTransmit;
 use crate::music::Music;
 use serial::SerialMap;
 
@@ -116,6 +118,11 @@ impl Shard {
         let (socket, to, bytes) = self.sink.packets.pop_front()?;
         self.counters.packets_sent += 1;
         Some(Transmit { socket, to, bytes })
+    }
+
+    /// The next thing for another shard.
+    pub fn poll_link(&mut self) -> Option<LinkTransmit> {
+        self.sink.links.pop_front()
     }
 
     /// Takes a sent packet's buffer back for reuse.

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use bytes::BytesMut;
+
 use super::{Routes, Shard};
 use crate::command::{Event, Hold, MediaSessionId, SocketId};
 use crate::dtmf::Heard;
@@ -70,14 +72,19 @@ impl Shard {
             }
         }
         if let Some(clear) = clear {
-            if let Ok(view) = RtpView::parse(&clear) {
-                self.with_turn(now, id, |ingress, turn| relay_packet(ingress, &view, turn));
-            }
-            self.sink.recycle(clear);
+            self.relay(now, id, clear);
         }
         let discarded_now = self.sessions.get(&id).map_or(discarded, MediaSession::discarded);
         self.counters.packets_discarded += discarded_now - discarded;
         self.schedule(now, id);
+    }
+
+    /// Gives a session's packet, in the clear, to whoever it is joined with.
+    pub(super) fn relay(&mut self, now: Instant, id: MediaSessionId, clear: BytesMut) {
+        if let Ok(view) = RtpView::parse(&clear) {
+            self.with_turn(now, id, |ingress, turn| relay_packet(ingress, &view, turn));
+        }
+        self.sink.recycle(clear);
     }
 
     /// Whose a packet is: a trunk's port names its leg; on the shared port a STUN check's ufrag does, and later the address.
@@ -143,7 +150,7 @@ impl Shard {
             Some(Join::Session(other)) => {
                 if let [Some(near), far] = self.sessions.get_disjoint_mut([&id, &other]) {
                     // Who holds is not heard, and who is held from our side hears nothing.
-                    let far = far.filter(|far| near.hold == Hold::None && !far.hold.is_local());
+                    let far = far.filter(|far| !near.standing().holds && !far.hold.is_local());
                     let far = far.map(|far| Far { outgoing: &mut far.outgoing, wire: &mut far.wire });
                     turn(&mut near.ingress, Turn { now, far, sink, heard: &mut heard });
                 }
@@ -151,6 +158,10 @@ impl Shard {
                     self.schedule(now, other);
                 }
             }
+        }
+        // A link's end brings what was told where it was heard.
+        if self.sessions.get(&id).is_some_and(MediaSession::is_link) {
+            return;
         }
         for heard in heard {
             if let Heard::Released(digit, duration) | Heard::Told(digit, duration) = heard {
