@@ -450,12 +450,18 @@ fn a_link_says_nothing_of_itself_sends_no_reports_and_is_never_silent() {
     linked.carried = 0;
     linked.wait(Duration::from_secs(60));
     assert_eq!(linked.carried, 0, "no RTCP");
+    // Without legs it has nothing to wake up for either.
+    linked.command(0, Command::Close { session: A });
+    linked.command(1, Command::Close { session: B });
+    linked.wait(Duration::from_secs(60));
+    assert!(linked.shards.iter().all(|side| side.shard.poll_timeout().is_none()));
     linked.command(0, Command::Close { session: NEAR });
     linked.command(1, Command::Close { session: FAR });
     let mut closed = Vec::new();
     for event in linked.shards.iter().flat_map(|side| &side.events) {
         match event {
             Event::Silent { session } => assert!([A, B].contains(session)),
+            Event::Closed { session: A | B, .. } => {}
             Event::Closed { session, statistics } => closed.push((*session, *statistics)),
             Event::Changed { session, .. } | Event::Connected { session, .. } => assert!([A, B].contains(session)),
             Event::LocalDescription { .. } => {}

@@ -150,7 +150,7 @@ impl Shard {
             Some(Join::Session(other)) => {
                 if let [Some(near), far] = self.sessions.get_disjoint_mut([&id, &other]) {
                     // Who holds is not heard, and who is held from our side hears nothing.
-                    let far = far.filter(|far| !near.standing().holds && !far.hold.is_local());
+                    let far = far.filter(|far| near.hold == Hold::None && !far.hold.is_local());
                     let far = far.map(|far| Far { outgoing: &mut far.outgoing, wire: &mut far.wire });
                     turn(&mut near.ingress, Turn { now, far, sink, heard: &mut heard });
                 }
