@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use switchboard::{BindingView, CallView, Operator, OperatorError};
+use switchboard::{BindingView, CallView, Granted, Operator, OperatorError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands waiting for the signalling task; one more is refused at once, which an operator can repeat.
@@ -21,7 +21,7 @@ pub struct OperatorCommand {
     /// What is asked.
     pub operator: Operator,
     /// Where the answer goes; the asker may have gone away.
-    pub reply: oneshot::Sender<Result<(), OperatorError>>,
+    pub reply: oneshot::Sender<Result<Granted, OperatorError>>,
 }
 
 /// Why an operator's command failed.
@@ -125,7 +125,7 @@ impl GatewayHandle {
     /// # Errors
     /// [`GatewayError::Refused`] with the switchboard's reason; [`GatewayError::Unavailable`] when its queue is full, it has
     /// stopped, or it did not answer in time.
-    pub async fn operator(&self, operator: Operator) -> Result<(), GatewayError> {
+    pub async fn operator(&self, operator: Operator) -> Result<Granted, GatewayError> {
         let (reply, answer) = oneshot::channel();
         self.commands.try_send(OperatorCommand { operator, reply }).map_err(|_| GatewayError::Unavailable)?;
         match tokio::time::timeout(COMMAND_DEADLINE, answer).await {

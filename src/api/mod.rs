@@ -85,6 +85,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(calls::hold))
         .routes(routes!(calls::resume))
         .routes(routes!(transfers::list, transfers::create))
+        .routes(routes!(transfers::read))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::read))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -300,7 +300,8 @@ async fn a_call_is_hung_up_by_the_switchboard_or_refused_with_its_reason() {
         while let Some(command) = commands.recv().await {
             let known =
                 command.operator == switchboard::Operator::Hangup { call: switchboard::CallId("call_1".into()) };
-            let answer = if known { Ok(()) } else { Err(switchboard::OperatorError::UnknownCall) };
+            let answer =
+                if known { Ok(switchboard::Granted::Done) } else { Err(switchboard::OperatorError::UnknownCall) };
             command.reply.send(answer).unwrap();
         }
     });
@@ -321,7 +322,7 @@ async fn a_call_is_held_for_the_agent_or_the_leg_that_is_named() {
         while let Some(command) = commands.recv().await {
             let Operator::Hold { call, leg, hold } = command.operator else { panic!("{:?}", command.operator) };
             let answer = match call.0.as_str() {
-                "call_1" => Ok(()),
+                "call_1" => Ok(switchboard::Granted::Done),
                 "call_2" => Err(OperatorError::NotConnected),
                 "call_3" => Err(OperatorError::HeldByPhone),
                 "call_4" => Err(OperatorError::UnknownLeg),

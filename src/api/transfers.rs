@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use switchboard::{CallId, Operator, TransferMode, TransferStatus, TransferTarget, TransferView};
+use switchboard::{CallId, Granted, Operator, TransferMode, TransferStatus, TransferTarget, TransferView};
 use utoipa::ToSchema;
 
 use super::problem::Refusals;
@@ -19,6 +20,8 @@ use super::{ApiState, FieldError, Problem};
 pub(super) struct Transfer {
     #[serde(skip)]
     index: usize,
+    /// `trf_…`
+    id: String,
     /// How it is made.
     mode: Mode,
     /// What was dialled: an extension's number or any other.
@@ -46,6 +49,7 @@ impl Transfer {
     fn of((index, view): (usize, TransferView)) -> Self {
         Self {
             index,
+            id: view.id,
             mode: match view.mode {
                 TransferMode::Blind => Mode::Blind,
                 TransferMode::Attended => Mode::Attended,
@@ -106,6 +110,21 @@ pub(super) async fn list(
     Ok(page.part_of(call.transfers.into_iter().enumerate().map(Transfer::of).collect()))
 }
 
+/// Reads a running call's transfer.
+#[utoipa::path(get, path = "/calls/{id}/transfers/{transfer_id}", tag = "calls", operation_id = "read_transfer",
+    params(("id" = String, Path, description = "`call_…`"), ("transfer_id" = String, Path, description = "`trf_…`")),
+    security(("api_key" = ["calls:read"])),
+    responses((status = 200, description = "The transfer", body = Transfer), Refusals))]
+pub(super) async fn read(
+    State(api): State<ApiState>,
+    Path((id, transfer)): Path<(String, String)>,
+) -> Result<Json<Transfer>, Problem> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no running call has this transfer");
+    let call = api.gateway.call(&id).ok_or_else(missing)?;
+    let found = call.transfers.into_iter().enumerate().find(|(_, view)| view.id == transfer);
+    found.map(|found| Json(Transfer::of(found))).ok_or_else(missing)
+}
+
 /// Transfers a running call. Blind: the target is called while the one to be transferred hears it ring. Who transfers is hung up on once the
 /// target answers; else the two go on talking. Attended: whoever the agent has in the two calls talk to each other, and the agent is hung
 /// up on in both.
@@ -113,20 +132,27 @@ pub(super) async fn list(
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
     request_body = NewTransfer, security(("api_key" = ["calls:control"])),
-    responses((status = 202, description = "The target is being called"), Refusals))]
+    responses((status = 202, description = "The target is being called", body = Transfer,
+        headers(("Location" = String, description = "Where the transfer is read"))), Refusals))]
 pub(super) async fn create(
     State(api): State<ApiState>,
     Path(id): Path<String>,
     Body(body): Body,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let TransferDraft { leg, target } = validate::transfer(body)?;
     let target = match target {
         TransferTo::Extension(id) => TransferTarget::Extension(number_of(&api, &id)?),
         TransferTo::Number(number) => TransferTarget::Number(number),
         TransferTo::Call(id) => TransferTarget::Call(CallId(id)),
     };
-    api.gateway.operator(Operator::Transfer { call: CallId(id), leg, target }).await?;
-    Ok(StatusCode::ACCEPTED)
+    let operator = Operator::Transfer { call: CallId(id.clone()), leg, target };
+    match api.gateway.operator(operator).await? {
+        Granted::Transfer(view) => {
+            let location = format!("/v1/calls/{id}/transfers/{}", view.id);
+            Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Transfer::of((0, view)))).into_response())
+        }
+        Granted::Done => Ok(StatusCode::ACCEPTED.into_response()),
+    }
 }
 
 /// The number of the extension with this id.

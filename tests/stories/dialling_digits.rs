@@ -15,7 +15,7 @@ fn dial(simulation: &mut Simulation, leg: Option<&str>, digits: &str) -> Result<
     let (now, call) = (simulation.now, simulation.views.last().unwrap().id.clone());
     let (leg, digits) = (leg.map(str::to_owned), digits.to_owned());
     let operator = Operator::SendDigits { call, leg, digits, duration: DURATION };
-    let done = simulation.switchboard.handle_operator(now, operator);
+    let done = simulation.switchboard.handle_operator(now, operator).map(|_| ());
     simulation.settle();
     done
 }

@@ -16,7 +16,7 @@ impl Talk {
     fn operator_holds(&mut self, hold: bool) -> Result<(), OperatorError> {
         let call = self.simulation.views.last().expect("a call").id.clone();
         let now = self.simulation.now;
-        self.simulation.switchboard.handle_operator(now, Operator::Hold { call, leg: None, hold })
+        self.simulation.switchboard.handle_operator(now, Operator::Hold { call, leg: None, hold }).map(|_| ())
     }
 
     /// The agent's client answers the gateway's latest re-INVITE.

@@ -83,6 +83,15 @@ pub enum Operator {
     HangupAll,
 }
 
+/// What came of an operator's command that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Granted {
+    /// It was done.
+    Done,
+    /// A transfer has begun.
+    Transfer(TransferView),
+}
+
 /// Why an operator's command was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
@@ -154,6 +163,8 @@ pub enum TransferStatus {
 /// A transfer as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransferView {
+    /// `trf_…`
+    pub id: String,
     /// How it is made.
     pub mode: TransferMode,
     /// What was dialled.

@@ -15,7 +15,7 @@ use crate::dialplan::Dialplan;
 use crate::directory::Directory;
 use crate::ids::Ids;
 use crate::informing::Informing;
-use crate::output::{BindingView, CallId, Operator, OperatorError, Output, ShardIndex};
+use crate::output::{BindingView, CallId, Granted, Operator, OperatorError, Output, ShardIndex};
 use crate::proven::Proven;
 use crate::registrar::Registrar;
 
@@ -147,7 +147,8 @@ impl Switchboard {
     ///
     /// # Errors
     /// When it names a call or leg that does not run, or the call is not in a state for it.
-    pub fn handle_operator(&mut self, now: Instant, operator: Operator) -> Result<(), OperatorError> {
+    pub fn handle_operator(&mut self, now: Instant, operator: Operator) -> Result<Granted, OperatorError> {
+        let mut granted = Granted::Done;
         match operator {
             Operator::Hangup { call } => {
                 let key = self.calls.of_id(&call).ok_or(OperatorError::UnknownCall)?;
@@ -161,7 +162,9 @@ impl Switchboard {
                 let leg = facts.reserve_digits(now, leg.as_deref(), count, duration)?;
                 self.call_event(now, key, CallEvent::Dial { leg, digits, duration });
             }
-            Operator::Transfer { call, leg, target } => self.operator_transfers(now, &call, leg.as_deref(), target)?,
+            Operator::Transfer { call, leg, target } => {
+                granted = Granted::Transfer(self.operator_transfers(now, &call, leg.as_deref(), target)?);
+            }
             Operator::Drain => self.draining = true,
             Operator::HangupAll => {
                 self.draining = true;
@@ -172,7 +175,7 @@ impl Switchboard {
             }
         }
         self.drain(now);
-        Ok(())
+        Ok(granted)
     }
 
     fn operator_holds(

@@ -15,7 +15,7 @@ use crate::call::{
 use crate::calls::CallKey;
 use crate::dialplan::{Decision, Lookup, Origin, Step, Target};
 use crate::number::e164;
-use crate::output::{CallId, OperatorError, TransferMode, TransferTarget};
+use crate::output::{CallId, OperatorError, TransferMode, TransferTarget, TransferView};
 use crate::refer_to::ReferTo;
 use crate::switchboard::Switchboard;
 
@@ -28,7 +28,8 @@ impl Switchboard {
         if let Some(facts) = self.calls.facts_mut(key) {
             facts.count_refer(leg);
         }
-        match self.referred(key, leg, request) {
+        let transfer = self.ids.random("trf_");
+        match self.referred(key, leg, transfer, request) {
             Ok((mut transfer, other)) => {
                 transfer.sequence = request.headers.cseq().ok().flatten().map(|cseq| cseq.number);
                 let draft = self.with_contact(ResponseDraft::new(StatusCode::ACCEPTED), key, leg);
@@ -44,6 +45,7 @@ impl Switchboard {
         &self,
         key: CallKey,
         leg: LegId,
+        id: String,
         request: &Request,
     ) -> Result<(Transfer, Option<(CallKey, LegId)>), StatusCode> {
         let party = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
@@ -54,7 +56,7 @@ impl Switchboard {
             None => return Err(StatusCode::CALL_DOES_NOT_EXIST),
         }
         let ReferTo { number, replaces } = ReferTo::of(request)?;
-        let transfer = self.transfer(key, leg, TransferTarget::Number(number)).map_err(|why| match why {
+        let transfer = self.transfer(id, key, leg, TransferTarget::Number(number)).map_err(|why| match why {
             Untransferable::Busy => StatusCode::REQUEST_PENDING,
             Untransferable::Alone => StatusCode::DECLINE,
             Untransferable::Gone => StatusCode::CALL_DOES_NOT_EXIST,
@@ -122,8 +124,8 @@ impl Switchboard {
             Brought::Ringing(_, legs) => legs.iter().map(|leg| leg.id).collect(),
         };
         self.calls.hand_over(&legs, other, key);
-        let Transfer { transferor, sequence, seeker, .. } = transfer;
-        let joining = Joining { transferor, sequence, seeker, brought };
+        let Transfer { id, transferor, sequence, seeker, .. } = transfer;
+        let joining = Joining { id, transferor, sequence, seeker, brought };
         self.call_event(now, key, CallEvent::Join(Box::new(joining)));
         for action in farewells {
             self.perform(now, other, action);
@@ -138,19 +140,21 @@ impl Switchboard {
         call: &CallId,
         leg: Option<&str>,
         target: TransferTarget,
-    ) -> Result<(), OperatorError> {
+    ) -> Result<TransferView, OperatorError> {
         let key = self.calls.of_id(call).ok_or(OperatorError::UnknownCall)?;
         let leg = self.calls.call(key).ok_or(OperatorError::UnknownCall)?.holder(leg)?.id;
         let other = match &target {
             TransferTarget::Call(other) => Some(self.other_call((key, leg), other)?),
             TransferTarget::Extension(_) | TransferTarget::Number(_) => None,
         };
-        let transfer = self.transfer(key, leg, target).map_err(|why| match why {
+        let id = self.ids.random("trf_");
+        let transfer = self.transfer(id.clone(), key, leg, target).map_err(|why| match why {
             Untransferable::Busy => OperatorError::Transferring,
             Untransferable::Alone | Untransferable::Gone => OperatorError::NobodyToTransfer,
         })?;
         self.carry_out(now, key, transfer, other);
-        Ok(())
+        let transfers = self.calls.facts(key).into_iter().flat_map(|facts| &facts.transfers);
+        transfers.rev().find(|transfer| transfer.id == id).cloned().ok_or(OperatorError::UnknownCall)
     }
 
     /// The leg that the agent of one has in another call, when the two can be joined.
@@ -162,7 +166,13 @@ impl Switchboard {
     }
 
     /// The transfer by a leg of whomever it talks to. The dialplan decides as if the transferring agent had dialled.
-    fn transfer(&self, key: CallKey, leg: LegId, target: TransferTarget) -> Result<Transfer, Untransferable> {
+    fn transfer(
+        &self,
+        id: String,
+        key: CallKey,
+        leg: LegId,
+        target: TransferTarget,
+    ) -> Result<Transfer, Untransferable> {
         let call = self.calls.call(key).ok_or(Untransferable::Gone)?;
         let transferee = call.transferee(leg)?;
         let transferor = call.facts.leg(leg).ok_or(Untransferable::Gone)?;
@@ -201,7 +211,7 @@ impl Switchboard {
             referred_by: Host::parse(&self.directory.realm)
                 .map(|realm| NameAddr::new(Uri::sip(Some(extension), realm, None)).to_string()),
         };
-        Ok(Transfer { mode: TransferMode::Blind, transferor: leg, sequence: None, seeker, steps })
+        Ok(Transfer { id, mode: TransferMode::Blind, transferor: leg, sequence: None, seeker, steps })
     }
 
     /// Where the dialplan leads an agent who dials, and the extension that has the number, when it is one of ours.

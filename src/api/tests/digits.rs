@@ -5,11 +5,11 @@ use switchboard::{CallId, Operator, OperatorError};
 use super::*;
 
 /// A switchboard that knows a call which takes digits and two which do not.
-fn answer(operator: &Operator) -> Result<(), OperatorError> {
+fn answer(operator: &Operator) -> Result<switchboard::Granted, OperatorError> {
     let Operator::SendDigits { call, leg, .. } = operator else { panic!("{operator:?}") };
     match (call.0.as_str(), leg.as_deref()) {
         ("call_1", Some("leg_no")) => Err(OperatorError::UnknownLeg),
-        ("call_1", _) => Ok(()),
+        ("call_1", _) => Ok(switchboard::Granted::Done),
         ("call_early", _) => Err(OperatorError::NotConnected),
         ("call_busy", _) => Err(OperatorError::DigitsWaiting),
         ("call_held", _) => Err(OperatorError::LegHeld),

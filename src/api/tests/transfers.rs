@@ -1,13 +1,24 @@
 //! Transfers by REST.
 
 use switchboard::{
-    CallId, CallState, CallView, Direction, Operator, OperatorError, TransferMode, TransferStatus, TransferTarget,
-    TransferView,
+    CallId, CallState, CallView, Direction, Granted, Operator, OperatorError, TransferMode, TransferStatus,
+    TransferTarget, TransferView,
 };
 
 use super::*;
 
-fn answer(operator: &Operator) -> Result<(), OperatorError> {
+fn transfer(target: &str, status: TransferStatus, sip_status: Option<u16>) -> TransferView {
+    TransferView {
+        id: format!("trf_{target}"),
+        mode: TransferMode::Blind,
+        target: target.to_owned(),
+        by: "leg_1".to_owned(),
+        status,
+        sip_status,
+    }
+}
+
+fn answer(operator: &Operator) -> Result<Granted, OperatorError> {
     let Operator::Transfer { call, leg, target } = operator else { panic!("{operator:?}") };
     match (call.0.as_str(), leg.as_deref()) {
         ("call_1", _) if *target == TransferTarget::Call(CallId("call_none".into())) => {
@@ -15,7 +26,7 @@ fn answer(operator: &Operator) -> Result<(), OperatorError> {
         }
         ("call_apart", _) => Err(OperatorError::Unjoinable),
         ("call_1", Some("leg_no")) => Err(OperatorError::UnknownLeg),
-        ("call_1", _) => Ok(()),
+        ("call_1", _) => Ok(Granted::Transfer(transfer("101", TransferStatus::Trying, None))),
         ("call_early", _) => Err(OperatorError::NotConnected),
         ("call_busy", _) => Err(OperatorError::Transferring),
         ("call_echo", _) => Err(OperatorError::NobodyToTransfer),
@@ -51,7 +62,10 @@ async fn a_call_is_transferred_by_the_switchboard_and_a_refusal_says_which_field
         ),
     ];
     for (body, leg, target) in accepted {
-        assert_eq!(ask(&api, "call_1", body).await.status, StatusCode::ACCEPTED);
+        let answer = ask(&api, "call_1", body).await;
+        assert_eq!((answer.status, &answer.body["id"]), (StatusCode::ACCEPTED, &json!("trf_101")));
+        assert_eq!((&answer.body["status"], &answer.body["leg_id"]), (&json!("trying"), &json!("leg_1")));
+        assert_eq!(answer.headers["location"], "/v1/calls/call_1/transfers/trf_101");
         let (call, leg) = (CallId("call_1".into()), leg.map(str::to_owned));
         assert_eq!(asked.recv().await, Some(Operator::Transfer { call, leg, target }));
     }
@@ -89,13 +103,6 @@ async fn a_call_is_transferred_by_the_switchboard_and_a_refusal_says_which_field
 #[tokio::test]
 async fn a_calls_transfers_are_listed_oldest_first_and_page_by_page() {
     let api = Api::new().await;
-    let transfer = |target: &str, status, sip_status| TransferView {
-        mode: TransferMode::Blind,
-        target: target.to_owned(),
-        by: "leg_1".to_owned(),
-        status,
-        sip_status,
-    };
     let call = CallView {
         id: CallId("call_1".into()),
         direction: Direction::Outbound,
@@ -116,8 +123,14 @@ async fn a_calls_transfers_are_listed_oldest_first_and_page_by_page() {
     api.tables.call_changed(call);
     let page = api.call("GET", "/v1/calls/call_1/transfers?limit=2", Value::Null).await;
     assert_eq!(page.status, StatusCode::OK);
-    let first = json!({"mode": "blind", "target": "101", "leg_id": "leg_1", "status": "failed", "sip_status": 486});
+    let first = json!({"id": "trf_101", "mode": "blind", "target": "101", "leg_id": "leg_1", "status": "failed", "sip_status": 486});
     assert_eq!((&page.body["data"][0], &page.body["data"][1]["status"]), (&first, &json!("cancelled")));
+    let one = api.call("GET", "/v1/calls/call_1/transfers/trf_101", Value::Null).await;
+    assert_eq!((one.status, &one.body), (StatusCode::OK, &first));
+    for nowhere in ["/v1/calls/call_1/transfers/trf_none", "/v1/calls/call_2/transfers/trf_101"] {
+        let answer = api.call("GET", nowhere, Value::Null).await;
+        assert_eq!((answer.status, &answer.body["code"]), (StatusCode::NOT_FOUND, &json!("not_found")));
+    }
     let cursor = page.body["next_cursor"].as_str().unwrap();
     let rest = api.call("GET", &format!("/v1/calls/call_1/transfers?cursor={cursor}"), Value::Null).await;
     assert_eq!(rest.body["data"].as_array().unwrap().len(), 1);

@@ -31,6 +31,8 @@ pub(crate) enum Brought {
 /// Two calls that are to be one.
 #[derive(Debug, Clone)]
 pub(crate) struct Joining {
+    /// Of the transfer: `trf_…`
+    pub(crate) id: String,
     pub(crate) transferor: LegId,
     /// The CSeq number of the REFER. An operator looks.
     pub(crate) sequence: Option<u32>,
@@ -143,9 +145,10 @@ fn take(leg: LegId, facts: &mut Facts, ids: &mut Ids) -> Option<Leg> {
 
 /// Takes in what the other call gave.
 pub(super) fn begin(before: Connected, joining: Joining, facts: &mut Facts, actions: &mut Actions) -> State {
-    let Joining { transferor, sequence, seeker, brought } = joining;
+    let Joining { id, transferor, sequence, seeker, brought } = joining;
     facts.max_forwards = facts.max_forwards.saturating_sub(1);
     facts.transfers.push(TransferView {
+        id,
         mode: TransferMode::Attended,
         target: seeker.dialled.clone(),
         by: facts.leg(transferor).map(|leg| leg.name.clone()).unwrap_or_default(),

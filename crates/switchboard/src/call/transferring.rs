@@ -21,6 +21,8 @@ use crate::output::{EndedBy, TransferMode, TransferStatus, TransferView};
 /// A transfer that was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Transfer {
+    /// `trf_…`
+    pub(crate) id: String,
     pub(crate) mode: TransferMode,
     pub(crate) transferor: LegId,
     /// The CSeq number of the REFER, which wants to be told how it goes. An operator looks.
@@ -48,13 +50,14 @@ impl Transferring {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
-        let Transfer { mode, transferor, sequence, seeker, mut steps } = transfer;
+        let Transfer { id, mode, transferor, sequence, seeker, mut steps } = transfer;
         // Each transfer is a hop: a call that is handed on for ever ends like any loop (RFC 3261 §16.3).
         match facts.max_forwards.checked_sub(1) {
             Some(left) => facts.max_forwards = left,
             None => steps = Err(Failure::new(483, "The call was transferred too often.")),
         }
         facts.transfers.push(TransferView {
+            id,
             mode,
             target: seeker.dialled.clone(),
             by: facts.leg(transferor).map(|leg| leg.name.clone()).unwrap_or_default(),

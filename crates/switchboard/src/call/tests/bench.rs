@@ -228,6 +228,7 @@ impl Bench {
         };
         let steps = target.map(|target| vec![Step { target, timeout: Some(Duration::from_secs(20)) }]);
         CallEvent::Transfer(Box::new(Transfer {
+            id: "trf_1".to_owned(),
             mode: crate::output::TransferMode::Blind,
             transferor,
             sequence,
