@@ -1,14 +1,15 @@
 // The real gateway binary in a folder of its own, on free ports, with what a test provisions through the REST API.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync, existsSync, watch, rmSync, cpSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, writeFileSync, existsSync, watch, rmSync, cpSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const BINARY = process.env.PATCHCORD_BINARY ?? join(ROOT, 'target/release/patchcord')
+const LOGS = process.env.PATCHCORD_STORY_LOGS
 const REALM = 'phone.test'
 
 export class Gateway {
@@ -51,7 +52,11 @@ shutdown_s = 1
     for (const [name, value] of Object.entries(settings)) env[`PATCHCORD__${name}`] = String(value)
     const child = spawn(BINARY, ['serve', '--config', config, '--ports-file', portsFile], { env })
     let log = ''
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { log += chunk })
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => {
+      log += chunk
+      // For whoever runs the story, should it fail.
+      if (LOGS) appendFileSync(join(LOGS, `${basename(folder)}.log`), chunk)
+    })
     const ended = new Promise((done) => child.once('exit', (code) => done(code)))
     await Promise.race([
       fileAppears(folder, 'ports.json'),

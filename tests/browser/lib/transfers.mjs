@@ -66,7 +66,7 @@ export function transfers(library, other) {
     // A page hears this tone as it was played.
     async function hears(page, frequency) {
       await page.run('listen', frequency, SETTLE)
-      assertHeard(await page.run('listen', frequency, 3), `${frequency} Hz in the browser`)
+      assertHeard(await page.run('listen', frequency, 2), `${frequency} Hz in the browser`)
     }
 
     const since = () => (Date.now() - begun) / 1000

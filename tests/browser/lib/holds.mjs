@@ -5,13 +5,13 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, describe, test } from 'node:test'
 
-import { Baresip } from '../lib/baresip.mjs'
-import { Browser } from '../lib/browser.mjs'
-import { Gateway } from '../lib/gateway.mjs'
-import { assertHeard } from '../lib/hearing.mjs'
-import { writeWav } from '../lib/wav.mjs'
+import { Baresip } from './baresip.mjs'
+import { Browser } from './browser.mjs'
+import { Gateway } from './gateway.mjs'
+import { assertHeard } from './hearing.mjs'
+import { writeWav } from './wav.mjs'
 
 const CUSTOMER = '+4930123456'
 const [AGENT, TRUNK, MUSIC] = [440, 1000, 620]
@@ -20,7 +20,8 @@ const SILENT = -50
 // Seconds a jitter buffer may hold sound back, and a recording may be off.
 const SETTLE = 1.5
 
-for (const library of ['sipjs', 'jssip']) {
+// What an agent on one library does; each a file of its own, for the time they take.
+export function holds(library) {
   describe(`hold with ${library}`, () => {
     let folder, browser, gateway, carrier, phone, begun
 
@@ -43,6 +44,8 @@ for (const library of ['sipjs', 'jssip']) {
       rmSync(folder, { recursive: true, force: true })
     })
 
+    afterEach(() => gateway.hangUp())
+
     async function call() {
       await phone.run('call', CUSTOMER)
       await phone.event('established')
@@ -60,18 +63,18 @@ for (const library of ['sipjs', 'jssip']) {
     // The agent hears this tone as it was played, and none of the others.
     async function hears(frequency) {
       await phone.run('listen', frequency, SETTLE)
-      assertHeard(await phone.run('listen', frequency, 3), `${frequency} Hz in the browser`)
+      assertHeard(await phone.run('listen', frequency, 2), `${frequency} Hz in the browser`)
       await hearsNot([TRUNK, MUSIC].filter((other) => other !== frequency))
     }
 
-    async function hearsNot(frequencies, seconds = 1) {
+    async function hearsNot(frequencies, seconds = 0.5) {
       const levels = await phone.run('levels', frequencies, seconds)
       assert.ok(levels.every((level) => level < SILENT), `${frequencies} Hz in the browser at ${levels} dB`)
     }
 
     async function hearsNothing() {
       await phone.run('listen', TRUNK, SETTLE)
-      await hearsNot([TRUNK, MUSIC], 4)
+      await hearsNot([TRUNK, MUSIC], 3)
     }
 
     // A stretch of the recording at the trunk, of a time when nothing changed.
@@ -80,7 +83,7 @@ for (const library of ['sipjs', 'jssip']) {
 
     // The trunk heard this tone as it was played, and nothing of the other.
     function trunkHeard(frequency, other, [from, to]) {
-      assert.ok(to - from > 2, `nothing to hear between ${from} and ${to}`)
+      assert.ok(to - from > 1, `nothing to hear between ${from} and ${to}`)
       assertHeard(carrier.heard(frequency, from, to), `${frequency} Hz at the trunk from ${from} to ${to} s`)
       const level = carrier.level(other, from, to)
       assert.ok(level < SILENT, `${other} Hz at the trunk from ${from} to ${to} s at ${level} dB`)
@@ -206,37 +209,3 @@ for (const library of ['sipjs', 'jssip']) {
     }
   })
 }
-
-describe('hold without a file of music', () => {
-  let browser, gateway, carrier
-
-  after(async () => {
-    await browser?.stop()
-    await carrier?.stop()
-    await gateway?.stop()
-  })
-
-  test('the held party hears a melody', async () => {
-    // A tone that the melody does not have.
-    const voice = 920
-    browser = await Browser.start()
-    gateway = await Gateway.start({ origins: [browser.origin] })
-    carrier = await Baresip.start({ number: CUSTOMER, frequency: TRUNK })
-    await gateway.trunk(carrier.sipPort)
-    const phone = await browser.phone('sipjs', gateway, await gateway.agent('1001'), voice)
-    await phone.event('registered')
-    await phone.run('call', CUSTOMER)
-    await phone.event('established')
-    await carrier.event('CALL_ESTABLISHED')
-    await phone.run('hold', 'sendonly')
-    await phone.event('changed')
-    // Once through.
-    await phone.run('listen', TRUNK, 12)
-    await phone.run('hangup')
-    await carrier.event('CALL_CLOSED')
-    const notes = [523, 659, 784].map((note) => carrier.level(note, 2, 11.6))
-    assert.ok(notes.every((level) => level > -45), `the melody's notes at ${notes} dB`)
-    const level = carrier.level(voice, 2, 11.6)
-    assert.ok(level < SILENT, `the agent at ${level} dB`)
-  })
-})

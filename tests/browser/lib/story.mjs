@@ -1,0 +1,104 @@
+// A story under way: its file in a process of its own, in a network namespace with nothing but loopback, so that no port is taken and
+// Chromium has no other interface to advertise.
+
+import { spawn } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { setPriority, tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+// No story hangs for ever.
+const DEADLINE_MS = 300_000
+// Of a gateway's log, when something went wrong.
+const LOG_CHARACTERS = 20_000
+const PRIORITY = -10
+
+export class Story {
+  // `told` resolves to {name, passed, output, seconds}, whatever happens.
+  constructor(name, file) {
+    this.name = name
+    this.output = ''
+    this.logs = mkdtempSync(join(tmpdir(), 'patchcord-story-'))
+    const started = performance.now()
+    const namespace = process.getuid() === 0 ? ['--net'] : ['--map-root-user', '--net']
+    const commands = 'ip link set lo up && exec "$0" --test-reporter=tap "$1"'
+    this.child = spawn('unshare', [...namespace, 'sh', '-c', commands, process.execPath, file], {
+      env: { ...process.env, PATCHCORD_STORY_LOGS: this.logs }, stdio: ['ignore', 'pipe', 'pipe']
+    })
+    preferred(this.child.pid)
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (chunk) => this.take(chunk))
+    const deadline = setTimeout(() => {
+      this.output += `\n# Not over after ${DEADLINE_MS / 1000} s.\n`
+      this.kill()
+    }, DEADLINE_MS)
+    this.child.once('exit', () => this.kill())
+    this.told = new Promise((done) => {
+      this.child.once('error', (error) => {
+        this.output += `# ${error.message}\n`
+        done(false)
+      })
+      this.child.once('close', (code) => done(code === 0))
+    }).then((passed) => {
+      clearTimeout(deadline)
+      if (this.held) closeSync(this.held)
+      if (!passed) this.output += this.gatewayLogs()
+      rmSync(this.logs, { recursive: true, force: true })
+      return { name, passed, output: this.output, seconds: (performance.now() - started) / 1000 }
+    })
+  }
+
+  take(chunk) {
+    if (!this.network) this.findNetwork()
+    this.output += chunk
+  }
+
+  // Ends whatever the story has started and not ended: all there is in its network.
+  kill() {
+    if (!this.network) this.findNetwork()
+    if (this.child.exitCode === null) this.child.kill('SIGKILL')
+    if (!this.network) return
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      if (networkOf(pid) === this.network) killed(Number(pid))
+    }
+  }
+
+  findNetwork() {
+    const network = networkOf(this.child.pid)
+    if (!network || network === networkOf('self')) return
+    this.network = network
+    // While it is held, no other story's network gets its name.
+    this.held = openSync(`/proc/${this.child.pid}/ns/net`)
+  }
+
+  gatewayLogs() {
+    return readdirSync(this.logs).map((name) => {
+      const text = readFileSync(join(this.logs, name), 'utf8').slice(-LOG_CHARACTERS)
+      return `# ${name}:\n${text.replace(/^/gm, '# ')}\n`
+    }).join('')
+  }
+}
+
+// Sound is played in real time: where it is allowed (to root), it goes before whatever else the machine has to do.
+function preferred(pid) {
+  try {
+    setPriority(pid, PRIORITY)
+  } catch {
+    // As all others, then.
+  }
+}
+
+// The network namespace of a process; undefined when it is gone or somebody else's.
+function networkOf(pid) {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`)
+  } catch {
+    return undefined
+  }
+}
+
+function killed(pid) {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended by itself.
+  }
+}

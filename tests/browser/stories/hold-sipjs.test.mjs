@@ -1,0 +1,3 @@
+import { holds } from '../lib/holds.mjs'
+
+holds('sipjs')
