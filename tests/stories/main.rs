@@ -31,6 +31,7 @@ mod offerless;
 mod pressing_digits;
 mod registering;
 mod ringing;
+mod shown_legs;
 mod stopping;
 mod taking_over;
 mod torture;

@@ -82,12 +82,21 @@ fn is_same_device(one: &Contact, other: &Contact) -> bool {
 }
 
 impl Switchboard {
-    /// A connection closed: its sessions wait.
+    /// A connection closed: a browser's sessions wait. A trunk is reached over another that we open.
     pub(crate) fn begin_absence(&mut self, now: Instant, connection: ConnectionId) {
         let devices = self.registrar.devices_on(connection);
         let until = now + self.config.reconnect;
         for session in self.endpoint.sessions_on(connection) {
+            if !self.endpoint.flow(session).is_some_and(|flow| flow.transport.is_websocket()) {
+                continue;
+            }
             self.absences.add(session, connection, until, &devices);
+            if let Some((key, leg)) = self.calls.of_session(session)
+                && let Some(leg) = self.calls.facts_mut(key).and_then(|facts| facts.leg_mut(leg))
+            {
+                leg.away = true;
+                self.show(now, key);
+            }
         }
     }
 

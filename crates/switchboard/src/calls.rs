@@ -163,6 +163,7 @@ impl Calls {
     pub(crate) fn move_leg(&mut self, key: CallKey, leg: LegId, flow: Flow) {
         if let Some(leg) = self.calls.get_mut(&key).and_then(|entry| entry.call.facts.leg_mut(leg)) {
             leg.flow = flow;
+            leg.away = false;
         }
     }
 
@@ -295,6 +296,10 @@ fn view(call: &Call, clock: &Clock) -> CallView {
         Party::Extension { agent, .. } => agent.clone(),
         Party::Trunk { .. } => None,
     };
+    let extension = |leg: &crate::call::Leg| match &leg.party {
+        Party::Extension { number, .. } => Some(number.clone()),
+        Party::Trunk { .. } => None,
+    };
     let trunk = |leg: &crate::call::Leg| match &leg.party {
         Party::Trunk { id, .. } => Some(id.clone()),
         Party::Extension { .. } => None,
@@ -317,6 +322,10 @@ fn view(call: &Call, clock: &Clock) -> CallView {
             .map(|leg| LegView {
                 id: leg.name.clone(),
                 party: leg.party.shown().to_owned(),
+                extension: extension(leg),
+                agent_id: agent(leg),
+                sip_call_id: leg.sip_call_id.clone(),
+                away: leg.away && !leg.is_over(),
                 state: leg.state,
                 codec: leg.codec,
                 media: leg.media,

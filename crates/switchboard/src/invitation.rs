@@ -154,7 +154,8 @@ impl Switchboard {
 
     fn begin(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request, caller: Caller) {
         let key = CallKey(self.ids.next());
-        let leg = Leg::new(LegId(self.ids.next()), self.ids.random("leg_"), caller.party, flow, Signal::Incoming);
+        let mut leg = Leg::new(LegId(self.ids.next()), self.ids.random("leg_"), caller.party, flow, Signal::Incoming);
+        leg.sip_call_id = self.endpoint.call_id(session).map(str::to_owned);
         let (leg_id, party) = (leg.id, leg.party.clone());
         let max_forwards = request.headers.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1);
         let facts = Facts {

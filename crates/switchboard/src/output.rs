@@ -211,6 +211,14 @@ pub struct LegView {
     pub id: String,
     /// Extension number, E.164 number or `echo`.
     pub party: String,
+    /// The number of the extension whose phone it is.
+    pub extension: Option<String>,
+    /// The agent whose phone it is.
+    pub agent_id: Option<String>,
+    /// The Call-ID of its SIP dialog, once there is one.
+    pub sip_call_id: Option<String>,
+    /// Its phone's connection is lost, and the phone waited for.
+    pub away: bool,
     /// Where it stands.
     pub state: CallState,
     /// The codec agreed on.

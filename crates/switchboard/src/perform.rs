@@ -35,6 +35,9 @@ impl Switchboard {
                     },
                 );
                 self.calls.bind(session, key, leg);
+                if let Some(leg) = self.calls.facts_mut(key).and_then(|facts| facts.leg_mut(leg)) {
+                    leg.sip_call_id = self.endpoint.call_id(session).map(str::to_owned);
+                }
                 self.calls.believed.add(session, flow);
             }
             Action::Media(command) => {

@@ -17,7 +17,8 @@ impl Switchboard {
     pub(crate) fn take_over(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request) {
         match self.place(now, flow, request) {
             Ok((key, old, party)) => {
-                let new = Leg::new(LegId(self.ids.next()), self.ids.random("leg_"), party, flow, Signal::Incoming);
+                let mut new = Leg::new(LegId(self.ids.next()), self.ids.random("leg_"), party, flow, Signal::Incoming);
+                new.sip_call_id = self.endpoint.call_id(session).map(str::to_owned);
                 self.calls.bind_as(session, key, new.id, Some(&new.party));
                 self.calls.believed.add(session, flow);
                 let offer = Bytes::copy_from_slice(&request.body);

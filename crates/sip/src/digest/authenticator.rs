@@ -76,10 +76,37 @@ impl Authenticator {
         now: Instant,
         request: &Request,
         header: &str,
+        lookup: impl FnMut(&str) -> Option<Ha1>,
+    ) -> Verdict {
+        let is_named = |uri: &str| Uri::parse(uri).is_ok_and(|uri| uri.is_equivalent(&request.uri));
+        let credentials = request.headers.auth_params(header);
+        self.verify_any(now, request.method.as_str(), &is_named, credentials, lookup)
+    }
+
+    /// Checks the values of an HTTP request's `Authorization` (RFC 7616). `target` is its request target in origin form: path and query.
+    pub fn verify_http<'a>(
+        &mut self,
+        now: Instant,
+        method: &str,
+        target: &str,
+        credentials: impl IntoIterator<Item = &'a str>,
+        lookup: impl FnMut(&str) -> Option<Ha1>,
+    ) -> Verdict {
+        let credentials = credentials.into_iter().filter_map(AuthParams::parse);
+        self.verify_any(now, method, &|uri| uri == target, credentials, lookup)
+    }
+
+    /// Checks whichever credentials answer a challenge of ours. `is_named` tells whether their URI is the request's.
+    fn verify_any<'a>(
+        &mut self,
+        now: Instant,
+        method: &str,
+        is_named: &impl Fn(&str) -> bool,
+        credentials: impl Iterator<Item = AuthParams<'a>>,
         mut lookup: impl FnMut(&str) -> Option<Ha1>,
     ) -> Verdict {
-        for auth in request.headers.auth_params(header).filter(AuthParams::is_digest) {
-            if let Some(verdict) = self.verify_one(now, request, &auth, &mut lookup) {
+        for auth in credentials.filter(AuthParams::is_digest) {
+            if let Some(verdict) = self.verify_one(now, method, is_named, &auth, &mut lookup) {
                 return verdict;
             }
         }
@@ -90,7 +117,8 @@ impl Authenticator {
     fn verify_one(
         &mut self,
         now: Instant,
-        request: &Request,
+        method: &str,
+        is_named: &impl Fn(&str) -> bool,
         auth: &AuthParams<'_>,
         lookup: &mut impl FnMut(&str) -> Option<Ha1>,
     ) -> Option<Verdict> {
@@ -113,9 +141,9 @@ impl Authenticator {
         let (uri, response) = (auth.get("uri")?, auth.get("response")?);
         let known = lookup(&username);
         let ha1 = known.as_ref().unwrap_or(&self.nobody);
-        let expected = algorithm.response(ha1, &nonce, request.method.as_str(), &uri, protection);
+        let expected = algorithm.response(ha1, &nonce, method, &uri, protection);
         let right = bool::from(expected.as_bytes().ct_eq(response.to_ascii_lowercase().as_bytes()));
-        if !right || known.is_none() || !Uri::parse(&uri).is_ok_and(|uri| uri.is_equivalent(&request.uri)) {
+        if !right || known.is_none() || !is_named(&uri) {
             return wrong();
         }
         Some(match standing {
@@ -253,6 +281,30 @@ mod tests {
         let mut request = Request::new(Method::Register, Uri::parse("sip:phone.example.com").unwrap());
         request.headers.push("Authorization", "NoOneKnowsThisScheme opaque-data=here");
         assert_eq!(authenticator.verify(now, &request, "Authorization", lookup), Verdict::Missing);
+    }
+
+    #[test]
+    fn an_http_request_is_checked_by_its_method_and_target_alone() {
+        let (now, mut authenticator) = (Instant::now(), Authenticator::new([1; 32]));
+        let challenges = authenticator.challenges(now, REALM, false);
+        let nonce = AuthParams::parse(&challenges[0]).unwrap().get("nonce").unwrap().into_owned();
+        let mut count = 0;
+        let mut verify = |method: &str, target: &str| {
+            count += 1;
+            let nc = format!("{count:08x}");
+            let (ha1, protection) = (lookup("100").unwrap(), Protection::Auth { nc: &nc, cnonce: "0a4f113b" });
+            let response = Algorithm::Sha256.response(&ha1, &nonce, "GET", "/v1/calls?limit=2", protection);
+            let value = format!(
+                "Digest username=\"100\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"/v1/calls?limit=2\", \
+                 response=\"{response}\", algorithm=SHA-256, qop=auth, nc={nc}, cnonce=\"0a4f113b\""
+            );
+            authenticator.verify_http(now, method, target, ["Bearer pk_1", &value], lookup)
+        };
+        let wrong = Verdict::Wrong { username: "100".into() };
+        assert_eq!(verify("GET", "/v1/calls?limit=2"), accepted());
+        assert_eq!(verify("POST", "/v1/calls?limit=2"), wrong);
+        assert_eq!(verify("GET", "/v1/calls"), wrong);
+        assert_eq!(verify("GET", "/v1/calls?limit=3"), wrong);
     }
 
     #[test]

@@ -221,6 +221,12 @@ impl Endpoint {
         Some(Replaces { call_id, to_tag, from_tag, early_only: false })
     }
 
+    /// The Call-ID of a session (RFC 3261 §8.1.1.4), the same from its INVITE on.
+    #[must_use]
+    pub fn call_id(&self, session: SessionId) -> Option<&str> {
+        self.usages.sessions.get(&session).map(|usage| usage.dialog.call_id.as_str())
+    }
+
     /// The session whose dialog a Replaces names (RFC 3891 §3), and where it stands.
     #[must_use]
     pub fn replaced(&self, replaces: &Replaces) -> Option<(SessionId, Standing)> {

@@ -97,6 +97,10 @@ pub(crate) struct Leg {
     pub(crate) name: String,
     pub(crate) party: Party,
     pub(crate) flow: Flow,
+    /// The Call-ID of its dialog, once there is one.
+    pub(crate) sip_call_id: Option<String>,
+    /// Its connection is lost, and its phone waited for.
+    pub(crate) away: bool,
     pub(crate) signal: Signal,
     pub(crate) medium: Medium,
     pub(crate) state: CallState,
@@ -124,6 +128,8 @@ impl Leg {
             name,
             party,
             flow,
+            sip_call_id: None,
+            away: false,
             signal,
             medium: Medium::Unopened,
             state: CallState::Routing,
