@@ -1,12 +1,12 @@
 //! What the rest of the process sees of the running switchboard: its calls and bindings as last told, and a way to send it an
 //! operator's command. The signalling task writes, the API reads; neither waits for the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use switchboard::{BindingView, CallView, Granted, Operator, OperatorError};
+use switchboard::{BindingView, CallState, CallView, Granted, Operator, OperatorError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands waiting for the signalling task; one more is refused at once, which an operator can repeat.
@@ -44,6 +44,53 @@ pub struct Readiness {
     pub draining: bool,
     /// Until when browsers believe the certificate of the HTTPS listener.
     pub certificate_expires: SystemTime,
+}
+
+/// What an extension does in the running calls; the later says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Engagement {
+    /// It is being called.
+    Rings,
+    /// It talks, or calls somebody.
+    Talks,
+}
+
+/// Who is engaged in the running calls.
+#[derive(Debug, Default)]
+pub struct Engagements {
+    extensions: HashMap<String, Engagement>,
+    agents: HashMap<String, u32>,
+}
+
+impl Engagements {
+    fn add(&mut self, call: &CallView) {
+        let mut agents: Vec<&str> = Vec::new();
+        for (at, leg) in call.legs.iter().enumerate().filter(|(_, leg)| leg.state != CallState::Ending) {
+            if let Some(extension) = &leg.extension {
+                let talks = at == 0 || leg.state == CallState::Connected;
+                let engagement = if talks { Engagement::Talks } else { Engagement::Rings };
+                let known = self.extensions.entry(extension.clone()).or_insert(engagement);
+                *known = engagement.max(*known);
+            }
+            // An agent whose two phones ring has one call.
+            if let Some(agent) = leg.agent_id.as_deref().filter(|agent| !agents.contains(agent)) {
+                agents.push(agent);
+                *self.agents.entry(agent.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    /// What an extension does; `None` when it is in no call.
+    #[must_use]
+    pub fn of_extension(&self, number: &str) -> Option<Engagement> {
+        self.extensions.get(number).copied()
+    }
+
+    /// How many calls an agent has, over all its extensions.
+    #[must_use]
+    pub fn calls_of_agent(&self, id: &str) -> u32 {
+        self.agents.get(id).copied().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +135,21 @@ impl GatewayHandle {
     #[must_use]
     pub fn call(&self, id: &str) -> Option<CallView> {
         self.tables.calls.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Who is engaged in the running calls, in one pass over them.
+    #[must_use]
+    pub fn engagements(&self) -> Engagements {
+        let mut engagements = Engagements::default();
+        let calls = self.tables.calls.read().unwrap_or_else(PoisonError::into_inner);
+        calls.values().for_each(|call| engagements.add(call));
+        engagements
+    }
+
+    /// The numbers of the extensions with a phone registered.
+    #[must_use]
+    pub fn registered(&self) -> HashSet<String> {
+        self.tables.bindings.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// What is registered for an extension's number.

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, ApiState};
+use crate::api::{self, AgentAccess, ApiState};
 use crate::commands::{CommandError, read_dialplan};
 use crate::config::Config;
 use crate::gateway::{GatewayHandle, GatewayTables, gateway};
@@ -147,7 +147,12 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         resolver::start(store.clone(), stop.clone()),
     ];
     let render = move || metrics.render();
-    let api = api::router(ApiState { store: store.clone(), gateway: gateway.clone(), metrics: Arc::new(render) });
+    let api = api::router(ApiState {
+        store: store.clone(),
+        gateway: gateway.clone(),
+        metrics: Arc::new(render),
+        agents: AgentAccess::default(),
+    });
     let socket = |transport| SipSocket::new(transport, inbox.clone(), &config.http.allowed_origins, stop.clone());
     let mut http = vec![serve_tls(listeners.https, tls.clone(), api.clone(), socket(Transport::Wss), &stop)];
     http.extend(listeners.http.map(|listener| serve_plain(listener, api, socket(Transport::Ws), &stop)));

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use media::{Hears, Hold};
 use serde::{Deserialize, Serialize};
 use switchboard::{CallId, CallView, LegView, Operator};
 use utoipa::ToSchema;
 
+use super::auth::Principal;
 use super::problem::Refusals;
 use super::request::{Body, Listing, PageQuery, Placed, chronological};
 use super::{ApiState, Problem, validate};
@@ -49,6 +50,14 @@ pub(super) struct Leg {
     id: String,
     /// Extension number, E.164 number or `echo`.
     party: String,
+    /// The number of the extension whose phone it is; `null` for a trunk.
+    extension: Option<String>,
+    /// The agent whose phone it is.
+    agent_id: Option<String>,
+    /// The Call-ID of its SIP dialog, by which a phone finds the call of one of its sessions.
+    sip_call_id: Option<String>,
+    /// Its phone's connection is lost, and the phone waited for.
+    away: bool,
     /// Where it stands.
     state: &'static str,
     /// The codec agreed on.
@@ -59,15 +68,20 @@ pub(super) struct Leg {
     hears: &'static str,
     /// How its signalling travels.
     transport: String,
-    /// The signalling peer.
-    remote: String,
+    /// The signalling peer. Agents are told of their own legs only.
+    remote: Option<String>,
 }
 
-impl From<LegView> for Leg {
-    fn from(leg: LegView) -> Self {
+impl Leg {
+    fn shown_to(principal: &Principal, leg: LegView) -> Self {
+        let remote = principal.locates(&leg).then(|| leg.remote.to_string());
         Self {
             id: leg.id,
             party: leg.party,
+            extension: leg.extension,
+            agent_id: leg.agent_id,
+            sip_call_id: leg.sip_call_id,
+            away: leg.away,
             state: state_name(leg.state),
             codec: leg.codec.map(Into::into),
             hold: match leg.media.hold {
@@ -83,13 +97,13 @@ impl From<LegView> for Leg {
                 Hears::Ringback => "ringback",
             },
             transport: leg.transport.to_string().to_ascii_lowercase(),
-            remote: leg.remote.to_string(),
+            remote,
         }
     }
 }
 
-impl From<CallView> for Call {
-    fn from(call: CallView) -> Self {
+impl Call {
+    fn shown_to(principal: &Principal, call: CallView) -> Self {
         Self {
             id: call.id.0,
             direction: direction_name(call.direction),
@@ -100,7 +114,7 @@ impl From<CallView> for Call {
             answered_at: call.answered_at.map(Into::into),
             agent_id: call.agent_id,
             trunk_id: call.trunk_id,
-            legs: call.legs.into_iter().map(Into::into).collect(),
+            legs: call.legs.into_iter().map(|leg| Leg::shown_to(principal, leg)).collect(),
         }
     }
 }
@@ -111,20 +125,30 @@ impl Placed for Call {
     }
 }
 
-/// Lists the running calls, oldest first.
-#[utoipa::path(get, path = "/calls", tag = "calls", operation_id = "list_calls", params(PageQuery), security(("api_key" = ["calls:read"])),
+/// Lists the running calls, oldest first; to an agent, those its extension has a leg in.
+#[utoipa::path(get, path = "/calls", tag = "calls", operation_id = "list_calls", params(PageQuery),
+    security(("api_key" = ["calls:read"]), ("agent" = [])),
     responses((status = 200, description = "A page of calls", body = inline(Listing<Call>)), Refusals))]
-pub(super) async fn list(State(api): State<ApiState>, page: PageQuery) -> Json<Listing<Call>> {
-    page.part_of(api.gateway.calls().into_iter().map(Into::into).collect())
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    page: PageQuery,
+) -> Json<Listing<Call>> {
+    let calls = api.gateway.calls().into_iter().filter(|call| principal.sees(call));
+    page.part_of(calls.map(|call| Call::shown_to(&principal, call)).collect())
 }
 
 /// Reads a running call.
 #[utoipa::path(get, path = "/calls/{id}", tag = "calls", operation_id = "read_call", params(("id" = String, Path, description = "`call_…`")),
-    security(("api_key" = ["calls:read"])), responses((status = 200, description = "The call", body = Call), Refusals))]
-pub(super) async fn read(State(api): State<ApiState>, Path(id): Path<String>) -> Result<Json<Call>, Problem> {
+    security(("api_key" = ["calls:read"]), ("agent" = [])), responses((status = 200, description = "The call", body = Call), Refusals))]
+pub(super) async fn read(
+    State(api): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Result<Json<Call>, Problem> {
     let call = api.gateway.call(&id);
     let missing = || Problem::new(StatusCode::NOT_FOUND, "not_found", "no running call has this id");
-    call.map(|call| Json(call.into())).ok_or_else(missing)
+    call.map(|call| Json(Call::shown_to(&principal, call))).ok_or_else(missing)
 }
 
 /// Digits to be sent.
@@ -134,20 +158,20 @@ pub(super) struct NewDigits {
     /// 1 to 32 of `0-9 * # A-D`.
     #[schema(min_length = 1, max_length = 32, pattern = "^[0-9*#A-Da-d]+$", example = "12#")]
     digits: String,
-    /// The leg they go to, `leg_…`; without it the trunk, else the called agent.
+    /// The leg they go to, `leg_…`; without it the trunk, else the called agent. When an agent asks: whom it talks to.
     leg_id: Option<String>,
     /// Length of each in milliseconds.
     #[schema(minimum = 40, maximum = 3000, default = 160)]
     duration_ms: Option<u32>,
 }
 
-/// Sends digits to one side of an answered call, in order, in the way that side takes them. At most 32 wait on a leg.
+/// Sends digits to one side of an answered call, in order, in the way that side takes them. At most 32 wait on a leg; 429 says
+/// that those sent before have to be heard first.
 #[utoipa::path(post, path = "/calls/{id}/dtmf", tag = "calls", operation_id = "send_digits",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
-    request_body = NewDigits, security(("api_key" = ["calls:control"])),
+    request_body = NewDigits, security(("api_key" = ["calls:control"]), ("agent" = [])),
     responses((status = 202, description = "They are being sent"),
-        (status = 429, description = "Digits sent before still wait on the leg", body = Problem, content_type = "application/problem+json"),
         Refusals))]
 pub(super) async fn dtmf(
     State(api): State<ApiState>,
@@ -163,7 +187,7 @@ pub(super) async fn dtmf(
 #[utoipa::path(post, path = "/calls/{id}/hangup", tag = "calls", operation_id = "hang_up_call",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
-    security(("api_key" = ["calls:control"])),
+    security(("api_key" = ["calls:control"]), ("agent" = [])),
     responses((status = 202, description = "It is being taken down"), Refusals))]
 pub(super) async fn hangup(State(api): State<ApiState>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     api.gateway.operator(Operator::Hangup { call: CallId(id) }).await?;
@@ -183,7 +207,7 @@ pub(super) struct HoldRequest {
 #[utoipa::path(post, path = "/calls/{id}/hold", tag = "calls", operation_id = "hold_call",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
-    request_body = HoldRequest, security(("api_key" = ["calls:control"])),
+    request_body = HoldRequest, security(("api_key" = ["calls:control"]), ("agent" = [])),
     responses((status = 202, description = "It is held; its phone is being told"), Refusals))]
 pub(super) async fn hold(api: State<ApiState>, id: Path<String>, body: Body) -> Result<StatusCode, Problem> {
     set_hold(api, id, body, true).await
@@ -193,7 +217,7 @@ pub(super) async fn hold(api: State<ApiState>, id: Path<String>, body: Body) -> 
 #[utoipa::path(post, path = "/calls/{id}/resume", tag = "calls", operation_id = "resume_call",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
-    request_body = HoldRequest, security(("api_key" = ["calls:control"])),
+    request_body = HoldRequest, security(("api_key" = ["calls:control"]), ("agent" = [])),
     responses((status = 202, description = "It is resumed; its phone is being told"), Refusals))]
 pub(super) async fn resume(api: State<ApiState>, id: Path<String>, body: Body) -> Result<StatusCode, Problem> {
     set_hold(api, id, body, false).await

@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::auth::Principal;
 use super::request::{BODY_LIMIT, too_large};
 use super::{ApiState, Problem};
-use crate::store::{ApiKey, Claim, Replay};
+use crate::store::{Claim, Replay};
 
 /// Longest key taken; a UUID has 36 characters.
 const KEY_LIMIT: usize = 255;
@@ -22,7 +23,7 @@ const SECRETS: [&str; 2] = ["password", "token"];
 /// Carries a POST with a key out once.
 pub(super) async fn once(State(api): State<ApiState>, request: Request, next: Next) -> Response {
     let key = request.headers().get("idempotency-key").cloned();
-    let owner = request.extensions().get::<ApiKey>().map(|key| key.id.clone());
+    let owner = request.extensions().get::<Principal>().map(|principal| principal.id().to_owned());
     match (key, owner) {
         (Some(key), Some(owner)) if request.method() == Method::POST => {
             answer(api, &key, &owner, request, next).await.unwrap_or_else(IntoResponse::into_response)

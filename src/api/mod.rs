@@ -7,10 +7,13 @@ mod auth;
 mod calls;
 mod cdrs;
 mod credentials;
+mod digest;
+mod directory;
 mod extensions;
 mod fields;
 mod idempotency;
 mod numbers;
+mod ownership;
 mod problem;
 mod request;
 mod resource;
@@ -28,6 +31,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use auth::{SCOPES, unknown_scopes};
+pub use digest::AgentAccess;
 pub use problem::{FieldError, Problem};
 
 use crate::gateway::GatewayHandle;
@@ -45,6 +49,8 @@ pub struct ApiState {
     pub gateway: GatewayHandle,
     /// The metrics.
     pub metrics: RenderMetrics,
+    /// The checking of agents' credentials.
+    pub agents: AgentAccess,
 }
 
 impl std::fmt::Debug for ApiState {
@@ -78,6 +84,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(trunks::read, trunks::patch, trunks::delete))
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::read, numbers::patch, numbers::delete))
+        .routes(routes!(directory::list))
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
         .routes(routes!(calls::dtmf))
@@ -100,6 +107,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
     let router = router
         .route("/v1/{*rest}", axum::routing::any(problem::no_such_path))
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), ownership::confine))
         .layer(from_fn_with_state(state.clone(), idempotency::once))
         .layer(from_fn_with_state(state.clone(), auth::authenticate))
         .layer(from_fn(problem::forbid_caching));

@@ -1,5 +1,7 @@
 //! Refusals as `application/problem+json` (RFC 9457). The one place where an error becomes an HTTP status.
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -29,6 +31,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
+    /// When to try again, in seconds; of some statuses, a default.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
 }
 
 /// One field at fault.
@@ -47,10 +52,10 @@ pub(super) enum Refusals {
     /// The body is not JSON, or a parameter is malformed.
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(#[to_schema] Problem),
-    /// No API key, or not a valid one.
+    /// No API key or agent's credentials, or not valid ones.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthenticated(#[to_schema] Problem),
-    /// The API key lacks a scope.
+    /// The API key lacks a scope, or an agent asks for what is not its own.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(#[to_schema] Problem),
     /// There is no such resource.
@@ -71,6 +76,9 @@ pub(super) enum Refusals {
     /// Fields are at fault, each named in `errors`.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(#[to_schema] Problem),
+    /// Too much at once: `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(#[to_schema] Problem),
     /// The gateway failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Failed(#[to_schema] Problem),
@@ -88,7 +96,13 @@ impl Problem {
             code,
             detail: detail.into(),
             errors: Vec::new(),
+            retry_after: None,
         }
+    }
+
+    /// With `Retry-After`, in whole seconds and one at least.
+    pub(super) fn with_retry_after(self, after: Duration) -> Self {
+        Self { retry_after: Some(after.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)), ..self }
     }
 
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
@@ -163,11 +177,13 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"patchcord\""));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let default = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            StatusCode::TOO_MANY_REQUESTS => Some(1),
+            _ => None,
+        };
+        if let Some(seconds) = self.retry_after.or(default) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -62,6 +62,12 @@ pub(super) fn document() -> OpenApi {
         .bearer_format("pk_<prefix>_<secret>")
         .description(Some("An API key"))
         .build();
+    let digest = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Digest)
+        .description(Some(
+            "An agent's SIP credentials (RFC 7616, SHA-256 or MD5, qop=auth; the realm is the SIP domain). Its extension's calls only.",
+        ))
+        .build();
     let mut license = License::new("MIT OR Apache-2.0");
     license.identifier = Some("MIT OR Apache-2.0".into());
     let mut document = <Schemas as utoipa::OpenApi>::openapi();
@@ -70,6 +76,7 @@ pub(super) fn document() -> OpenApi {
     document.info.license = Some(license);
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("api_key", SecurityScheme::Http(bearer));
+    components.add_security_scheme("agent", SecurityScheme::Http(digest));
     document
 }
 

@@ -1,9 +1,13 @@
+mod agents;
 mod digits;
+mod directory;
+mod stand_in;
 mod transfers;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
+use switchboard::{CallId, Granted, Operator, OperatorError};
 use tower::ServiceExt;
 
 use super::*;
@@ -32,7 +36,8 @@ impl Api {
         let store = Store::open(&Database { url, max_connections: 4 }, "phone.test").await.unwrap();
         let key = store.create_api_key("test", &["admin".into()]).await.unwrap().token;
         let (handle, tables, commands) = gateway();
-        let state = ApiState { store: store.clone(), gateway: handle, metrics: Arc::new(|| "up 1\n".to_owned()) };
+        let metrics: RenderMetrics = Arc::new(|| "up 1\n".to_owned());
+        let state = ApiState { store: store.clone(), gateway: handle, metrics, agents: AgentAccess::default() };
         Self { router: router(state), store, key, tables, commands, _folder: folder }
     }
 
@@ -298,10 +303,8 @@ async fn a_call_is_hung_up_by_the_switchboard_or_refused_with_its_reason() {
     let mut commands = std::mem::replace(&mut api.commands, tokio::sync::mpsc::channel(1).1);
     let switchboard = tokio::spawn(async move {
         while let Some(command) = commands.recv().await {
-            let known =
-                command.operator == switchboard::Operator::Hangup { call: switchboard::CallId("call_1".into()) };
-            let answer =
-                if known { Ok(switchboard::Granted::Done) } else { Err(switchboard::OperatorError::UnknownCall) };
+            let known = command.operator == Operator::Hangup { call: CallId("call_1".into()) };
+            let answer = if known { Ok(Granted::Done) } else { Err(OperatorError::UnknownCall) };
             command.reply.send(answer).unwrap();
         }
     });
@@ -315,26 +318,15 @@ async fn a_call_is_hung_up_by_the_switchboard_or_refused_with_its_reason() {
 #[tokio::test]
 async fn a_call_is_held_for_the_agent_or_the_leg_that_is_named() {
     let mut api = Api::new().await;
-    let mut commands = std::mem::replace(&mut api.commands, tokio::sync::mpsc::channel(1).1);
-    let switchboard = tokio::spawn(async move {
-        use switchboard::{Operator, OperatorError};
-        let mut asked = Vec::new();
-        while let Some(command) = commands.recv().await {
-            let Operator::Hold { call, leg, hold } = command.operator else { panic!("{:?}", command.operator) };
-            let answer = match call.0.as_str() {
-                "call_1" => Ok(switchboard::Granted::Done),
-                "call_2" => Err(OperatorError::NotConnected),
-                "call_3" => Err(OperatorError::HeldByPhone),
-                "call_4" => Err(OperatorError::UnknownLeg),
-                _ => Err(OperatorError::UnknownCall),
-            };
-            asked.push((leg, hold));
-            command.reply.send(answer).unwrap();
-            if asked.len() == 7 {
-                break;
-            }
+    let mut asked = api.stand_in(|operator| {
+        let Operator::Hold { call, .. } = operator else { panic!("{operator:?}") };
+        match call.0.as_str() {
+            "call_1" => Ok(Granted::Done),
+            "call_2" => Err(OperatorError::NotConnected),
+            "call_3" => Err(OperatorError::HeldByPhone),
+            "call_4" => Err(OperatorError::UnknownLeg),
+            _ => Err(OperatorError::UnknownCall),
         }
-        asked
     });
     let cases = [
         ("call_1/hold", Value::Null, StatusCode::ACCEPTED, ""),
@@ -352,8 +344,9 @@ async fn a_call_is_held_for_the_agent_or_the_leg_that_is_named() {
         assert_eq!(answer.status, status, "{path}: {}", answer.body);
         assert_eq!(answer.body["code"].as_str().unwrap_or_default(), code, "{path}");
     }
-    let asked = switchboard.await.unwrap();
-    assert_eq!(asked[..3], [(None, true), (Some("leg_1".to_owned()), true), (None, false)]);
+    for (leg, hold) in [(None, true), (Some("leg_1".to_owned()), true), (None, false)] {
+        assert_eq!(asked.recv().await, Some(Operator::Hold { call: CallId("call_1".into()), leg, hold }));
+    }
 }
 
 #[tokio::test]
@@ -389,6 +382,7 @@ async fn the_openapi_document_is_whole() {
         "/v1/trunks/{id}",
         "/v1/numbers",
         "/v1/numbers/{id}",
+        "/v1/directory",
         "/v1/calls",
         "/v1/calls/{id}",
         "/v1/calls/{id}/dtmf",
@@ -409,6 +403,9 @@ async fn the_openapi_document_is_whole() {
     for (path, operations) in paths.iter().filter(|(path, _)| path.starts_with("/v1/")) {
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["security"].is_array(), "{method} {path} says nothing of its key");
+            let named = operation["security"].as_array().unwrap().iter().any(|way| way.get("agent").is_some());
+            let may = ownership::is_for_agents(&method.to_uppercase().parse().unwrap(), path);
+            assert_eq!(named, may, "{method} {path} says wrongly whether agents may use it");
             assert!(operation["responses"].get("401").is_some(), "{method} {path} tells no refusals");
         }
     }

@@ -98,7 +98,7 @@ pub(super) struct NewTarget {
 
 /// Lists a running call's transfers, oldest first.
 #[utoipa::path(get, path = "/calls/{id}/transfers", tag = "calls", operation_id = "list_transfers",
-    params(("id" = String, Path, description = "`call_…`"), PageQuery), security(("api_key" = ["calls:read"])),
+    params(("id" = String, Path, description = "`call_…`"), PageQuery), security(("api_key" = ["calls:read"]), ("agent" = [])),
     responses((status = 200, description = "A page of transfers", body = inline(Listing<Transfer>)), Refusals))]
 pub(super) async fn list(
     State(api): State<ApiState>,
@@ -113,7 +113,7 @@ pub(super) async fn list(
 /// Reads a running call's transfer.
 #[utoipa::path(get, path = "/calls/{id}/transfers/{transfer_id}", tag = "calls", operation_id = "read_transfer",
     params(("id" = String, Path, description = "`call_…`"), ("transfer_id" = String, Path, description = "`trf_…`")),
-    security(("api_key" = ["calls:read"])),
+    security(("api_key" = ["calls:read"]), ("agent" = [])),
     responses((status = 200, description = "The transfer", body = Transfer), Refusals))]
 pub(super) async fn read(
     State(api): State<ApiState>,
@@ -131,7 +131,7 @@ pub(super) async fn read(
 #[utoipa::path(post, path = "/calls/{id}/transfers", tag = "calls", operation_id = "transfer_call",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
-    request_body = NewTransfer, security(("api_key" = ["calls:control"])),
+    request_body = NewTransfer, security(("api_key" = ["calls:control"]), ("agent" = [])),
     responses((status = 202, description = "The target is being called", body = Transfer,
         headers(("Location" = String, description = "Where the transfer is read"))), Refusals))]
 pub(super) async fn create(

@@ -41,7 +41,8 @@ impl ConnectionLimits {
     }
 }
 
-fn customer(address: IpAddr) -> IpAddr {
+/// Whom an address stands for.
+pub(crate) fn customer(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),

@@ -1,7 +1,5 @@
 //! Digits by REST, and how trunks want them.
 
-use switchboard::{CallId, Operator, OperatorError};
-
 use super::*;
 
 /// A switchboard that knows a call which takes digits and two which do not.
@@ -24,14 +22,7 @@ async fn send(api: &Api, call: &str, body: Value) -> Answer {
 #[tokio::test]
 async fn digits_are_sent_by_the_switchboard_and_a_refusal_says_which_field_or_why() {
     let mut api = Api::new().await;
-    let mut commands = std::mem::replace(&mut api.commands, tokio::sync::mpsc::channel(1).1);
-    let (seen, mut asked) = tokio::sync::mpsc::unbounded_channel();
-    let switchboard = tokio::spawn(async move {
-        while let Some(command) = commands.recv().await {
-            command.reply.send(answer(&command.operator)).unwrap();
-            seen.send(command.operator).unwrap();
-        }
-    });
+    let mut asked = api.stand_in(answer);
     let accepted = [
         (json!({"digits": "12#a"}), (None, "12#A", 160)),
         (json!({"digits": "5", "leg_id": "leg_2", "duration_ms": 40}), (Some("leg_2"), "5", 40)),
@@ -70,7 +61,6 @@ async fn digits_are_sent_by_the_switchboard_and_a_refusal_says_which_field_or_wh
         assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)));
         assert_eq!(answer.headers.contains_key("retry-after"), status == StatusCode::TOO_MANY_REQUESTS);
     }
-    switchboard.abort();
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! Transfers by REST.
 
-use switchboard::{
-    CallId, CallState, CallView, Direction, Granted, Operator, OperatorError, TransferMode, TransferStatus,
-    TransferTarget, TransferView,
-};
+use switchboard::{TransferMode, TransferStatus, TransferTarget, TransferView};
 
 use super::*;
 
@@ -42,14 +39,7 @@ async fn ask(api: &Api, call: &str, body: Value) -> Answer {
 async fn a_call_is_transferred_by_the_switchboard_and_a_refusal_says_which_field_or_why() {
     let mut api = Api::new().await;
     let extension = api.made("/v1/extensions", json!({"number": "101"})).await;
-    let mut commands = std::mem::replace(&mut api.commands, tokio::sync::mpsc::channel(1).1);
-    let (seen, mut asked) = tokio::sync::mpsc::unbounded_channel();
-    let switchboard = tokio::spawn(async move {
-        while let Some(command) = commands.recv().await {
-            command.reply.send(answer(&command.operator)).unwrap();
-            seen.send(command.operator).unwrap();
-        }
-    });
+    let mut asked = api.stand_in(answer);
     let to = |number: &str| TransferTarget::Number(number.to_owned());
     let accepted = [
         (json!({"target": {"number": "+15551234567"}}), None, to("+15551234567")),
@@ -97,29 +87,17 @@ async fn a_call_is_transferred_by_the_switchboard_and_a_refusal_says_which_field
         let answer = ask(&api, call, json!({"target": {"number": "1"}})).await;
         assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)));
     }
-    switchboard.abort();
 }
 
 #[tokio::test]
 async fn a_calls_transfers_are_listed_oldest_first_and_page_by_page() {
     let api = Api::new().await;
-    let call = CallView {
-        id: CallId("call_1".into()),
-        direction: Direction::Outbound,
-        state: CallState::Connected,
-        from: "100".into(),
-        to: "+15551234567".into(),
-        started_at: std::time::SystemTime::UNIX_EPOCH,
-        answered_at: None,
-        agent_id: None,
-        trunk_id: None,
-        legs: Vec::new(),
-        transfers: vec![
-            transfer("101", TransferStatus::Failed, Some(486)),
-            transfer("102", TransferStatus::Cancelled, Some(487)),
-            transfer("+15557654321", TransferStatus::Trying, None),
-        ],
-    };
+    let mut call = stand_in::call("call_1", Vec::new());
+    call.transfers = vec![
+        transfer("101", TransferStatus::Failed, Some(486)),
+        transfer("102", TransferStatus::Cancelled, Some(487)),
+        transfer("+15557654321", TransferStatus::Trying, None),
+    ];
     api.tables.call_changed(call);
     let page = api.call("GET", "/v1/calls/call_1/transfers?limit=2", Value::Null).await;
     assert_eq!(page.status, StatusCode::OK);
