@@ -11,6 +11,10 @@ use crate::link::LinkEnd;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MediaSessionId(pub u64);
 
+/// Names a mix of sessions; chosen by signalling, never reused. A mix exists while it has members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MixId(pub u64);
+
 /// Names a socket of the shard's runtime. The shard's one browser socket is [`SocketId::BROWSERS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
@@ -151,12 +155,20 @@ pub enum Command {
         /// The session.
         session: MediaSessionId,
     },
-    /// Plays a local ringback tone (425 Hz 1 s on, 4 s off) to the session until it is bridged, echoed, given music or closed.
+    /// The session joins a mix: its peer hears everybody else in it, and is heard by them. Replaces earlier joins. A session that finds
+    /// 64 members there is joined with nothing and has [`Event::Failed`].
+    Mix {
+        /// The session.
+        session: MediaSessionId,
+        /// The mix; made when this is its first member.
+        mix: MixId,
+    },
+    /// Plays a local ringback tone (425 Hz 1 s on, 4 s off) to the session until it is bridged, mixed, echoed, given music or closed.
     Ringback {
         /// The session.
         session: MediaSessionId,
     },
-    /// Plays the music of a hold to the session until it is bridged, echoed, given ringback or closed: who waits while somebody else is
+    /// Plays the music of a hold to the session until it is bridged, mixed, echoed, given ringback or closed: who waits while somebody else is
     /// asked.
     Music {
         /// The session.
@@ -312,9 +324,9 @@ pub enum Hears {
     /// No audio.
     #[default]
     Nothing,
-    /// What comes from the session it is joined with, or itself in the echo test.
+    /// What comes from the session it is joined with, from the others in its mix, or itself in the echo test.
     Party,
-    /// Music, because the other side holds, or by [`Command::Music`].
+    /// Music, because the other side holds (in a mix, everybody else), or by [`Command::Music`].
     Music,
     /// A ringback tone.
     Ringback,

@@ -7,6 +7,7 @@ pub mod fuzz;
 mod keying;
 mod leg;
 mod link;
+mod mix;
 mod music;
 mod rtcp;
 mod rtp;
@@ -16,8 +17,8 @@ mod tone;
 mod transcoder;
 
 pub use command::{
-    Bandwidth, Codec, Command, Dtmf, Event, Hears, Hold, Keying, LocalPort, MediaSessionId, MediaState, PortRequest,
-    SocketId, Statistics,
+    Bandwidth, Codec, Command, Dtmf, Event, Hears, Hold, Keying, LocalPort, MediaSessionId, MediaState, MixId,
+    PortRequest, SocketId, Statistics,
 };
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,

@@ -3,6 +3,7 @@
 
 use bytes::BytesMut;
 
+use crate::codec::Rate;
 use crate::command::{Codec, MediaSessionId};
 
 /// One end of a link: a session opened with [`crate::Keying::Link`], and the shard it is on.
@@ -43,11 +44,13 @@ pub struct Standing {
     pub(crate) speaks: bool,
     /// What it is best sent.
     pub(crate) codec: Option<Codec>,
+    /// The rate of sound worth sending it.
+    pub(crate) rate: Rate,
 }
 
 impl Standing {
     /// Nobody is there.
-    pub(crate) const NOBODY: Self = Self { holds: false, speaks: false, codec: None };
+    pub(crate) const NOBODY: Self = Self { holds: false, speaks: false, codec: None, rate: Rate::Narrow };
     /// Somebody, until told otherwise.
-    pub(crate) const SOMEBODY: Self = Self { holds: false, speaks: true, codec: None };
+    pub(crate) const SOMEBODY: Self = Self { holds: false, speaks: true, codec: None, rate: Rate::Narrow };
 }

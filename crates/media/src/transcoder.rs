@@ -85,7 +85,7 @@ impl Transcoder {
 
     /// Takes a packet's payload with its timestamp on the source's clock.
     pub(crate) fn packet(&mut self, timestamp: u32, payload: &[u8]) -> Result<(), CodecError> {
-        let count = self.decoder.decode(payload, &mut self.decoded)?;
+        let count = self.decoder.decode(payload, &mut *self.decoded)?;
         if count > 0 {
             self.duration = count;
         }
@@ -96,7 +96,7 @@ impl Transcoder {
     /// Fills in for a lost packet, which stood right before what comes next.
     pub(crate) fn lost(&mut self, following: Option<&[u8]>) -> Result<(), CodecError> {
         let timestamp = self.back();
-        let count = self.decoder.conceal(following, self.duration, &mut self.decoded)?;
+        let count = self.decoder.conceal(following, self.duration, &mut *self.decoded)?;
         self.append(timestamp, count);
         Ok(())
     }

@@ -16,7 +16,7 @@ mod plain;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use media::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LinkEnd, LinkTransmit, MediaSessionId, SocketId};
+use media::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LinkEnd, LinkTransmit, MediaSessionId, MixId, SocketId};
 use plain::{OPUS, PCMA, PCMU, Trunks, address, peer};
 use proptest::prelude::*;
 
@@ -67,6 +67,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => session().prop_map(|session| Command::Echo { session }),
         1 => session().prop_map(|session| Command::Ringback { session }),
         1 => session().prop_map(|session| Command::Music { session }),
+        3 => (session(), 1..=2_u64).prop_map(|(session, mix)| Command::Mix { session, mix: MixId(mix) }),
         2 => (session(), "[0-9A-Dx*#]{0,8}", 0..400_u64).prop_map(|(session, digits, ms)| {
             Command::SendDigits { session, digits, duration: Duration::from_millis(ms) }
         }),

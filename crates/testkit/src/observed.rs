@@ -203,6 +203,7 @@ impl Simulation {
                 | Command::Adopt { session }
                 | Command::Hold { session, .. }
                 | Command::Echo { session }
+                | Command::Mix { session, .. }
                 | Command::Ringback { session }
                 | Command::Music { session }
                 | Command::SetDtmf { session, .. }

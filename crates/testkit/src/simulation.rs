@@ -294,6 +294,7 @@ impl Simulation {
             | Command::Hold { .. }
             | Command::Bridge { .. }
             | Command::Echo { .. }
+            | Command::Mix { .. }
             | Command::Ringback { .. }
             | Command::Music { .. }
             | Command::SetDtmf { .. }
@@ -349,6 +350,7 @@ impl Simulation {
             | Command::CreateOffer { .. }
             | Command::Bridge { .. }
             | Command::Echo { .. }
+            | Command::Mix { .. }
             | Command::Ringback { .. }
             | Command::Music { .. }
             | Command::SetDtmf { .. }

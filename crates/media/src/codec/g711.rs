@@ -1,7 +1,5 @@
 //! G.711 mu-law and A-law (ITU-T G.711): decoded by tables, encoded by arithmetic. Conceals nothing.
 
-use super::LONGEST;
-
 /// Which of the two laws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Law {
@@ -82,7 +80,7 @@ fn linear_to_a(sample: i16) -> u8 {
 
 impl Law {
     /// Decodes as much of `payload` as fits; gives how many samples.
-    pub(crate) fn decode(self, payload: &[u8], samples: &mut [i16; LONGEST]) -> usize {
+    pub(crate) fn decode(self, payload: &[u8], samples: &mut [i16]) -> usize {
         let table = match self {
             Self::Mu => &MU_TO_LINEAR,
             Self::A => &A_TO_LINEAR,
@@ -109,6 +107,7 @@ impl Law {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LONGEST;
     use super::*;
 
     #[test]

@@ -1,4 +1,5 @@
-//! Codecs at the rate the gateway works in: 8 kHz mono, where G.711 is at home and libopus converts by itself.
+//! Codecs at the rates the gateway works in: 8 kHz mono, where G.711 is at home and libopus converts by itself; 16 kHz where more than
+//! a telephone hears it.
 
 mod g711;
 mod opus;
@@ -15,6 +16,27 @@ use crate::sdp::OpusParameters;
 pub(crate) const RATE: u32 = 8000;
 /// The longest packet Opus may carry, 120 ms (RFC 6716 §3.4), in samples.
 pub(crate) const LONGEST: usize = 960;
+/// The same at [`Rate::Wide`].
+pub(crate) const LONGEST_WIDE: usize = 2 * LONGEST;
+
+/// A rate of decoded sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rate {
+    /// 8 kHz, [`RATE`].
+    Narrow,
+    /// 16 kHz.
+    Wide,
+}
+
+impl Rate {
+    /// In Hz.
+    pub(crate) fn hertz(self) -> u32 {
+        match self {
+            Self::Narrow => RATE,
+            Self::Wide => 2 * RATE,
+        }
+    }
+}
 
 impl Codec {
     /// The RTP clock rate in Hz: 48000 for Opus whatever it carries (RFC 7587 §4.1).
@@ -50,15 +72,20 @@ pub(crate) struct CodecError(pub(crate) String);
 
 impl Decoder {
     pub(crate) fn new(codec: Codec) -> Result<Self, CodecError> {
+        Self::with_rate(codec, Rate::Narrow)
+    }
+
+    /// Makes the decoder of a codec that gives sound of `rate`, if it can: G.711 knows 8 kHz only.
+    pub(crate) fn with_rate(codec: Codec, rate: Rate) -> Result<Self, CodecError> {
         Ok(match codec {
-            Codec::Opus => Self::Opus(OpusDecoder::new()?),
+            Codec::Opus => Self::Opus(OpusDecoder::new(rate)?),
             Codec::Pcmu => Self::G711(Law::Mu, Box::default()),
             Codec::Pcma => Self::G711(Law::A, Box::default()),
         })
     }
 
     /// Decodes a payload into `samples`; gives how many.
-    pub(crate) fn decode(&mut self, payload: &[u8], samples: &mut [i16; LONGEST]) -> Result<usize, CodecError> {
+    pub(crate) fn decode(&mut self, payload: &[u8], samples: &mut [i16]) -> Result<usize, CodecError> {
         match self {
             Self::Opus(decoder) => decoder.decode(payload, samples),
             Self::G711(law, plc) => {
@@ -74,7 +101,7 @@ impl Decoder {
         &mut self,
         following: Option<&[u8]>,
         duration: usize,
-        samples: &mut [i16; LONGEST],
+        samples: &mut [i16],
     ) -> Result<usize, CodecError> {
         match self {
             Self::Opus(decoder) => decoder.conceal(following, duration, samples),
@@ -93,8 +120,13 @@ pub(crate) enum Encoder {
 impl Encoder {
     /// Makes the encoder of a codec; `opus` is what the peer asked of that one.
     pub(crate) fn new(codec: Codec, opus: &OpusParameters) -> Result<Self, CodecError> {
+        Self::with_rate(codec, opus, Rate::Narrow)
+    }
+
+    /// Makes the encoder of a codec that takes sound of `rate`, if it can: G.711 knows 8 kHz only.
+    pub(crate) fn with_rate(codec: Codec, opus: &OpusParameters, rate: Rate) -> Result<Self, CodecError> {
         Ok(match codec {
-            Codec::Opus => Self::Opus(OpusEncoder::new(opus)?),
+            Codec::Opus => Self::Opus(OpusEncoder::new(opus, rate)?),
             Codec::Pcmu => Self::G711(Law::Mu),
             Codec::Pcma => Self::G711(Law::A),
         })

@@ -1,10 +1,11 @@
-//! Opus (RFC 6716) through libopus, decoded to and encoded from 8 kHz mono: libopus resamples by itself, and narrowband costs the least.
+//! Opus (RFC 6716) through libopus, decoded to and encoded from 8 or 16 kHz mono: libopus resamples by itself, and narrowband costs the
+//! least.
 
 use opus::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
 
 use crate::sdp::OpusParameters;
 
-use super::{CodecError, Conditions, LONGEST, RATE};
+use super::{CodecError, Conditions, Rate};
 
 /// Speech of telephone bandwidth is transparent at this rate (RFC 7587 §3.1.1 recommends 8-12 kbit/s for NB), and it is what libopus
 /// wants at this complexity before it spends anything on FEC.
@@ -26,7 +27,7 @@ fn failed(error: &opus::Error) -> CodecError {
     CodecError(error.description().to_owned())
 }
 
-/// Decodes any Opus stream to 8 kHz mono.
+/// Decodes any Opus stream to mono of one rate.
 pub(crate) struct OpusDecoder {
     decoder: Decoder,
 }
@@ -38,12 +39,12 @@ impl std::fmt::Debug for OpusDecoder {
 }
 
 impl OpusDecoder {
-    pub(crate) fn new() -> Result<Self, CodecError> {
-        let decoder = Decoder::new(RATE, Channels::Mono).map_err(|error| failed(&error))?;
+    pub(crate) fn new(rate: Rate) -> Result<Self, CodecError> {
+        let decoder = Decoder::new(rate.hertz(), Channels::Mono).map_err(|error| failed(&error))?;
         Ok(Self { decoder })
     }
 
-    pub(crate) fn decode(&mut self, payload: &[u8], samples: &mut [i16; LONGEST]) -> Result<usize, CodecError> {
+    pub(crate) fn decode(&mut self, payload: &[u8], samples: &mut [i16]) -> Result<usize, CodecError> {
         self.decoder.decode(payload, samples, false).map_err(|error| failed(&error))
     }
 
@@ -52,9 +53,10 @@ impl OpusDecoder {
         &mut self,
         following: Option<&[u8]>,
         duration: usize,
-        samples: &mut [i16; LONGEST],
+        samples: &mut [i16],
     ) -> Result<usize, CodecError> {
-        let output = samples.get_mut(..duration.min(LONGEST)).unwrap_or_default();
+        let length = duration.min(samples.len());
+        let output = samples.get_mut(..length).unwrap_or_default();
         let recovered = match following {
             Some(packet) => self.decoder.decode(packet, output, true),
             None => self.decoder.decode(&[], output, false),
@@ -63,7 +65,7 @@ impl OpusDecoder {
     }
 }
 
-/// Encodes 8 kHz mono speech.
+/// Encodes mono speech.
 pub(crate) struct OpusEncoder {
     encoder: Encoder,
     /// As libopus was told.
@@ -79,14 +81,17 @@ impl std::fmt::Debug for OpusEncoder {
 }
 
 impl OpusEncoder {
-    pub(crate) fn new(wanted: &OpusParameters) -> Result<Self, CodecError> {
-        // `maxplaybackrate` needs no look: nothing it could say is below the narrowband sent always.
+    /// Speech of `rate`, which must not be more than the peer plays: nothing it could say is below narrowband.
+    pub(crate) fn new(wanted: &OpusParameters, rate: Rate) -> Result<Self, CodecError> {
         let highest = wanted.max_average_bitrate.and_then(|rate| i32::try_from(rate).ok()).unwrap_or(BITRATE);
         let bitrate = highest.clamp(LOWEST_BITRATE, BITRATE);
         let configure = || -> opus::Result<Encoder> {
-            let mut encoder = Encoder::new(RATE, Channels::Mono, Application::Voip)?;
+            let mut encoder = Encoder::new(rate.hertz(), Channels::Mono, Application::Voip)?;
             encoder.set_signal(Signal::Voice)?;
-            encoder.set_max_bandwidth(Bandwidth::Narrowband)?;
+            encoder.set_max_bandwidth(match rate {
+                Rate::Narrow => Bandwidth::Narrowband,
+                Rate::Wide => Bandwidth::Wideband,
+            })?;
             encoder.set_bitrate(Bitrate::Bits(bitrate))?;
             encoder.set_complexity(COMPLEXITY)?;
             encoder.set_inband_fec(wanted.fec)?;
@@ -126,6 +131,7 @@ impl OpusEncoder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{LONGEST, RATE};
     use super::*;
 
     fn tone(frequency: f64, frame: usize) -> Vec<i16> {
@@ -149,8 +155,10 @@ mod tests {
 
     #[test]
     fn a_lost_frame_comes_back_from_the_next_ones_fec() {
-        let (mut encoder, mut decoder) =
-            (OpusEncoder::new(&with_fec()).expect("libopus"), OpusDecoder::new().expect("libopus"));
+        let (mut encoder, mut decoder) = (
+            OpusEncoder::new(&with_fec(), Rate::Narrow).expect("libopus"),
+            OpusDecoder::new(Rate::Narrow).expect("libopus"),
+        );
         let mut samples = [0; LONGEST];
         let frames: Vec<Vec<u8>> = (0..30)
             .map(|n| {
@@ -172,7 +180,7 @@ mod tests {
 
     #[test]
     fn hostile_payloads_are_errors_not_crashes() {
-        let mut decoder = OpusDecoder::new().expect("libopus");
+        let mut decoder = OpusDecoder::new(Rate::Narrow).expect("libopus");
         let mut samples = [0; LONGEST];
         for length in 0..300_usize {
             let payload: Vec<u8> =

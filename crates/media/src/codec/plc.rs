@@ -1,8 +1,6 @@
 //! Concealment for a codec that has none of its own (after ITU-T G.711 Appendix I): the last pitch period again and again, fading to
 //! silence, and a smooth way back to what is heard next. Adds no delay, which the appendix has for a smoother beginning.
 
-use super::LONGEST;
-
 /// The pitch looked for: 200 Hz down to 66 Hz; of higher voices, two or three periods together.
 const SHORTEST_PITCH: usize = 40;
 const LONGEST_PITCH: usize = 120;
@@ -52,11 +50,12 @@ impl Plc {
     }
 
     /// Writes `duration` samples in place of what was lost.
-    pub(crate) fn conceal(&mut self, duration: usize, samples: &mut [i16; LONGEST]) -> usize {
+    pub(crate) fn conceal(&mut self, duration: usize, samples: &mut [i16]) -> usize {
         if self.made_up == 0 {
             self.find_cycle();
         }
-        let samples = samples.get_mut(..duration.min(LONGEST)).unwrap_or_default();
+        let duration = duration.min(samples.len());
+        let samples = samples.get_mut(..duration).unwrap_or_default();
         for (n, sample) in samples.iter_mut().enumerate() {
             *sample = self.made_up_at(self.made_up + n);
         }
@@ -142,6 +141,7 @@ fn clip(sample: i32) -> i16 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LONGEST;
     use super::*;
 
     const FRAME: usize = 160;

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::command::{Codec, Dtmf};
 use crate::dtmf::Keypad;
+use crate::mix::Intake;
 use crate::rtp::{Admission, Order, Reception, Reorder, RtpView};
 use crate::sdp::Negotiated;
 use crate::transcoder::Transcoder;
@@ -34,6 +35,8 @@ pub(crate) struct Ingress {
     pub(crate) keypad: Keypad,
     /// Towards the leg it is joined with, when that speaks another codec.
     pub(crate) transcoder: Option<Transcoder>,
+    /// Towards the mix it is in, while it is heard there.
+    pub(crate) intake: Option<Box<Intake>>,
     /// Packets that came too late, twice, or out of a restart not yet believed.
     pub(crate) discarded: u64,
 }
@@ -71,6 +74,7 @@ impl Ingress {
             reorder: Reorder::new(),
             keypad: Keypad::default(),
             transcoder: None,
+            intake: None,
             discarded: 0,
         }
     }
@@ -118,6 +122,9 @@ impl Ingress {
                 self.reorder.reset();
                 if let Some(transcoder) = &mut self.transcoder {
                     transcoder.restart();
+                }
+                if let Some(intake) = &mut self.intake {
+                    intake.restart();
                 }
                 *restarted = true;
                 index

@@ -9,6 +9,7 @@ use super::{Sink, Wire};
 use crate::codec::LONGEST;
 use crate::command::Codec;
 use crate::dtmf::{Heard, Keypad};
+use crate::mix::Intake;
 use crate::rtp::{Pace, RtpView, Step};
 use crate::transcoder::{Target, Transcoder};
 
@@ -22,6 +23,17 @@ impl Far<'_> {
     /// What to encode to, once anything can be sent at all.
     fn target(&self) -> Option<Target> {
         self.outgoing.target().filter(|_| self.wire.can_send())
+    }
+
+    /// Has its peer told of a key.
+    pub(crate) fn take_key(&mut self, now: Instant, heard: Heard, sink: &mut Sink) {
+        match heard {
+            Heard::Pressed(digit) => self.outgoing.digits.press(digit),
+            Heard::Released(_, duration) => self.outgoing.digits.release(duration),
+            Heard::Told(digit, duration) => self.outgoing.digits.dial(digit, duration),
+            Heard::Nothing => {}
+        }
+        self.outgoing.handle_timeout(now, self.wire, sink);
     }
 }
 
@@ -40,6 +52,7 @@ struct Near<'a> {
     ssrc: u32,
     keypad: &'a mut Keypad,
     transcoder: &'a mut Option<Transcoder>,
+    intake: Option<&'a mut Intake>,
 }
 
 /// Takes a packet the near leg received.
@@ -93,8 +106,8 @@ pub(crate) fn told(near: &mut Ingress, pressed: char, duration: Duration, mut tu
 
 fn halves(near: &mut Ingress) -> Option<(Near<'_>, &mut crate::rtp::Reorder)> {
     let ssrc = near.reception.ssrc()?;
-    let Ingress { agreed, reorder, keypad, transcoder, .. } = near;
-    Some((Near { agreed: agreed.as_mut()?, ssrc, keypad, transcoder }, reorder))
+    let Ingress { agreed, reorder, keypad, transcoder, intake, .. } = near;
+    Some((Near { agreed: agreed.as_mut()?, ssrc, keypad, transcoder, intake: intake.as_deref_mut() }, reorder))
 }
 
 impl Near<'_> {
@@ -133,6 +146,10 @@ impl Near<'_> {
         for heard in self.keypad.audio(turn.now, self.agreed.codec, payload) {
             digit(heard, turn);
         }
+        if self.intake.is_some() {
+            self.mix(turn.now, timestamp, payload);
+            return;
+        }
         let Some(far) = &mut turn.far else { return };
         let Some(to) = far.target() else { return };
         // What sounds during a digit is the digit's own tone, and would be heard twice.
@@ -157,7 +174,29 @@ impl Near<'_> {
         self.send_frames(marker, to, turn);
     }
 
+    /// As towards a far leg: nothing of a digit, and silence for what may become one.
+    fn mix(&mut self, now: Instant, timestamp: u32, payload: &[u8]) {
+        let Some(intake) = &mut self.intake else { return };
+        let codec = self.agreed.codec;
+        let is_kept_back = self.keypad.is_pressed() || self.keypad.suspects();
+        let payload = if is_kept_back { silent(codec, payload.len()) } else { payload };
+        if payload.is_empty() {
+            intake.end();
+        } else {
+            intake.packet(now, codec, timestamp, payload);
+        }
+    }
+
     fn conceal(&mut self, following: Option<(u8, &[u8])>, turn: &mut Turn<'_>) {
+        // A telephone-event has no audio of the packet before it.
+        let following = following.filter(|(number, _)| self.agreed.kind(*number) == Kind::Audio(self.agreed.codec));
+        let following = following.map(|(_, payload)| payload);
+        if let Some(intake) = &mut self.intake {
+            if !self.keypad.is_pressed() && !self.keypad.suspects() {
+                intake.lost(turn.now, following);
+            }
+            return;
+        }
         self.leave_out(1, turn);
         let Some(far) = &mut turn.far else { return };
         let Some(to) = far.target().filter(|to| to.codec != self.agreed.codec) else { return };
@@ -165,9 +204,7 @@ impl Near<'_> {
             return;
         }
         if let Some(transcoder) = transcoder_for(self.transcoder, self.agreed.codec, to) {
-            // A telephone-event has no audio of the packet before it.
-            let following = following.filter(|(number, _)| self.agreed.kind(*number) == Kind::Audio(self.agreed.codec));
-            let _ = transcoder.lost(following.map(|(_, payload)| payload));
+            let _ = transcoder.lost(following);
             self.send_frames(false, to, turn);
         }
     }
@@ -189,13 +226,7 @@ impl Near<'_> {
 /// Passes a digit on, and tells it.
 fn digit(heard: Heard, turn: &mut Turn<'_>) {
     if let Some(far) = &mut turn.far {
-        match heard {
-            Heard::Pressed(digit) => far.outgoing.digits.press(digit),
-            Heard::Released(_, duration) => far.outgoing.digits.release(duration),
-            Heard::Told(digit, duration) => far.outgoing.digits.dial(digit, duration),
-            Heard::Nothing => {}
-        }
-        far.outgoing.handle_timeout(turn.now, far.wire, turn.sink);
+        far.take_key(turn.now, heard, turn.sink);
     }
     turn.heard.push(heard);
 }

@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 use super::ingress::Ingress;
 use super::outgoing::Outgoing;
 use super::{Arrival, Sink, Wire};
-use crate::command::{Event, Hold, MediaSessionId, MediaState, SocketId, Statistics};
+use crate::codec::Rate;
+use crate::command::{Bandwidth, Codec, Event, Hold, MediaSessionId, MediaState, MixId, SocketId, Statistics};
 use crate::link::Standing;
 use crate::rtcp::Reporter;
 use crate::rtp::RtpView;
@@ -26,6 +27,8 @@ pub(crate) enum Join {
     Echo,
     /// Nothing, and it is played music.
     Music,
+    /// The others in a mix.
+    Mix(MixId),
 }
 
 /// Counts and moments of a session.
@@ -97,6 +100,19 @@ impl MediaSession {
         self.agreed = Some(negotiated);
     }
 
+    /// The rate of sound worth exchanging with the peer: more than 8 kHz where both sides have said that they want more.
+    pub(crate) fn rate(&self) -> Rate {
+        match &self.wire {
+            Wire::Link(link) => match self.outgoing.target().map(|target| target.codec) {
+                Some(Codec::Opus) => link.beyond.rate,
+                Some(Codec::Pcmu | Codec::Pcma) | None => Rate::Narrow,
+            },
+            Wire::Plain(_) | Wire::Secure(_) => {
+                self.agreed.as_ref().map_or(Rate::Narrow, |agreed| rate_of(agreed, self.local.bandwidth))
+            }
+        }
+    }
+
     /// Takes a packet off the wire. RTP in the clear is given back, to be relayed.
     pub(crate) fn receive(
         &mut self,
@@ -158,8 +174,14 @@ impl MediaSession {
                 holds: self.hold != Hold::None,
                 speaks: self.ingress.may_receive(),
                 codec: self.outgoing.target().map(|target| target.codec),
+                rate: self.rate(),
             },
         }
+    }
+
+    /// Whether it neither hears nor is heard, because one side of it holds.
+    pub(crate) fn is_held(&self) -> bool {
+        self.standing().holds
     }
 
     /// Whether it stands for a session of another shard.
@@ -280,5 +302,13 @@ impl MediaSession {
                 .zip(self.watch.first_media)
                 .map(|(agreed, first)| first.saturating_duration_since(agreed)),
         }
+    }
+}
+
+fn rate_of(agreed: &Negotiated, bandwidth: Bandwidth) -> Rate {
+    let plays = agreed.opus.max_playback_rate.is_none_or(|rate| rate >= Rate::Wide.hertz());
+    match (agreed.codec, bandwidth) {
+        (Codec::Opus, Bandwidth::Full) if plays => Rate::Wide,
+        (Codec::Opus | Codec::Pcmu | Codec::Pcma, Bandwidth::Full | Bandwidth::Narrow) => Rate::Narrow,
     }
 }

@@ -33,6 +33,7 @@ impl Shard {
             Command::Hold { session, hold } => self.hold(now, session, hold),
             Command::Bridge { a, b } => self.bridge(now, a, b),
             Command::Echo { session } => self.join(now, session, Join::Echo),
+            Command::Mix { session, mix } => self.mix(now, session, mix),
             Command::Ringback { session } => {
                 self.join(now, session, Join::Nothing);
                 if let Some(leg) = self.sessions.get_mut(&session) {
@@ -170,7 +171,7 @@ impl Shard {
     }
 
     /// Joins one session's ear anew; whoever it was joined with before hears nothing of it any more.
-    fn join(&mut self, now: Instant, session: MediaSessionId, join: Join) {
+    pub(super) fn join(&mut self, now: Instant, session: MediaSessionId, join: Join) {
         let Some(leg) = self.sessions.get_mut(&session) else { return };
         let before = std::mem::replace(&mut leg.join, join);
         if join != Join::Nothing {
@@ -185,6 +186,9 @@ impl Shard {
         {
             other.join = Join::Nothing;
             other.outgoing.new_source(now);
+        }
+        if let Join::Mix(mix) = before {
+            self.leave(now, session, mix);
         }
         self.settle(now, session);
         if let Join::Session(other) = before {

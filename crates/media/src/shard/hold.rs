@@ -21,18 +21,20 @@ impl Shard {
     /// Brings what a session and its counterpart play in line with who holds, and tells what changed.
     pub(super) fn settle(&mut self, now: Instant, session: MediaSessionId) {
         self.settle_one(now, session);
-        if let Some(Join::Session(other)) = self.sessions.get(&session).map(|leg| leg.join) {
-            self.settle_one(now, other);
+        match self.sessions.get(&session).map(|leg| leg.join) {
+            Some(Join::Session(other)) => self.settle_one(now, other),
+            Some(Join::Mix(mix)) => self.settle_mix(now, mix),
+            Some(Join::Nothing | Join::Music | Join::Echo) | None => {}
         }
     }
 
-    fn settle_one(&mut self, now: Instant, session: MediaSessionId) {
+    pub(super) fn settle_one(&mut self, now: Instant, session: MediaSessionId) {
         let Some(leg) = self.sessions.get(&session) else { return };
         if leg.is_link() {
             self.tell_link(session);
             return;
         }
-        let hears = self.hears(leg);
+        let hears = self.hears(session, leg);
         let music = self.config.music.clone();
         let Some(leg) = self.sessions.get_mut(&session) else { return };
         match (hears == Hears::Music, leg.outgoing.has_music()) {
@@ -48,7 +50,7 @@ impl Shard {
         self.schedule(now, session);
     }
 
-    fn hears(&self, leg: &MediaSession) -> Hears {
+    fn hears(&self, session: MediaSessionId, leg: &MediaSession) -> Hears {
         if leg.outgoing.target().is_none() || leg.hold.is_local() {
             return Hears::Nothing;
         }
@@ -56,6 +58,7 @@ impl Shard {
             Join::Nothing if leg.outgoing.has_ringback() => Hears::Ringback,
             Join::Nothing => Hears::Nothing,
             Join::Echo => Hears::Party,
+            Join::Mix(mix) => self.hears_in_mix(session, mix),
             Join::Music => Hears::Music,
             Join::Session(other) => match self.sessions.get(&other).map(MediaSession::standing) {
                 Some(other) if other.holds => Hears::Music,

@@ -53,6 +53,7 @@ impl Shard {
     pub(super) fn tell_link(&mut self, session: MediaSessionId) {
         let standing = match self.sessions.get(&session).map(|leg| leg.join) {
             Some(Join::Session(other)) => self.sessions.get(&other).map(MediaSession::standing),
+            Some(Join::Mix(mix)) => Some(self.standing_of_mix(session, mix)),
             Some(Join::Nothing | Join::Music | Join::Echo) | None => None,
         };
         if let Some(Wire::Link(link)) = self.sessions.get_mut(&session).map(|leg| &mut leg.wire) {

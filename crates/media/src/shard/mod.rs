@@ -4,6 +4,7 @@
 mod commands;
 mod hold;
 mod links;
+mod mixing;
 mod negotiate;
 mod packets;
 mod serial;
@@ -18,10 +19,11 @@ use bytes::BytesMut;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
-use crate::command::{Event, LocalPort, MediaSessionId, PortRequest, SocketId};
+use crate::command::{Event, LocalPort, MediaSessionId, MixId, PortRequest, SocketId};
 use crate::keying::Certificate;
 use crate::leg::{MediaSession, Sink};
 use crate::link::LinkTransmit;
+use crate::mix::Mix;
 use crate::music::Music;
 use serial::SerialMap;
 
@@ -92,6 +94,9 @@ pub struct Shard {
     sessions: SerialMap<MediaSessionId, MediaSession>,
     routes: Routes,
     timers: BinaryHeap<Reverse<(Instant, MediaSessionId)>>,
+    mixes: SerialMap<MixId, Mix>,
+    /// The next turn of each mix; others of its are stale.
+    beats: BinaryHeap<Reverse<(Instant, MixId)>>,
     sink: Sink,
     pending: Pending,
     counters: ShardCounters,
@@ -107,6 +112,8 @@ impl Shard {
             sessions: SerialMap::default(),
             routes: Routes::default(),
             timers: BinaryHeap::new(),
+            mixes: SerialMap::default(),
+            beats: BinaryHeap::new(),
             sink: Sink::default(),
             pending: Pending::default(),
             counters: ShardCounters::default(),
@@ -148,7 +155,9 @@ impl Shard {
     /// When [`Shard::handle_timeout`] wants to be called; it may then find nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let beat = self.beats.peek().map(|Reverse((at, _))| *at);
+        timer.into_iter().chain(beat).min()
     }
 
     /// What is held and was counted.

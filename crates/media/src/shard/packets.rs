@@ -101,6 +101,7 @@ impl Shard {
 
     /// Fires what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.handle_beats(now);
         while let Some(Reverse((at, id))) = self.timers.peek().copied() {
             if at > now {
                 return;
@@ -139,6 +140,14 @@ impl Shard {
             Some(Join::Nothing | Join::Music) => {
                 if let Some(leg) = self.sessions.get_mut(&id) {
                     turn(&mut leg.ingress, Turn { now, far: None, sink, heard: &mut heard });
+                }
+            }
+            Some(Join::Mix(mix)) => {
+                if let Some(leg) = self.sessions.get_mut(&id) {
+                    turn(&mut leg.ingress, Turn { now, far: None, sink, heard: &mut heard });
+                }
+                if !heard.is_empty() {
+                    self.pass_keys(now, id, mix, &heard);
                 }
             }
             Some(Join::Echo) => {

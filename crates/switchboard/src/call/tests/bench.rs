@@ -311,6 +311,7 @@ impl Bench {
             Command::Hold { session, hold } => format!("{} {}", if *hold { "hold" } else { "resume" }, letter(session)),
             Command::Bridge { a, b } => format!("bridge {} {}", letter(a), letter(b)),
             Command::Echo { session } => format!("echo {}", letter(session)),
+            Command::Mix { session, mix } => format!("mix {} into {}", letter(session), mix.0),
             Command::Ringback { session } => format!("ringback to {}", letter(session)),
             Command::Music { session } => format!("music to {}", letter(session)),
             Command::SetDtmf { session, dtmf } => format!("digits of {} {dtmf:?}", letter(session)),

@@ -1,0 +1,281 @@
+//! What one member says, waiting for its turn: decoded in order as it comes, given out 20 ms at a time on the mix's clock. Waits as long as
+//! the member's packets come unevenly, and no longer; what does not come in time is made up, fading to silence.
+
+use std::time::{Duration, Instant};
+
+use super::delays::Delays;
+use super::{FRAME_TIME, LATEST};
+use crate::codec::{CodecError, Decoder, LONGEST_WIDE, Rate};
+use crate::command::Codec;
+
+/// The most that waits, beyond any wait wanted: of a burst, the end is heard.
+const MOST_WAITING: Duration = Duration::from_millis(300);
+/// Frames made up after the last that came; the last of them fades.
+const MOST_MADE_UP: u8 = 3;
+/// What is made up comes in pieces of 2.5 ms, the shortest that Opus knows, so many to a second.
+const PIECES: u32 = 400;
+
+/// What a member's ear keeps for the mix.
+pub(crate) struct Intake {
+    /// What Opus is decoded to.
+    widest: Rate,
+    source: Option<Source>,
+    decoded: Box<[i16; LONGEST_WIDE]>,
+    waiting: Vec<i16>,
+    /// The source's timestamp right behind what waits.
+    back: u32,
+    state: State,
+    delays: Delays,
+    /// The turn of the mix that took last from here; the next is a frame later.
+    drawn: Instant,
+    /// What waited after that turn.
+    left: usize,
+    /// The loop stood still: what it comes upon now says nothing of the path.
+    catches_up: bool,
+}
+
+/// What makes sound of a codec.
+#[derive(Debug)]
+struct Source {
+    codec: Codec,
+    rate: Rate,
+    decoder: Decoder,
+    /// Samples of the last packet: the length of a lost one.
+    duration: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing is said, and nothing waits.
+    Silent,
+    Heard,
+    /// Nothing more will come for now, by what the member does.
+    Ending,
+    /// What should have come has not: so many frames were made up, of so many samples.
+    MadeUp {
+        frames: u8,
+        samples: usize,
+    },
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake")
+            .field("state", &self.state)
+            .field("waiting", &self.waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Intake {
+    /// Begins with nothing. `drawn` is the mix's last turn, or a frame before its first; `jitter` what is known of the path.
+    pub(crate) fn new(now: Instant, drawn: Instant, widest: Rate, jitter: Duration) -> Self {
+        // The mean deviation of delays that lie evenly within a range is a third of it.
+        let assumed = i64::try_from(jitter.as_micros()).unwrap_or_default() * 3;
+        Self {
+            widest,
+            source: None,
+            decoded: Box::new([0; LONGEST_WIDE]),
+            waiting: Vec::with_capacity(2 * LONGEST_WIDE + samples(MOST_WAITING, widest)),
+            back: 0,
+            state: State::Silent,
+            delays: Delays::new(now, assumed),
+            drawn,
+            left: 0,
+            catches_up: false,
+        }
+    }
+
+    /// What Opus is decoded to from now on.
+    pub(crate) fn set_widest(&mut self, widest: Rate) {
+        if self.widest != widest {
+            self.widest = widest;
+            self.source.take_if(|source| source.codec == Codec::Opus);
+            self.fall_silent();
+        }
+    }
+
+    /// The rate of what is given out.
+    pub(super) fn rate(&self) -> Rate {
+        self.source.as_ref().map_or(Rate::Narrow, |source| source.rate)
+    }
+
+    /// Takes the payload of the next packet in order.
+    pub(crate) fn packet(&mut self, now: Instant, codec: Codec, timestamp: u32, payload: &[u8]) {
+        // One or two bytes of Opus say that silence goes on (libopus, `OPUS_SET_DTX`).
+        if codec == Codec::Opus && payload.len() <= 2 {
+            self.end();
+            return;
+        }
+        let Some(source) = source_for(&mut self.source, codec, self.widest) else { return };
+        // A payload the codec refuses is as good as lost.
+        let count = match source.decoder.decode(payload, &mut *self.decoded) {
+            Ok(count) if count > 0 => {
+                source.duration = count;
+                count
+            }
+            Ok(_) | Err(_) => source.decoder.conceal(None, source.duration, &mut *self.decoded).unwrap_or_default(),
+        };
+        self.append(now, timestamp, count);
+    }
+
+    /// Fills in for a lost packet, which stood right before what comes next.
+    pub(crate) fn lost(&mut self, now: Instant, following: Option<&[u8]>) {
+        let Some(source) = &mut self.source else { return };
+        let units = units(source.duration, source);
+        match &mut self.state {
+            State::Silent | State::Ending => {}
+            // It was missed, and made up, before it was known to be lost.
+            State::MadeUp { samples, .. } if *samples >= source.duration => {
+                *samples -= source.duration;
+                self.back = self.back.wrapping_add(units);
+            }
+            State::Heard | State::MadeUp { .. } => {
+                let concealed = source.decoder.conceal(following, source.duration, &mut *self.decoded);
+                let count = concealed.unwrap_or_default();
+                self.append(now, self.back, count);
+            }
+        }
+    }
+
+    /// Nothing more comes for now: what waits is heard, and nothing made up behind it.
+    pub(crate) fn end(&mut self) {
+        match self.state {
+            State::Heard | State::MadeUp { .. } => self.state = State::Ending,
+            State::Silent | State::Ending => {}
+        }
+    }
+
+    /// Another source begins, with a clock of its own.
+    pub(crate) fn restart(&mut self) {
+        self.source = None;
+        self.delays.restart();
+        self.fall_silent();
+    }
+
+    fn fall_silent(&mut self) {
+        self.waiting.clear();
+        self.state = State::Silent;
+    }
+
+    /// Puts `count` decoded samples behind what waits.
+    fn append(&mut self, now: Instant, timestamp: u32, count: usize) {
+        let Some(source) = &self.source else { return };
+        let (rate, clock_rate, units) = (source.rate, source.codec.clock_rate(), units(count, source));
+        // Whatever a loop finds that stood still seems to come late.
+        self.catches_up |= now > self.drawn + FRAME_TIME + LATEST;
+        let late = if self.catches_up { 0 } else { self.delays.note(now, timestamp, clock_rate) };
+        let goes_on = matches!(self.state, State::Heard | State::MadeUp { .. }) && timestamp == self.back;
+        if !goes_on {
+            // The wait is made at the beginning of each piece of talk.
+            let wanted = self.delays.wait() - late - self.slack(now, rate);
+            let silence = usize::try_from(wanted * i64::from(rate.hertz()) / 1_000_000).unwrap_or_default();
+            self.waiting.resize(self.waiting.len() + silence.min(samples(MOST_WAITING, rate)), 0);
+        }
+        self.waiting.extend_from_slice(self.decoded.get(..count).unwrap_or_default());
+        self.back = timestamp.wrapping_add(units);
+        self.state = State::Heard;
+        let excess = self.waiting.len().saturating_sub(samples(MOST_WAITING, rate));
+        self.waiting.drain(..excess);
+    }
+
+    /// How long what is put behind what waits would wait, in microseconds.
+    fn slack(&self, now: Instant, rate: Rate) -> i64 {
+        let waits = i64::try_from(self.waiting.len()).unwrap_or_default() * 1_000_000 / i64::from(rate.hertz());
+        let next = self.drawn + FRAME_TIME;
+        let until = next.saturating_duration_since(now).as_micros();
+        let since = now.saturating_duration_since(next).as_micros();
+        waits + i64::try_from(until).unwrap_or_default() - i64::try_from(since).unwrap_or_default()
+    }
+
+    /// Gives the 20 ms whose turn it is, and whether there is anything in them. `skipped`: turns were left out before this one.
+    pub(super) fn draw(&mut self, due: Instant, skipped: bool, frame: &mut [i16]) -> bool {
+        self.drawn = due;
+        self.catches_up |= skipped;
+        if self.catches_up {
+            // The turns left out would have taken it.
+            let excess = self.waiting.len().saturating_sub(self.left + frame.len());
+            self.waiting.drain(..excess);
+        }
+        let has_sound = self.state != State::Silent;
+        if has_sound {
+            self.fill(frame);
+        }
+        if !self.catches_up {
+            self.left = self.waiting.len();
+        }
+        self.catches_up = skipped;
+        has_sound
+    }
+
+    fn fill(&mut self, frame: &mut [i16]) {
+        let missing = frame.len().saturating_sub(self.waiting.len());
+        if missing > 0 {
+            self.make_up(missing, frame.len());
+        }
+        let count = frame.len().min(self.waiting.len());
+        let (sound, silence) = frame.split_at_mut(count);
+        sound.copy_from_slice(self.waiting.get(..count).unwrap_or_default());
+        silence.fill(0);
+        self.waiting.drain(..count);
+        if !silence.is_empty() {
+            self.state = State::Silent;
+        }
+    }
+
+    /// Puts what was not said behind what waits: at least `missing` samples, unless it is time to fall silent.
+    fn make_up(&mut self, missing: usize, frame: usize) {
+        let (made, before) = match self.state {
+            State::Heard => (0, 0),
+            State::MadeUp { frames, samples } => (frames, samples),
+            State::Silent | State::Ending => return,
+        };
+        if made >= MOST_MADE_UP {
+            return;
+        }
+        let Some(source) = &mut self.source else { return };
+        let piece = usize::try_from(source.rate.hertz() / PIECES).unwrap_or(1);
+        let wanted = missing.div_ceil(piece) * piece;
+        let count = source.decoder.conceal(None, wanted, &mut *self.decoded).unwrap_or_default();
+        let sound = self.decoded.get_mut(..count).unwrap_or_default();
+        if made + 1 == MOST_MADE_UP {
+            fade(sound, frame);
+        }
+        self.waiting.extend_from_slice(sound);
+        self.state = State::MadeUp { frames: made + 1, samples: before + count };
+    }
+}
+
+/// Fades to silence within `length` samples.
+fn fade(sound: &mut [i16], length: usize) {
+    let length = i32::try_from(length.max(1)).unwrap_or(i32::MAX);
+    for (left, sample) in (0..length).rev().zip(sound) {
+        *sample = i16::try_from(i32::from(*sample) * left / length).unwrap_or_default();
+    }
+}
+
+fn samples(duration: Duration, rate: Rate) -> usize {
+    usize::try_from(duration.as_micros() * u128::from(rate.hertz()) / 1_000_000).unwrap_or(usize::MAX)
+}
+
+/// Samples in units of the source's timestamps.
+fn units(samples: usize, source: &Source) -> u32 {
+    u32::try_from(samples).unwrap_or_default() * (source.codec.clock_rate() / source.rate.hertz())
+}
+
+fn source_for(slot: &mut Option<Source>, codec: Codec, widest: Rate) -> Option<&mut Source> {
+    if slot.as_ref().is_none_or(|source| source.codec != codec) {
+        *slot = Source::new(codec, widest).ok();
+    }
+    slot.as_mut()
+}
+
+impl Source {
+    fn new(codec: Codec, widest: Rate) -> Result<Self, CodecError> {
+        let rate = match codec {
+            Codec::Opus => widest,
+            Codec::Pcmu | Codec::Pcma => Rate::Narrow,
+        };
+        Ok(Self { codec, rate, decoder: Decoder::with_rate(codec, rate)?, duration: samples(FRAME_TIME, rate) })
+    }
+}
