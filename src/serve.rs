@@ -273,6 +273,7 @@ fn switchboard_config(config: &Config, ports: &Ports) -> SwitchboardConfig {
         silence_timeout: config.media.silence_timeout().unwrap_or_default(),
         session_expires: config.calls.session_expires(),
         max_calls: config.calls.max_calls,
+        max_participants: config.calls.max_participants,
         ..SwitchboardConfig::default()
     }
 }

@@ -72,6 +72,26 @@ pub(super) struct Leg {
     remote: Option<String>,
 }
 
+/// Who holds a leg, in the API's words.
+pub(super) fn hold_name(hold: Hold) -> &'static str {
+    match hold {
+        Hold::None => "none",
+        Hold::Local => "local",
+        Hold::Remote => "remote",
+        Hold::Both => "both",
+    }
+}
+
+/// What a leg is sent, in the API's words.
+pub(super) fn hears_name(hears: Hears) -> &'static str {
+    match hears {
+        Hears::Nothing => "nothing",
+        Hears::Party => "party",
+        Hears::Music => "music",
+        Hears::Ringback => "ringback",
+    }
+}
+
 impl Leg {
     fn shown_to(principal: &Principal, leg: LegView) -> Self {
         let remote = principal.locates(&leg).then(|| leg.remote.to_string());
@@ -84,18 +104,8 @@ impl Leg {
             away: leg.away,
             state: state_name(leg.state),
             codec: leg.codec.map(Into::into),
-            hold: match leg.media.hold {
-                Hold::None => "none",
-                Hold::Local => "local",
-                Hold::Remote => "remote",
-                Hold::Both => "both",
-            },
-            hears: match leg.media.hears {
-                Hears::Nothing => "nothing",
-                Hears::Party => "party",
-                Hears::Music => "music",
-                Hears::Ringback => "ringback",
-            },
+            hold: hold_name(leg.media.hold),
+            hears: hears_name(leg.media.hears),
             transport: leg.transport.to_string().to_ascii_lowercase(),
             remote,
         }

@@ -14,6 +14,7 @@ mod fields;
 mod idempotency;
 mod numbers;
 mod ownership;
+mod participants;
 mod problem;
 mod request;
 mod resource;
@@ -93,6 +94,8 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(calls::resume))
         .routes(routes!(transfers::list, transfers::create))
         .routes(routes!(transfers::read))
+        .routes(routes!(participants::list, participants::create))
+        .routes(routes!(participants::read, participants::delete))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::read))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -132,6 +132,10 @@ impl Problem {
             }
             OperatorError::Unjoinable => Self::new(StatusCode::CONFLICT, "unjoinable", detail),
             OperatorError::Transferring => Self::new(StatusCode::CONFLICT, "transferring", detail),
+            OperatorError::Changing => Self::new(StatusCode::CONFLICT, "changing", detail),
+            OperatorError::Alone => Self::new(StatusCode::CONFLICT, "alone", detail),
+            OperatorError::Full => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_participants", detail),
+            OperatorError::UnknownParticipant => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             OperatorError::NobodyToTransfer => Self::new(StatusCode::CONFLICT, "nobody_to_transfer", detail),
             OperatorError::HeldByPhone => Self::new(StatusCode::CONFLICT, "held_by_phone", detail),
             OperatorError::LegHeld => Self::new(StatusCode::CONFLICT, "leg_held", detail),

@@ -151,12 +151,12 @@ pub(super) async fn create(
             let location = format!("/v1/calls/{id}/transfers/{}", view.id);
             Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Transfer::of((0, view)))).into_response())
         }
-        Granted::Done => Ok(StatusCode::ACCEPTED.into_response()),
+        Granted::Done | Granted::Participant(_) => Ok(StatusCode::ACCEPTED.into_response()),
     }
 }
 
 /// The number of the extension with this id.
-fn number_of(api: &ApiState, id: &str) -> Result<String, Problem> {
+pub(super) fn number_of(api: &ApiState, id: &str) -> Result<String, Problem> {
     let directory = api.store.directory().borrow().clone();
     let found = directory.extensions.values().find(|extension| extension.id == id);
     let unknown = || {

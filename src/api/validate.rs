@@ -178,6 +178,30 @@ pub(super) fn transfer(body: Value) -> Result<TransferDraft, Problem> {
     fields.finish(TransferDraft { leg, target })
 }
 
+/// Somebody who is to join a call.
+pub(super) struct ParticipantDraft {
+    pub(super) leg: Option<String>,
+    pub(super) target: TransferTo,
+}
+
+pub(super) fn participant(body: Value) -> Result<ParticipantDraft, Problem> {
+    let mut fields = Fields::of(body);
+    let leg = fields.text("leg_id", id);
+    let target = fields.optional_object("target", |target| {
+        if ["extension_id", "number", "call_id"].iter().filter(|name| target.has(name)).count() != 1 {
+            target.refuse_all("expected an extension_id, a number or a call_id");
+        }
+        let extension = target.text("extension_id", id).map(TransferTo::Extension);
+        let number = target.text("number", dialled).map(TransferTo::Number);
+        extension.or(number).or(target.text("call_id", id).map(TransferTo::Call))
+    });
+    if target.is_none() {
+        fields.refuse("target", "is required");
+    }
+    let target = target.flatten().unwrap_or(TransferTo::Number(String::new()));
+    fields.finish(ParticipantDraft { leg, target })
+}
+
 /// The leg a hold is about, when one is named.
 pub(super) fn held_leg(body: Value) -> Result<Option<String>, Problem> {
     let mut fields = Fields::of(body);

@@ -136,6 +136,11 @@ fn limits(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) 
         format!("expected 1 to 100000, found {}", calls.max_calls),
     );
     expect(
+        (2..=64).contains(&calls.max_participants),
+        "calls.max_participants",
+        format!("expected 2 to 64, found {}", calls.max_participants),
+    );
+    expect(
         calls.session_expires_s == 0 || (90..=86_400).contains(&calls.session_expires_s),
         "calls.session_expires_s",
         format!("expected 0 (ask for none) or 90 to 86400, found {}", calls.session_expires_s),

@@ -232,6 +232,8 @@ pub struct Calls {
     pub reconnect_s: u64,
     /// Calls at once; one more is refused with 503.
     pub max_calls: usize,
+    /// Participants of one call who talk or are asked to join.
+    pub max_participants: usize,
     /// Session timer (RFC 4028) that trunks are asked for, in seconds; 0 asks for none.
     pub session_expires_s: u64,
     /// How long running calls may go on after SIGTERM, in seconds.
@@ -266,7 +268,14 @@ impl Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { ring_timeout_s: 30, reconnect_s: 30, max_calls: 1000, session_expires_s: 1800, shutdown_s: 30 }
+        Self {
+            ring_timeout_s: 30,
+            reconnect_s: 30,
+            max_calls: 1000,
+            max_participants: 8,
+            session_expires_s: 1800,
+            shutdown_s: 30,
+        }
     }
 }
 

@@ -26,7 +26,7 @@ fn an_empty_file_is_the_defaults() {
 fn every_mistake_is_told_at_once_with_its_key() {
     let found = errors(
         "[http]\nhttps_listen = \"here\"\ncertificat = \"x\"\n[sip]\nt1_ms = \"fast\"\ndomain = \"a b\"\n\
-         [calls]\nreconnect_s = 601\n[registration]\ngrace_s = 601\nmin_expires_s = 100\nmax_expires_s = 50\n[sips]\nx = 1\n",
+         [calls]\nreconnect_s = 601\nmax_participants = 1\n[registration]\ngrace_s = 601\nmin_expires_s = 100\nmax_expires_s = 50\n[sips]\nx = 1\n",
     );
     let keys: Vec<_> = found.iter().map(|error| error.key.as_str()).collect();
     for key in [
@@ -35,6 +35,7 @@ fn every_mistake_is_told_at_once_with_its_key() {
         "sip.t1_ms",
         "sip.domain",
         "calls.reconnect_s",
+        "calls.max_participants",
         "registration.max_expires_s",
         "registration.grace_s",
         "sips",

@@ -16,6 +16,7 @@ mod cancelling;
 mod carrier;
 mod changing_the_directory;
 mod coming_back;
+mod conferring;
 mod consulting;
 mod dialling_digits;
 mod every_call_ends;

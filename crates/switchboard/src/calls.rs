@@ -334,6 +334,7 @@ fn view(call: &Call, clock: &Clock) -> CallView {
             })
             .collect(),
         transfers: facts.transfers.clone(),
+        participants: call.participants(),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct SwitchboardConfig {
     pub max_calls: usize,
     /// Legs one call may ring at once.
     pub max_branches: usize,
+    /// Participants of one call who talk or are asked to; each is decoded and encoded for itself.
+    pub max_participants: usize,
     /// Sent as Retry-After with a 503.
     pub retry_after: Duration,
 }
@@ -65,6 +67,7 @@ impl Default for SwitchboardConfig {
             session_expires: Duration::from_secs(1800),
             max_calls: 2000,
             max_branches: 32,
+            max_participants: 8,
             retry_after: Duration::from_secs(10),
         }
     }

@@ -178,6 +178,7 @@ impl Switchboard {
             legs: vec![leg],
             outcome: None,
             transfers: Vec::new(),
+            participants: Vec::new(),
         };
         let shard = self.choose_shard(&party, &caller.from, caller.assigned.as_deref(), &caller.steps);
         self.counters.calls += 1;

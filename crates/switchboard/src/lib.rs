@@ -17,6 +17,7 @@ mod inside;
 mod invitation;
 mod number;
 mod output;
+mod participants;
 mod perform;
 mod proven;
 mod refer_to;

@@ -77,6 +77,22 @@ pub enum Operator {
         /// Whom to.
         target: TransferTarget,
     },
+    /// Has somebody called on behalf of a leg, to join those who talk; they hear nothing of it until somebody answers.
+    AddParticipant {
+        /// Which call.
+        call: CallId,
+        /// The leg on whose behalf, by its id; the agent's when `None`.
+        leg: Option<String>,
+        /// Whom.
+        target: TransferTarget,
+    },
+    /// Lets a participant go, whether it talks or rings.
+    RemoveParticipant {
+        /// Which call.
+        call: CallId,
+        /// `leg_…`
+        participant: String,
+    },
     /// No new calls from now on (503 with Retry-After); running ones go on.
     Drain,
     /// BYE or a final response on every leg, now.
@@ -90,6 +106,8 @@ pub enum Granted {
     Done,
     /// A transfer has begun.
     Transfer(TransferView),
+    /// Somebody is asked to join, or has.
+    Participant(ParticipantView),
 }
 
 /// Why an operator's command was not carried out.
@@ -122,6 +140,18 @@ pub enum OperatorError {
     /// A transfer of the call is under way.
     #[error("the call is being transferred")]
     Transferring,
+    /// Somebody else is being asked to join, or another change of who talks is under way.
+    #[error("another change of who is in the call is under way")]
+    Changing,
+    /// The leg talks to nobody whom somebody else could join.
+    #[error("the leg talks to nobody whom somebody could join")]
+    Alone,
+    /// As many are in the call as may be.
+    #[error("no more participants may be in the call")]
+    Full,
+    /// The call has no participant of this id who talks or rings.
+    #[error("the call has no such participant who talks or rings")]
+    UnknownParticipant,
     /// Digits sent before are still on their way.
     #[error("too many digits wait on this leg")]
     DigitsWaiting,
@@ -177,6 +207,34 @@ pub struct TransferView {
     pub sip_status: Option<u16>,
 }
 
+/// Somebody in a call, or asked to join it, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParticipantView {
+    /// `leg_…`, the id of its leg once it talks.
+    pub id: String,
+    /// Extension number or E.164 number; while nobody has answered, what was dialled.
+    pub party: String,
+    /// Where it stands.
+    pub state: ParticipantState,
+    /// Who holds its leg, and what that is sent.
+    pub media: media::MediaState,
+    /// Why it is not there any more, as a SIP status: 200 for one who talked.
+    pub sip_status: Option<u16>,
+}
+
+/// Where a participant stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParticipantState {
+    /// It is being called.
+    Routing,
+    /// Its phone rings.
+    Ringing,
+    /// It talks.
+    Connected,
+    /// It has left, or never came.
+    Ended,
+}
+
 /// A running call as the API shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallView {
@@ -202,6 +260,8 @@ pub struct CallView {
     pub legs: Vec<LegView>,
     /// Its transfers, the latest last.
     pub transfers: Vec<TransferView>,
+    /// Who talks in it or is asked to, then who was and is not any more.
+    pub participants: Vec<ParticipantView>,
 }
 
 /// One leg as the API shows it.

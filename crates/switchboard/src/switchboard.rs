@@ -165,6 +165,10 @@ impl Switchboard {
             Operator::Transfer { call, leg, target } => {
                 granted = Granted::Transfer(self.operator_transfers(now, &call, leg.as_deref(), target)?);
             }
+            Operator::AddParticipant { call, leg, target } => {
+                granted = Granted::Participant(self.operator_adds(now, &call, leg.as_deref(), target)?);
+            }
+            Operator::RemoveParticipant { call, participant } => self.operator_dismisses(now, &call, participant)?,
             Operator::Drain => self.draining = true,
             Operator::HangupAll => {
                 self.draining = true;

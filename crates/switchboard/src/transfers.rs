@@ -10,7 +10,8 @@ use sip::{
 };
 
 use crate::call::{
-    Actions, Brought, CallEvent, Failure, Joining, LegId, Party, Report, Seeker, Transfer, Untransferable, own_contact,
+    Actions, Brought, CallEvent, Failure, Joining, LegId, Meanwhile, Party, Report, Seeker, Transfer, Untransferable,
+    own_contact,
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Decision, Lookup, Origin, Step, Target};
@@ -21,6 +22,16 @@ use crate::switchboard::Switchboard;
 
 /// How long a transfer may take, as its transferor is told; ours end long before.
 const EXPIRES: u32 = 600;
+
+/// Where an agent's wish leads.
+pub(crate) struct Whereto {
+    /// What was dialled.
+    pub(crate) dialled: String,
+    /// The targets, or why there are none.
+    pub(crate) steps: Result<Vec<Step>, Failure>,
+    /// The extension that has the number, when it is one of ours.
+    pub(crate) assigned: Option<String>,
+}
 
 impl Switchboard {
     /// A REFER inside a dialog.
@@ -113,17 +124,11 @@ impl Switchboard {
             self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
             return;
         };
-        let mut farewells = Actions::new();
-        let Some(brought) = self.calls.yield_up(other, agent, &mut self.ids, &mut farewells) else {
+        let Some((brought, farewells)) = self.bring(key, (other, agent)) else {
             transfer.steps = Err(Failure::new(481, "The agent has no such other call."));
             self.call_event(now, key, CallEvent::Transfer(Box::new(transfer)));
             return;
         };
-        let legs: Vec<LegId> = match &brought {
-            Brought::Party(leg) => vec![leg.id],
-            Brought::Ringing(_, legs) => legs.iter().map(|leg| leg.id).collect(),
-        };
-        self.calls.hand_over(&legs, other, key);
         let Transfer { id, transferor, sequence, seeker, .. } = transfer;
         let joining = Joining { id, transferor, sequence, seeker, brought };
         self.call_event(now, key, CallEvent::Join(Box::new(joining)));
@@ -131,6 +136,16 @@ impl Switchboard {
             self.perform(now, other, action);
         }
         self.show(now, other);
+    }
+
+    /// What an agent's leg of another call gives up for this one, and what that call wants done once it was taken in.
+    pub(crate) fn bring(&mut self, key: CallKey, (other, agent): (CallKey, LegId)) -> Option<(Brought, Actions)> {
+        let mut farewells = Actions::new();
+        let brought = self.calls.yield_up(other, agent, &mut self.ids, &mut farewells)?;
+        let (Brought::Talking(legs) | Brought::Ringing(_, legs)) = &brought;
+        let legs: Vec<LegId> = legs.iter().map(|leg| leg.id).collect();
+        self.calls.hand_over(&legs, other, key);
+        Some((brought, farewells))
     }
 
     /// An operator transfers on behalf of a leg.
@@ -158,7 +173,7 @@ impl Switchboard {
     }
 
     /// The leg that the agent of one has in another call, when the two can be joined.
-    fn other_call(&self, one: (CallKey, LegId), other: &CallId) -> Result<(CallKey, LegId), OperatorError> {
+    pub(crate) fn other_call(&self, one: (CallKey, LegId), other: &CallId) -> Result<(CallKey, LegId), OperatorError> {
         let key = self.calls.of_id(other).ok_or(OperatorError::UnknownTarget)?;
         let legs = self.calls.facts(key).into_iter().flat_map(|facts| &facts.legs).filter(|leg| !leg.is_over());
         let mut legs = legs.map(|leg| (key, leg.id));
@@ -179,22 +194,7 @@ impl Switchboard {
         let Party::Extension { number: extension, agent } = &transferor.party else {
             return Err(Untransferable::Alone);
         };
-        let (dialled, steps, assigned) = match target {
-            TransferTarget::Extension(number) => {
-                let step = Step { target: Target::Extension(number.clone()), timeout: None };
-                (number, Ok(vec![step]), None)
-            }
-            TransferTarget::Call(other) => {
-                let to = self.calls.of_id(&other).and_then(|key| self.calls.facts(key)).map(|facts| facts.to.clone());
-                (to.unwrap_or_default(), Ok(Vec::new()), None)
-            }
-            TransferTarget::Number(dialled) => {
-                let (decision, assigned) = self.route_of_agent(extension, &dialled);
-                let nowhere = || Failure::new(404, format!("No rule of the dialplan matches {dialled}."));
-                let steps = decision.map(|decision| decision.steps).ok_or_else(nowhere);
-                (dialled, steps, assigned)
-            }
-        };
+        let Whereto { dialled, steps, assigned } = self.whereto(extension, target);
         let (number, display) = if call.facts.is_caller(transferee.id) {
             (call.facts.from.clone(), call.facts.from_display.clone())
         } else {
@@ -203,6 +203,7 @@ impl Switchboard {
         let seeker = Seeker {
             leg: transferee.id,
             transferor: Some(leg),
+            meanwhile: Meanwhile::Ringing,
             number,
             display,
             agent: agent.clone(),
@@ -214,6 +215,26 @@ impl Switchboard {
         Ok(Transfer { id, mode: TransferMode::Blind, transferor: leg, sequence: None, seeker, steps })
     }
 
+    /// Where an agent's wish leads.
+    pub(crate) fn whereto(&self, extension: &str, target: TransferTarget) -> Whereto {
+        match target {
+            TransferTarget::Extension(number) => {
+                let step = Step { target: Target::Extension(number.clone()), timeout: None };
+                Whereto { dialled: number, steps: Ok(vec![step]), assigned: None }
+            }
+            TransferTarget::Call(other) => {
+                let to = self.calls.of_id(&other).and_then(|key| self.calls.facts(key)).map(|facts| facts.to.clone());
+                Whereto { dialled: to.unwrap_or_default(), steps: Ok(Vec::new()), assigned: None }
+            }
+            TransferTarget::Number(dialled) => {
+                let (decision, assigned) = self.route_of_agent(extension, &dialled);
+                let nowhere = || Failure::new(404, format!("No rule of the dialplan matches {dialled}."));
+                let steps = decision.map(|decision| decision.steps).ok_or_else(nowhere);
+                Whereto { dialled, steps, assigned }
+            }
+        }
+    }
+
     /// Where the dialplan leads an agent who dials, and the extension that has the number, when it is one of ours.
     pub(crate) fn route_of_agent(&self, extension: &str, dialled: &str) -> (Option<Decision>, Option<String>) {
         let is_extension = self.directory.extensions.contains_key(dialled);
@@ -223,7 +244,7 @@ impl Switchboard {
         (self.dialplan.route(&lookup), number.and_then(|number| number.extension.clone()))
     }
 
-    fn name_of(&self, party: &Party) -> Option<String> {
+    pub(crate) fn name_of(&self, party: &Party) -> Option<String> {
         let Party::Extension { agent: Some(agent), .. } = party else { return None };
         let agent = self.directory.agents.get(agent)?;
         Some(agent.display_name.clone()).filter(|name| !name.is_empty())

@@ -260,6 +260,7 @@ async fn call_records(store: Store) {
             trunk_id: None,
             legs: Vec::new(),
             transfers: Vec::new(),
+            participants: Vec::new(),
         },
         ringing_at: None,
         ended_at: start + Duration::from_secs(63),

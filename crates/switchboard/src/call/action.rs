@@ -7,6 +7,7 @@ use sip::{Flow, Reason, RequestId, Response, StatusCode};
 
 use super::joining::Joining;
 use super::leg::{Envelope, LegId};
+use super::participant::Adding;
 use super::referral::Report;
 use super::replacing::Replacement;
 use super::transferring::Transfer;
@@ -48,6 +49,10 @@ pub(crate) enum CallEvent {
     Transfer(Box<Transfer>),
     /// A leg, or an operator on its behalf, hands the one it talks to on to whom it has in another call.
     Join(Box<Joining>),
+    /// Somebody is to join those who talk, on behalf of one of them. [`super::Call::check_open_to`] allows it.
+    Add(Box<Adding>),
+    /// Whoever is in the call under this name, or is asked to join it, is let go. [`super::Call::check_dismissable`] allows it.
+    Dismiss { name: String },
     /// Another INVITE takes a leg's place. [`super::Call::check_replaceable`] allows it.
     Replace(Box<Replacement>),
     /// A leg has answered what it was told last of the transfer it asked for, or will not.

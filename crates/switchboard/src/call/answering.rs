@@ -165,6 +165,8 @@ impl Answering {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Add(_)
+            | CallEvent::Dismiss { .. }
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
             | CallEvent::Phones { .. }

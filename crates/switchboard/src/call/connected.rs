@@ -7,6 +7,7 @@ use sip::StatusCode;
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::MEDIA_TIMEOUT;
+use super::conference::Conference;
 use super::departure::Departure;
 pub(super) use super::departure::answered;
 use super::ending::Ending;
@@ -94,9 +95,10 @@ impl Connected {
                 facts.dial(leg, &digits, duration, actions);
                 State::Connected(self)
             }
-            CallEvent::Join(joining) => joining::begin(self, *joining, facts, actions),
+            CallEvent::Join(joining) => joining::begin(self, *joining, facts, ctx, actions),
             CallEvent::Transfer(transfer) => Transferring::begin(self, *transfer, facts, ctx, actions),
-            CallEvent::Hangup => Ending::by_operator(facts, actions),
+            CallEvent::Add(adding) => Conference::begin(self, *adding, facts, ctx, actions),
+            CallEvent::Hangup | CallEvent::Dismiss { .. } => Ending::by_operator(facts, actions),
             CallEvent::Start
             | CallEvent::Progress { .. }
             | CallEvent::Answered { .. }

@@ -46,6 +46,8 @@ impl Departure {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Add(_)
+            | CallEvent::Dismiss { .. }
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
             | CallEvent::Phones { .. }
@@ -90,6 +92,12 @@ impl Departure {
     pub(super) fn stayed_away(facts: &Facts, leg: LegId) -> Self {
         let explanation = format!("{} lost its connection and did not come back in time.", facts.side(leg));
         Self::dropped(explanation, Reason::q850(27, "Connection lost"))
+    }
+
+    /// An operator let it go.
+    pub(super) fn by_operator() -> Self {
+        let outcome = answered(EndedBy::Operator, "An operator ended the call.");
+        Self { outcome, reason: Reason::q850(16, "Ended by an operator") }
     }
 
     /// An answered call broke.

@@ -7,7 +7,7 @@ use sip::Reason;
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::cause::Failure;
-use super::departure::{Departure, answered};
+use super::departure::Departure;
 use super::facts::{Facts, Outcome};
 use super::leg::{LegId, Medium, Signal};
 use super::{modifying, referral};
@@ -79,8 +79,7 @@ impl Ending {
 
     /// An operator hung up an answered call.
     pub(crate) fn by_operator(facts: &mut Facts, actions: &mut Actions) -> State {
-        let outcome = answered(EndedBy::Operator, "An operator ended the call.");
-        Self::finish(facts, outcome, Some(&Reason::q850(16, "Ended by an operator")), actions)
+        Departure::by_operator().end(facts, actions)
     }
 
     /// Releases everything and writes down why. A leg that departs goes when it has heard so.

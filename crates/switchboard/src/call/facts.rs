@@ -9,6 +9,7 @@ use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallEvent};
 use super::leg::{Leg, LegId, Medium, Party, Signal};
+use super::participant::Participant;
 use crate::config::SwitchboardConfig;
 use crate::directory::Directory;
 use crate::ids::Ids;
@@ -40,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) outcome: Option<Outcome>,
     /// Every transfer of the call, the latest last; at most as many as it may have hops.
     pub(crate) transfers: Vec<TransferView>,
+    /// Everybody who was asked to join, the latest last; at most as many as the call may have hops.
+    pub(crate) participants: Vec<Participant>,
 }
 
 /// The caller's SDP offer.
@@ -133,6 +136,9 @@ impl Facts {
 
     /// One of those who talk, for explanations.
     pub(super) fn side(&self, leg: LegId) -> String {
+        if !self.participants.is_empty() {
+            return self.described(leg);
+        }
         if self.is_caller(leg) { "The caller".to_owned() } else { "The callee".to_owned() }
     }
 
@@ -168,6 +174,8 @@ impl Facts {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Add(_)
+            | CallEvent::Dismiss { .. }
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
             | CallEvent::Phones { .. }

@@ -182,6 +182,8 @@ impl Hunt {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Add(_)
+            | CallEvent::Dismiss { .. }
             | CallEvent::Notified { .. }
             | CallEvent::Lost { .. }
             | CallEvent::NoAck { .. } => Next::Stay,

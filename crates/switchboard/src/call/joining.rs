@@ -1,14 +1,14 @@
 //! Attended transfer (RFC 5589 §7): an agent's two calls become one. The call that is asked gains whomever the other one was with, or
 //! the hunt for them while they still ring; the other call ends, and both of the agent's legs go.
 
-use media::Command;
 use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallTimer};
 use super::answering::MEDIA_TIMEOUT;
+use super::conference::Conference;
 use super::connected::{Connected, answered};
 use super::ending::Ending;
-use super::facts::{Facts, Outcome};
+use super::facts::{Context, Facts, Outcome};
 use super::hunt::Hunt;
 use super::leg::{Leg, LegId, Medium, Party, Signal};
 use super::ringing::Ringing;
@@ -23,7 +23,7 @@ use crate::output::{CallResult, EndedBy, TransferMode, TransferStatus, TransferV
 #[derive(Debug, Clone)]
 pub(crate) enum Brought {
     /// Whom the agent talked to.
-    Party(Box<Leg>),
+    Talking(Vec<Leg>),
     /// Whom the agent was calling.
     Ringing(Box<Hunt>, Vec<Leg>),
 }
@@ -86,21 +86,28 @@ impl Call {
                 }
             }
             State::Routing(_) | State::Ringing(_) => Err(Unyielding::Called),
+            State::Conference(conference) => conference.yields(agent),
             State::Answering(_) | State::Transferring(_) => Err(Unyielding::Busy),
             State::Ending(_) | State::Over => Err(Unyielding::Gone),
         }
     }
 
+    /// How many talk beside one of them.
+    pub(crate) fn others(&self) -> usize {
+        self.talking().len().saturating_sub(1)
+    }
+
     /// Gives up whom an agent's leg talks to or calls, and ends. A shadow of each leg that goes stays for the record.
     pub(crate) fn yield_up(&mut self, agent: LegId, ids: &mut Ids, actions: &mut Actions) -> Option<Brought> {
         self.yields(agent).ok()?;
-        let facts = &mut self.facts;
         match std::mem::replace(&mut self.state, State::Over) {
             State::Connected(connected) => {
-                let party = connected.other_than(agent)?.and_then(|leg| take(leg, facts, ids))?;
-                let outcome = answered(EndedBy::System, "The call was joined with another of the agent's.");
-                self.state = Ending::finish(facts, outcome, Some(&Reason::q850(16, "Call transferred")), actions);
-                Some(Brought::Party(Box::new(party)))
+                let others = connected.other_than(agent)?;
+                Some(self.yield_talking(others.as_slice(), ids, actions))
+            }
+            State::Conference(conference) => {
+                let others: Vec<LegId> = conference.members().iter().copied().filter(|leg| *leg != agent).collect();
+                Some(self.yield_talking(&others, ids, actions))
             }
             State::Routing(routing) => Some(self.yield_hunt(routing.hunt, ids, actions)),
             State::Ringing(ringing) => Some(self.yield_hunt(ringing.hunt, ids, actions)),
@@ -109,6 +116,14 @@ impl Call {
                 None
             }
         }
+    }
+
+    fn yield_talking(&mut self, others: &[LegId], ids: &mut Ids, actions: &mut Actions) -> Brought {
+        let legs = others.iter().filter_map(|leg| take(*leg, &mut self.facts, ids)).collect();
+        let outcome = answered(EndedBy::System, "The call was joined with another of the agent's.");
+        let reason = Reason::q850(16, "Call transferred");
+        self.state = Ending::finish(&mut self.facts, outcome, Some(&reason), actions);
+        Brought::Talking(legs)
     }
 
     fn yield_hunt(&mut self, hunt: Hunt, ids: &mut Ids, actions: &mut Actions) -> Brought {
@@ -144,7 +159,13 @@ fn take(leg: LegId, facts: &mut Facts, ids: &mut Ids) -> Option<Leg> {
 }
 
 /// Takes in what the other call gave.
-pub(super) fn begin(before: Connected, joining: Joining, facts: &mut Facts, actions: &mut Actions) -> State {
+pub(super) fn begin(
+    before: Connected,
+    joining: Joining,
+    facts: &mut Facts,
+    ctx: &mut Context<'_>,
+    actions: &mut Actions,
+) -> State {
     let Joining { id, transferor, sequence, seeker, brought } = joining;
     facts.max_forwards = facts.max_forwards.saturating_sub(1);
     facts.transfers.push(TransferView {
@@ -159,7 +180,15 @@ pub(super) fn begin(before: Connected, joining: Joining, facts: &mut Facts, acti
         referral::subscribe(transferor, sequence, facts, actions);
     }
     match brought {
-        Brought::Party(leg) => join(seeker.leg, transferor, *leg, facts, actions),
+        Brought::Talking(legs) => {
+            if let Some(Party::Extension { agent: Some(agent), .. }) = legs.first().map(|leg| &leg.party) {
+                facts.callee_agent = Some(agent.clone());
+            }
+            let talking: Vec<LegId> = [seeker.leg].into_iter().chain(take_in(legs, facts, actions)).collect();
+            facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
+            referral::part(transferor, StatusCode::OK, facts, actions);
+            Conference::of(talking, ctx, actions)
+        }
         Brought::Ringing(hunt, legs) => {
             facts.legs.extend(legs);
             let mut hunt = *hunt;
@@ -169,17 +198,12 @@ pub(super) fn begin(before: Connected, joining: Joining, facts: &mut Facts, acti
     }
 }
 
-fn join(near: LegId, transferor: LegId, brought: Leg, facts: &mut Facts, actions: &mut Actions) -> State {
-    let far = brought.id;
-    if let Party::Extension { agent: Some(agent), .. } = &brought.party {
-        facts.callee_agent = Some(agent.clone());
-    }
-    if modifying::awaits_shard(&brought) {
+/// Legs of another call go on in this one.
+pub(super) fn take_in(legs: Vec<Leg>, facts: &mut Facts, actions: &mut Actions) -> Vec<LegId> {
+    let ids = legs.iter().map(|leg| leg.id).collect();
+    if legs.iter().any(modifying::awaits_shard) {
         actions.push(Action::SetTimer(CallTimer::Change, MEDIA_TIMEOUT));
     }
-    facts.legs.push(brought);
-    actions.push(Action::Media(Command::Bridge { a: near.media(), b: far.media() }));
-    facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
-    referral::part(transferor, StatusCode::OK, facts, actions);
-    State::Connected(Connected { near, far: Some(far), answer_owed: false, replacing: None })
+    facts.legs.extend(legs);
+    ids
 }

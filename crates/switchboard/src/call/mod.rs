@@ -1,11 +1,13 @@
 //! One call: a back-to-back user agent over its legs, as a consuming state machine (RFC 7092, RFC 3261). Takes events, gives
 //! actions; sends nothing itself.
 //!
-//! Routing -> Ringing -> Answering -> Connected <-> Transferring -> Ending -> Over; every state may go to Ending.
+//! Routing -> Ringing -> Answering -> Connected <-> Transferring -> Ending -> Over; every state may go to Ending. Connected <-> Conference
+//! while somebody is asked to join, and with whoever does.
 
 mod action;
 mod answering;
 mod cause;
+mod conference;
 mod connected;
 mod departure;
 mod digits;
@@ -17,6 +19,7 @@ mod joining;
 mod latecoming;
 mod leg;
 mod modifying;
+mod participant;
 mod patience;
 mod pickup;
 mod progress;
@@ -34,13 +37,15 @@ pub(crate) use cause::{Failure, reasons};
 pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
 pub(crate) use joining::{Brought, Joining};
 pub(crate) use leg::{Leg, LegId, Party, Signal};
+pub(crate) use participant::{Adding, Whom};
 pub(crate) use referral::Report;
 pub(crate) use replacing::Replacement;
-pub(crate) use seeker::Seeker;
+pub(crate) use seeker::{Meanwhile, Seeker};
 pub(crate) use target::own_contact;
 pub(crate) use transferring::Transfer;
 
 use self::answering::Answering;
+use self::conference::Conference;
 use self::connected::Connected;
 use self::ending::Ending;
 use self::hunt::Hunt;
@@ -81,6 +86,8 @@ pub(crate) enum State {
     Connected(Connected),
     /// One of the two is being transferred.
     Transferring(Box<Transferring>),
+    /// Several talk, or two who have asked somebody to join them.
+    Conference(Box<Conference>),
     /// Everything was taken down; media sessions are closing.
     Ending(Ending),
     /// Nothing is owed to anybody.
@@ -112,6 +119,7 @@ impl Call {
             State::Routing(routing) => &routing.hunt.phones,
             State::Ringing(ringing) => &ringing.hunt.phones,
             State::Transferring(transferring) => transferring.phones(),
+            State::Conference(conference) => conference.phones(),
             State::Answering(_) | State::Connected(_) | State::Ending(_) | State::Over => &[],
         }
     }
@@ -126,8 +134,11 @@ impl Call {
     /// # Errors
     /// When nobody talks, or the leg is none that does.
     pub(crate) fn holder(&self, name: Option<&str>) -> Result<&Leg, OperatorError> {
-        let pair = self.pair().ok_or(OperatorError::NotConnected)?;
-        let mut legs = pair.into_iter().flatten().filter_map(|leg| self.facts.leg(leg)).filter(|leg| !leg.is_over());
+        let talking = self.talking();
+        if talking.is_empty() {
+            return Err(OperatorError::NotConnected);
+        }
+        let mut legs = talking.into_iter().filter_map(|leg| self.facts.leg(leg)).filter(|leg| !leg.is_over());
         let found = legs.find(|leg| match name {
             Some(name) => leg.name == name,
             None => matches!(leg.party, Party::Extension { .. }),
@@ -135,13 +146,60 @@ impl Call {
         found.ok_or(OperatorError::UnknownLeg)
     }
 
-    /// The two that talk, or do again when a transfer fails.
-    fn pair(&self) -> Option<modifying::Pair> {
+    /// Those who talk, or do again when a transfer fails.
+    fn talking(&self) -> Vec<LegId> {
         match &self.state {
-            State::Connected(connected) => Some(connected.pair()),
-            State::Transferring(transferring) => Some(transferring.pair()),
-            State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => None,
+            State::Connected(connected) => connected.pair().into_iter().flatten().collect(),
+            State::Transferring(transferring) => transferring.pair().into_iter().flatten().collect(),
+            State::Conference(conference) => conference.members().to_vec(),
+            State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => Vec::new(),
         }
+    }
+
+    /// Whether so many may join those who talk to a leg.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check_open_to(&self, by: LegId, count: usize, most: usize) -> Result<(), OperatorError> {
+        let members = match &self.state {
+            State::Connected(connected) if connected.answer_owed || connected.replacing.is_some() => {
+                return Err(OperatorError::Changing);
+            }
+            State::Connected(connected) => match connected.other_than(by) {
+                Some(Some(_)) => 2,
+                Some(None) => return Err(OperatorError::Alone),
+                None => return Err(OperatorError::UnknownLeg),
+            },
+            State::Conference(conference) if conference.is_changing() => return Err(OperatorError::Changing),
+            State::Conference(conference) if !conference.members().contains(&by) => {
+                return Err(OperatorError::UnknownLeg);
+            }
+            State::Conference(conference) => conference.members().len(),
+            State::Transferring(_) => return Err(OperatorError::Transferring),
+            State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => {
+                return Err(OperatorError::NotConnected);
+            }
+        };
+        if members + count > most { Err(OperatorError::Full) } else { Ok(()) }
+    }
+
+    /// Whether somebody of this name can be let go.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check_dismissable(&self, name: &str) -> Result<(), OperatorError> {
+        let is_named = |leg: &&LegId| self.facts.leg(**leg).is_some_and(|leg| leg.name == name && !leg.is_over());
+        let known = match &self.state {
+            State::Connected(_) => self.talking().iter().any(|leg| is_named(&leg)),
+            State::Conference(conference) => {
+                conference.members().iter().any(|leg| is_named(&leg)) || self.facts.awaits_participant(name)
+            }
+            State::Transferring(_) => return Err(OperatorError::Transferring),
+            State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => {
+                return Err(OperatorError::NotConnected);
+            }
+        };
+        if known { Ok(()) } else { Err(OperatorError::UnknownParticipant) }
     }
 
     /// Whom a leg talks to and may transfer now.
@@ -151,9 +209,11 @@ impl Call {
     pub(crate) fn transferee(&self, transferor: LegId) -> Result<&Leg, Untransferable> {
         let connected = match &self.state {
             State::Connected(connected) => connected,
-            State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Transferring(_) => {
-                return Err(Untransferable::Busy);
-            }
+            State::Routing(_)
+            | State::Ringing(_)
+            | State::Answering(_)
+            | State::Transferring(_)
+            | State::Conference(_) => return Err(Untransferable::Busy),
             State::Ending(_) | State::Over => return Err(Untransferable::Gone),
         };
         let other = connected.other_than(transferor).ok_or(Untransferable::Gone)?;
@@ -174,6 +234,7 @@ impl Call {
                 Err(StatusCode::REQUEST_PENDING)
             }
             State::Connected(_) => Ok(()),
+            State::Conference(conference) => conference.check_replaceable(leg),
             State::Routing(Routing { hunt }) | State::Ringing(Ringing { hunt }) => hunt.check_replaceable(leg),
             State::Answering(_) | State::Transferring(_) => Err(StatusCode::REQUEST_PENDING),
             State::Ending(_) | State::Over => Err(StatusCode::DECLINE),
@@ -185,7 +246,7 @@ impl Call {
         match &self.state {
             State::Routing(_) => CallState::Routing,
             State::Ringing(_) | State::Answering(_) => CallState::Ringing,
-            State::Connected(_) | State::Transferring(_) => CallState::Connected,
+            State::Connected(_) | State::Transferring(_) | State::Conference(_) => CallState::Connected,
             State::Ending(_) | State::Over => CallState::Ending,
         }
     }
@@ -199,6 +260,7 @@ impl State {
             Self::Answering(state) => state.on(event, facts, ctx, actions),
             Self::Connected(state) => state.on(event, facts, ctx, actions),
             Self::Transferring(state) => state.on(event, facts, ctx, actions),
+            Self::Conference(state) => state.on(event, facts, ctx, actions),
             Self::Ending(state) => state.on(event, facts, actions),
             Self::Over => Self::Over,
         }

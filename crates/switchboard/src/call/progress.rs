@@ -10,7 +10,7 @@ use super::facts::{CallerOffer, Context, Facts};
 use super::hunt::Hunt;
 use super::leg::{LegId, Party};
 use super::referral;
-use super::seeker::Seeker;
+use super::seeker::{Meanwhile, Seeker};
 use crate::output::CallState;
 
 impl Hunt {
@@ -62,10 +62,13 @@ impl Hunt {
     /// Who is transferred hears a target's early media.
     fn join_early(&mut self, leg: LegId, facts: &mut Facts, actions: &mut Actions) {
         self.early = Early::Flowing(leg);
-        self.heard = true;
         if let Some(transferor) = self.seeker.transferor {
             referral::report(transferor, StatusCode::SESSION_PROGRESS, facts, actions);
         }
+        if self.seeker.meanwhile == Meanwhile::Talk {
+            return;
+        }
+        self.heard = true;
         actions.push(Action::Media(Command::Bridge { a: self.seeker.leg.media(), b: leg.media() }));
     }
 
@@ -78,7 +81,7 @@ impl Hunt {
         self.told_ringing = true;
         if let Some(transferor) = self.seeker.transferor {
             referral::report(transferor, StatusCode::RINGING, facts, actions);
-            if self.early == Early::None {
+            if self.early == Early::None && self.seeker.meanwhile == Meanwhile::Ringing {
                 self.early = Early::Ringback;
                 self.heard = true;
                 actions.push(Action::Media(Command::Ringback { session: self.seeker.leg.media() }));

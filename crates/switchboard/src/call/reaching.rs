@@ -206,6 +206,8 @@ impl Reaching {
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Add(_)
+            | CallEvent::Dismiss { .. }
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. }
             | CallEvent::Phones { .. }
@@ -247,6 +249,8 @@ fn leg_of(event: &CallEvent) -> Option<LegId> {
         | CallEvent::Confirmed { .. }
         | CallEvent::Transfer(_)
         | CallEvent::Join(_)
+        | CallEvent::Add(_)
+        | CallEvent::Dismiss { .. }
         | CallEvent::Replace(_)
         | CallEvent::Phones { .. }
         | CallEvent::Timer(_)

@@ -10,6 +10,8 @@ pub(crate) struct Seeker {
     pub(crate) leg: LegId,
     /// The leg that transfers it; `None` for a caller, whose INVITE waits for its answer.
     pub(crate) transferor: Option<LegId>,
+    /// What the leg that waits hears meanwhile.
+    pub(crate) meanwhile: Meanwhile,
     /// The number phones are shown.
     pub(crate) number: String,
     /// The name phones are shown.
@@ -24,6 +26,15 @@ pub(crate) struct Seeker {
     pub(crate) referred_by: Option<String>,
 }
 
+/// What one who waits for a target to answer hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// How it rings there, and what is played before an answer.
+    Ringing,
+    /// Those it talks to, as before.
+    Talk,
+}
+
 impl Seeker {
     /// The call's own caller.
     pub(crate) fn caller(facts: &Facts) -> Self {
@@ -34,6 +45,7 @@ impl Seeker {
         Self {
             leg: facts.caller_id(),
             transferor: None,
+            meanwhile: Meanwhile::Ringing,
             number: facts.from.clone(),
             display: facts.from_display.clone(),
             agent,

@@ -156,6 +156,8 @@ impl Transferring {
             | CallEvent::Confirmed { .. }
             | CallEvent::Transfer(_)
             | CallEvent::Join(_)
+            | CallEvent::Add(_)
+            | CallEvent::Dismiss { .. }
             | CallEvent::Replace(_)
             | CallEvent::Notified { .. } => State::Transferring(Box::new(self)),
             CallEvent::Start

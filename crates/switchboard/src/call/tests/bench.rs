@@ -10,8 +10,8 @@ use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, S
 
 use crate::call::leg::{Leg, LegId, Party, Signal};
 use crate::call::{
-    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, Failure, Replacement, Seeker,
-    State, Transfer, Usage,
+    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, Failure, Meanwhile, Replacement,
+    Seeker, State, Transfer, Usage,
 };
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
@@ -66,6 +66,7 @@ impl Bench {
             legs: vec![caller],
             outcome: None,
             transfers: Vec::new(),
+            participants: Vec::new(),
         };
         let step = |target: &Target| Step { target: target.clone(), timeout: Some(Duration::from_secs(20)) };
         Self {
@@ -115,6 +116,7 @@ impl Bench {
             State::Answering(_) => "Answering",
             State::Connected(_) => "Connected",
             State::Transferring(_) => "Transferring",
+            State::Conference(_) => "Conference",
             State::Ending(_) => "Ending",
             State::Over => "Over",
         };
@@ -136,6 +138,14 @@ impl Bench {
             State::Transferring(_) => {
                 &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media, CallTimer::Change, CallTimer::Farewell]
             }
+            State::Conference(_) => &[
+                CallTimer::Attempt,
+                CallTimer::NoAnswer,
+                CallTimer::Media,
+                CallTimer::Change,
+                CallTimer::Place,
+                CallTimer::Farewell,
+            ],
             State::Ending(_) => &[CallTimer::Closing, CallTimer::Farewell],
             State::Over => &[],
         };
@@ -219,6 +229,7 @@ impl Bench {
         let seeker = Seeker {
             leg: transferee.id,
             transferor: Some(transferor),
+            meanwhile: Meanwhile::Ringing,
             number: transferee.party.shown().to_owned(),
             display: None,
             agent: None,
