@@ -1,6 +1,7 @@
 mod agents;
 mod digits;
 mod directory;
+mod participants;
 mod stand_in;
 mod transfers;
 

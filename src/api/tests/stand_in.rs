@@ -37,6 +37,7 @@ pub(super) fn call(id: &str, legs: Vec<LegView>) -> CallView {
         trunk_id: None,
         legs,
         transfers: Vec::new(),
+        participants: Vec::new(),
     }
 }
 
