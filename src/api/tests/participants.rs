@@ -15,27 +15,27 @@ fn participant(id: &str, party: &str, state: ParticipantState, sip_status: Optio
 }
 
 fn answer(operator: &Operator) -> Result<Granted, OperatorError> {
-    match operator {
-        Operator::AddParticipant { call, leg, target } => match (call.0.as_str(), leg.as_deref()) {
-            ("call_1", _) if *target == TransferTarget::Call(CallId("call_none".into())) => {
-                Err(OperatorError::UnknownTarget)
-            }
-            ("call_1", Some("leg_no")) => Err(OperatorError::UnknownLeg),
-            ("call_1", _) => Ok(Granted::Participant(participant("leg_3", "101", ParticipantState::Routing, None))),
-            ("call_early", _) => Err(OperatorError::NotConnected),
-            ("call_moving", _) => Err(OperatorError::Transferring),
-            ("call_busy", _) => Err(OperatorError::Changing),
-            ("call_echo", _) => Err(OperatorError::Alone),
-            ("call_full", _) => Err(OperatorError::Full),
-            ("call_apart", _) => Err(OperatorError::Unjoinable),
-            (_, _) => Err(OperatorError::UnknownCall),
-        },
-        Operator::RemoveParticipant { call, participant } => match (call.0.as_str(), participant.as_str()) {
+    if let Operator::RemoveParticipant { call, participant } = operator {
+        return match (call.0.as_str(), participant.as_str()) {
             ("call_1", "leg_3") => Ok(Granted::Done),
             ("call_1", _) => Err(OperatorError::UnknownParticipant),
             (_, _) => Err(OperatorError::UnknownCall),
-        },
-        other => panic!("{other:?}"),
+        };
+    }
+    let Operator::AddParticipant { call, leg, target } = operator else { panic!("{operator:?}") };
+    match (call.0.as_str(), leg.as_deref()) {
+        ("call_1", _) if *target == TransferTarget::Call(CallId("call_none".into())) => {
+            Err(OperatorError::UnknownTarget)
+        }
+        ("call_1", Some("leg_no")) => Err(OperatorError::UnknownLeg),
+        ("call_1", _) => Ok(Granted::Participant(participant("leg_3", "101", ParticipantState::Routing, None))),
+        ("call_early", _) => Err(OperatorError::NotConnected),
+        ("call_moving", _) => Err(OperatorError::Transferring),
+        ("call_busy", _) => Err(OperatorError::Changing),
+        ("call_echo", _) => Err(OperatorError::Alone),
+        ("call_full", _) => Err(OperatorError::Full),
+        ("call_apart", _) => Err(OperatorError::Unjoinable),
+        (_, _) => Err(OperatorError::UnknownCall),
     }
 }
 
