@@ -10,6 +10,7 @@ import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
 
 import { Bell } from './bell.mjs'
+import { preferSessions } from './priority.mjs'
 
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -32,6 +33,7 @@ export class Browser {
     const context = await chromium.launchPersistentContext(profile, {
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS, ignoreHTTPSErrors: true
     })
+    preferSessions()
     return new Browser(server, context, profile)
   }
 

@@ -2,15 +2,16 @@
 // Chromium has no other interface to advertise.
 
 import { spawn } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
-import { setPriority, tmpdir } from 'node:os'
+import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+
+import { networkOf, prefer, processes } from './priority.mjs'
 
 // No story hangs for ever.
 const DEADLINE_MS = 300_000
 // Of a gateway's log, when something went wrong.
 const LOG_CHARACTERS = 20_000
-const PRIORITY = -10
 
 export class Story {
   // `told` resolves to {name, passed, output, seconds}, whatever happens.
@@ -22,9 +23,9 @@ export class Story {
     const namespace = process.getuid() === 0 ? ['--net'] : ['--map-root-user', '--net']
     const commands = 'ip link set lo up && exec "$0" --test-reporter=tap "$1"'
     this.child = spawn('unshare', [...namespace, 'sh', '-c', commands, process.execPath, file], {
-      env: { ...process.env, PATCHCORD_STORY_LOGS: this.logs }, stdio: ['ignore', 'pipe', 'pipe']
+      env: { ...process.env, PATCHCORD_STORY_LOGS: this.logs }, stdio: ['ignore', 'pipe', 'pipe'], detached: true
     })
-    preferred(this.child.pid)
+    prefer(this.child.pid)
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (chunk) => this.take(chunk))
     const deadline = setTimeout(() => {
       this.output += `\n# Not over after ${DEADLINE_MS / 1000} s.\n`
@@ -56,7 +57,7 @@ export class Story {
     if (!this.network) this.findNetwork()
     if (this.child.exitCode === null) this.child.kill('SIGKILL')
     if (!this.network) return
-    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    for (const pid of processes()) {
       if (networkOf(pid) === this.network) killed(Number(pid))
     }
   }
@@ -74,24 +75,6 @@ export class Story {
       const text = readFileSync(join(this.logs, name), 'utf8').slice(-LOG_CHARACTERS)
       return `# ${name}:\n${text.replace(/^/gm, '# ')}\n`
     }).join('')
-  }
-}
-
-// Sound is played in real time: where it is allowed (to root), it goes before whatever else the machine has to do.
-function preferred(pid) {
-  try {
-    setPriority(pid, PRIORITY)
-  } catch {
-    // As all others, then.
-  }
-}
-
-// The network namespace of a process; undefined when it is gone or somebody else's.
-function networkOf(pid) {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/net`)
-  } catch {
-    return undefined
   }
 }
 
