@@ -9,6 +9,8 @@ use super::Header;
 const FRAME: Duration = Duration::from_millis(20);
 /// A source whose timestamps leave real time by more has begun anew without saying so; no network delays so unevenly.
 const MAX_STRAY: Duration = Duration::from_secs(2);
+/// How long a source may be that late: what a stall kept back comes all at once, and is on time again when it has come.
+const CATCHES_UP: Duration = Duration::from_millis(200);
 
 /// How a packet's place in time is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,15 @@ pub(crate) enum Pace {
     Source { ssrc: u32, timestamp: u32, clock_rate: u32 },
     /// By the gateway's own clock: played or generated media.
     Own,
+}
+
+/// A source that goes on where it was, but later than real time has it.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    since: Instant,
+    /// What was sent before it was late, and when.
+    timestamp: u32,
+    sent: Instant,
 }
 
 /// Numbers and times what is sent.
@@ -28,7 +39,10 @@ pub(crate) struct Egress {
     timestamp: u32,
     /// The source last followed: its SSRC, its timestamp, and ours for it.
     anchor: Option<(u32, u32, u32)>,
+    late: Option<Late>,
     last_sent: Option<Instant>,
+    /// How far the timestamps lie before real time, because media began inside the frame sent last: the next takes it back.
+    ahead: u32,
     packets: u64,
     octets: u64,
 }
@@ -42,7 +56,9 @@ impl Egress {
             sequence: first_sequence,
             timestamp: first_timestamp,
             anchor: None,
+            late: None,
             last_sent: None,
+            ahead: 0,
             packets: 0,
             octets: 0,
         }
@@ -57,8 +73,7 @@ impl Egress {
                     let scaled = delta * i64::from(self.clock_rate) / i64::from(clock_rate.max(1));
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // timestamps wrap at 32 bits
                     let value = ours.wrapping_add(scaled as u32);
-                    if self.strays(now, value) {
-                        let ours = self.next_after(now);
+                    if let Some(ours) = self.astray(now, value) {
                         self.anchor = Some((ssrc, timestamp, ours));
                         return ours;
                     }
@@ -82,17 +97,38 @@ impl Egress {
     }
 
     /// Where media of another origin begins: after the time that passed, and never inside the frame sent last.
-    fn next_after(&self, now: Instant) -> u32 {
+    fn next_after(&mut self, now: Instant) -> u32 {
+        self.late = None;
         let Some(last) = self.last_sent else { return self.timestamp };
-        let elapsed = now.saturating_duration_since(last).max(FRAME);
-        self.timestamp.wrapping_add(units(elapsed, self.clock_rate))
+        let passed = units(now.saturating_duration_since(last), self.clock_rate);
+        let step = passed.saturating_sub(self.ahead).max(units(FRAME, self.clock_rate));
+        self.ahead = (self.ahead + step).saturating_sub(passed);
+        self.timestamp.wrapping_add(step)
     }
 
-    /// Whether a timestamp is so far from our clock that the source must have changed its own.
-    fn strays(&self, now: Instant, timestamp: u32) -> bool {
-        let allowed = u64::from(self.clock_rate) * MAX_STRAY.as_secs();
-        let distance = timestamp.wrapping_sub(self.continued(now)).cast_signed().unsigned_abs();
-        self.last_sent.is_some() && u64::from(distance) > allowed
+    /// Where a timestamp belongs that is so far from our clock that the source must have changed its own.
+    fn astray(&mut self, now: Instant, timestamp: u32) -> Option<u32> {
+        let last_sent = self.last_sent?;
+        let allowed = units(MAX_STRAY, self.clock_rate).cast_signed();
+        let expected = self.late.map_or(self.continued(now), |late| {
+            late.timestamp.wrapping_add(units(now.saturating_duration_since(late.sent), self.clock_rate))
+        });
+        let distance = timestamp.wrapping_sub(expected).cast_signed();
+        if distance.checked_abs().is_some_and(|distance| distance <= allowed) {
+            self.late = None;
+            return None;
+        }
+        let step = timestamp.wrapping_sub(self.timestamp).cast_signed();
+        if distance < 0 && (1..=allowed).contains(&step) {
+            let beginning = Late { since: now, timestamp: self.timestamp, sent: last_sent };
+            let late = self.late.get_or_insert(beginning);
+            if now.saturating_duration_since(late.since) < CATCHES_UP {
+                return None;
+            }
+            self.late = None;
+            return Some(expected);
+        }
+        Some(self.next_after(now))
     }
 
     /// Forgets the source, so that the next packet of any source continues after the time that passed.
@@ -148,6 +184,7 @@ impl Egress {
         if self.clock_rate != clock_rate {
             self.clock_rate = clock_rate;
             self.anchor = None;
+            self.ahead = 0;
         }
     }
 }
@@ -210,6 +247,52 @@ mod tests {
         egress.header(now, true, 0, first, 160);
         let later = now + Duration::from_secs(7);
         assert_eq!(egress.timestamp_for(later, pace(7 * 8000)), 7 * 8000);
+    }
+
+    /// Sends what a source says at some moment; gives its timestamp.
+    fn follow(egress: &mut Egress, now: Instant, timestamp: u32) -> u32 {
+        let timestamp = egress.timestamp_for(now, Pace::Source { ssrc: 1, timestamp, clock_rate: 8000 });
+        egress.header(now, false, 0, timestamp, 160);
+        timestamp
+    }
+
+    #[test]
+    fn what_a_stall_kept_back_does_not_put_the_stream_ahead_of_time() {
+        let start = Instant::now();
+        let mut egress = Egress::new(7, 1, 0, 8000);
+        for n in 0..400_u32 {
+            // From the second second to the fifth nothing gets through; then all of it at once.
+            let arrives = if (50..250).contains(&n) { 250 } else { n };
+            assert_eq!(follow(&mut egress, start + FRAME * arrives, n * 160), n * 160);
+        }
+    }
+
+    #[test]
+    fn a_source_whose_clock_stood_still_is_put_back_on_time() {
+        let start = Instant::now();
+        let mut egress = Egress::new(7, 1, 0, 8000);
+        let mut last = 0;
+        for n in 0..100_u32 {
+            let sent = if n < 50 { n } else { n + 200 };
+            last = follow(&mut egress, start + FRAME * sent, n * 160);
+        }
+        assert_eq!(last, 299 * 160);
+    }
+
+    #[test]
+    fn digits_between_the_packets_of_a_source_do_not_put_the_stream_ahead_of_time() {
+        let start = Instant::now();
+        let mut egress = Egress::new(7, 1, 0, 8000);
+        for n in 0..100_u32 {
+            let now = start + FRAME * 10 * n;
+            let audio = follow(&mut egress, now, n * 1600);
+            assert!(audio <= n * 1600 + 160, "{audio} after {n} digits");
+            let now = now + Duration::from_millis(1);
+            let digit = egress.timestamp_for(now, Pace::Own);
+            assert!(digit >= audio + 160, "{digit} lies in the frame of {audio}");
+            egress.header(now, true, 101, digit, 4);
+            egress.unanchor();
+        }
     }
 
     #[test]
