@@ -164,8 +164,10 @@ impl DigitSender {
         if ended {
             sounding.ends_left -= 1;
             if sounding.ends_left == 0 {
+                let end = sounding.started + duration;
                 self.sounding = None;
-                self.ready_at = Some(now + PAUSE);
+                // The pause begins with the first end (§2.5.1.4); the others lie in it.
+                self.ready_at = Some((end + PAUSE).max(now + UPDATE));
             }
         } else if sounding.press.duration.is_some() {
             // The end is sent when it is due, not at the next update.
@@ -254,7 +256,8 @@ mod tests {
         let begins: Vec<_> = run(&mut sender, 8000, Instant::now()).into_iter().filter(|(_, p)| p.begins).collect();
         let events: Vec<u8> = begins.iter().map(|(_, p)| p.payload[0]).collect();
         assert_eq!(events, [1, 2, 3]);
-        assert!(begins[1].0 - begins[0].0 >= Duration::from_millis(60) + PAUSE);
+        let apart: Vec<_> = begins.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert_eq!(apart, [Duration::from_millis(60) + PAUSE; 2]);
     }
 
     #[test]
