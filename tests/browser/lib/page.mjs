@@ -15,7 +15,8 @@ export class AgentPage {
     const errors = []
     page.on('pageerror', (error) => errors.push(error.message))
     page.on('console', (message) => {
-      if (message.type() === 'error') errors.push(message.text())
+      // That a request is answered with a challenge first is how digest works, and the browser's console calls it an error.
+      if (message.type() === 'error' && !message.text().includes('status of 401')) errors.push(message.text())
     })
     await page.setViewportSize({ width: 480, height: 720 })
     await page.addInitScript({ content: microphone === 'tone' ? await eavesdropper() : MICROPHONES[microphone] })
@@ -56,6 +57,23 @@ export class AgentPage {
     await this.page.click('.call-button')
   }
 
+  // Chooses a number in the dialog behind a button, 'Transfer' or 'Add', and what to do with it.
+  async ask(button, number, answer) {
+    await this.press(button)
+    await this.page.fill('.people-dialog input', number)
+    await this.page.locator('.people-dialog').getByRole('button', { name: answer, exact: true }).click()
+    await this.page.locator('.people-dialog').waitFor({ state: 'detached' })
+  }
+
+  // Waits until the call that is not talked in is in this state, such as 'connected'.
+  otherCall(state) {
+    return this.page.locator(`.other-call[data-state="${state}"]`).waitFor()
+  }
+
+  noOtherCall() {
+    return this.page.locator('.other-call').waitFor({ state: 'detached' })
+  }
+
   press(name) {
     return this.page.getByRole('button', { name, exact: true }).click()
   }
@@ -66,6 +84,10 @@ export class AgentPage {
 
   listen(frequency, seconds) {
     return this.page.evaluate(([frequency, seconds]) => window.sound.listen(frequency, seconds), [frequency, seconds])
+  }
+
+  levels(frequencies, seconds) {
+    return this.page.evaluate(([frequencies, seconds]) => window.sound.levels(frequencies, seconds), [frequencies, seconds])
   }
 
   screenshot(name, colorScheme = 'light') {

@@ -2,7 +2,7 @@
 
 import { Sound } from './sound'
 
-const sound = new Sound()
+const sound = new Sound('all')
 void sound.replaceMicrophone(440)
 
 const Connection = window.RTCPeerConnection

@@ -11,6 +11,15 @@ export class Sound {
   private recorded: Float32Array[] = []
   private listening = false
   private ear: ScriptProcessorNode | undefined
+  private heard: MediaStreamAudioSourceNode | undefined
+  private readonly mixes: boolean
+  // A connection that was on hold tells of its track again.
+  private readonly mixed = new Set<MediaStreamTrack>()
+
+  // Hears the latest connection, or, as an agent with several calls does, `all` at once.
+  constructor(hears: 'latest' | 'all' = 'latest') {
+    this.mixes = hears === 'all'
+  }
 
   // Every microphone the page opens from now on plays a tone at a quarter of full scale, which is -12 dB.
   async replaceMicrophone(frequency: number) {
@@ -29,23 +38,31 @@ export class Sound {
 
   hear(connection: RTCPeerConnection, told: () => void) {
     connection.addEventListener('track', (event) => {
+      if (this.mixes && this.mixed.has(event.track)) return
+      this.mixed.add(event.track)
       const stream = new MediaStream([event.track])
       // Chromium renders a remote track only while an element plays it.
       const element = new Audio()
       element.srcObject = stream
       element.muted = true
       void element.play()
-      // One ear: the recorder of an earlier call goes on in silence, and its chunks would stand between those of this call.
-      this.ear?.disconnect()
-      const recorder = this.context.createScriptProcessor(CHUNK, 1, 1)
-      this.ear = recorder
-      recorder.onaudioprocess = (chunk) => {
-        if (this.listening) this.recorded.push(chunk.inputBuffer.getChannelData(0).slice())
-      }
-      this.context.createMediaStreamSource(stream).connect(recorder)
-      recorder.connect(this.context.destination)
+      // The connection of an earlier call goes on in silence, and its sound would stand beside that of this call.
+      if (!this.mixes) this.heard?.disconnect()
+      this.heard = this.context.createMediaStreamSource(stream)
+      this.heard.connect(this.recorder())
       told()
     })
+  }
+
+  // The one ear: what comes in together is recorded together.
+  private recorder(): ScriptProcessorNode {
+    if (this.ear) return this.ear
+    this.ear = this.context.createScriptProcessor(CHUNK, 1, 1)
+    this.ear.onaudioprocess = (chunk) => {
+      if (this.listening) this.recorded.push(chunk.inputBuffer.getChannelData(0).slice())
+    }
+    this.ear.connect(this.context.destination)
+    return this.ear
   }
 
   // Listens for so many seconds and tells how a tone was heard.

@@ -67,6 +67,12 @@ export function refusalText({ status, phrase, reasons }: Refusal): string {
   return text ?? `The call failed: ${status} ${phrase}`.trim()
 }
 
+// Why a call could not be returned to.
+export function returnText(refusal: Refusal): string {
+  const isOver = [404, 481, 487, 603].includes(refusal.status)
+  return isOver ? 'The call has ended.' : refusalText(refusal)
+}
+
 // Why an incoming call stopped ringing.
 export function cancelText(reasons: readonly string[]): string {
   return causeOf('SIP', reasons) === 200 ? 'Answered by someone else.' : 'The caller hung up.'

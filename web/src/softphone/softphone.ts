@@ -1,30 +1,84 @@
-// The agent's phone: signs in, makes and takes one call at a time, and keeps `state` true. Shows nothing itself.
+// The agent's phone: signs in, makes and takes calls, hands them on, brings them together and returns to them, and keeps `state` true.
+// Shows nothing itself.
 
 import { Inviter, UserAgent, type Invitation } from 'sip.js'
-import { reactive, shallowRef } from 'vue'
+import { reactive, watch } from 'vue'
 
 import { callUri, dialled, parseAddress } from './address'
-import { Call } from './call'
+import type { MediaOptions } from './call'
+import { Calls } from './calls'
+import { refusalText, returnText } from './causes'
+import { Conference } from './conference'
+import { Digest } from './digest'
 import { isKey } from './digits'
+import { DirectoryWatch } from './directory'
+import { Gateway } from './gateway'
+import { Keeping } from './keeping'
 import { Line } from './line'
-import { MicrophoneError, openMicrophone, stop } from './microphone'
-import type { CallView, PhoneState } from './state'
-import { Tones } from './tones'
+import { replaces } from './replaces'
+import { Returning } from './returning'
+import { canTakeAnother } from './roster'
+import type { CallView, Participant, PhoneState, Registration } from './state'
+import { Transfers, type Dialling } from './transfers'
 
 const BUSY = 486
 
 export class Softphone {
-  readonly state: PhoneState = reactive({ registration: { state: 'signed out' }, address: '', call: null, notice: null })
+  readonly state: PhoneState = reactive<PhoneState>({
+    registration: { state: 'signed out' },
+    address: '',
+    calls: [],
+    active: null,
+    lost: [],
+    directory: { state: 'unknown', colleagues: [] },
+    notice: null
+  })
 
-  private readonly tones = new Tones()
-  private readonly speaker = new Audio()
-  private line: Line | undefined
-  private call: Call | undefined
-  private readonly stream = shallowRef<MediaStream>()
+  private line: Line | null = null
+  private gateway: Gateway | null = null
+  private user = ''
+  private secret = ''
 
-  // The open microphone of the running call.
-  get microphone(): MediaStream | undefined {
-    return this.stream.value
+  private readonly calls = new Calls(this.state, {
+    warn: (text) => this.warn(text),
+    inform: (text) => this.inform(text),
+    mediaLost: () => this.line?.check(),
+    isReachable: () => this.line?.isRegistered === true
+  })
+  private readonly dialling: Dialling = {
+    target: (text) => this.target(text),
+    dial: (text, consults) => this.call(text, consults)
+  }
+  private readonly transfers = new Transfers(this.state, this.calls, this.dialling)
+  private readonly conference = new Conference(this.state, this.calls, {
+    gateway: () => this.gateway,
+    warn: (text) => this.warn(text),
+    number: (text) => this.target(text)?.number ?? null,
+    own: () => this.user
+  })
+  private readonly directory = new DirectoryWatch(this.state, () => this.gateway)
+  private readonly returning = new Returning(
+    this.state,
+    {
+      gateway: () => this.gateway,
+      dialog: (view) => this.calls.session(view)?.dialog ?? null,
+      own: () => this.user,
+      inform: (text) => this.inform(text)
+    },
+    new Keeping(sessionStorage)
+  )
+
+  constructor() {
+    const kept = () => [this.state.calls.map(({ state, party, name, joining }) => [state, party, name, joining]), this.state.lost.length]
+    watch(kept, () => {
+      if (this.line) this.returning.save(this.state.address, this.secret)
+    })
+  }
+
+  // Signs in again when the page before this one left calls.
+  async resume(): Promise<void> {
+    const kept = await this.returning.load()
+    if (kept && !this.line) this.signIn(kept.address, kept.secret)
   }
 
   // False when `address` is none.
@@ -34,16 +88,17 @@ export class Softphone {
       this.warn('This is not an address. It looks like sip:1000@phone.example.com.')
       return false
     }
-    this.tones.unlock()
+    this.calls.tones.unlock()
     this.state.notice = null
     this.state.address = `${parsed.user}@${parsed.domain}`
+    this.user = parsed.user
+    this.secret = secret
+    this.gateway = window.crypto.subtle ? new Gateway(new Digest(parsed.user, secret)) : null
     const server = `${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/sip`
-    this.line = new Line(parsed, secret, server, () => this.microphone ?? new MediaStream(), {
-      registration: (registration) => {
-        this.state.registration = registration
-      },
+    this.line = new Line(parsed, secret, server, {
+      registration: (registration) => this.registration(registration),
       refused: (why) => {
-        this.line = undefined
+        this.line = null
         this.signedOut()
         this.warn(why)
       },
@@ -54,188 +109,198 @@ export class Softphone {
   }
 
   async signOut(): Promise<void> {
-    this.hangUp()
+    for (const view of [...this.state.calls]) this.calls.hangUp(view)
     const line = this.line
-    this.line = undefined
+    this.line = null
     this.signedOut()
     await line?.end()
   }
 
-  async dial(text: string): Promise<void> {
-    const number = dialled(text)
-    if (this.state.call || !this.line || number === '') return
-    const target = UserAgent.makeURI(callUri(number, this.line.domain))
-    if (!target) return this.warn('This number cannot be called.')
-    const { agent } = this.line
-    const view = this.show({ direction: 'outgoing', party: number, name: '', state: 'calling' })
-    if (!(await this.openMicrophone(view))) return this.forget(view)
-    this.call = this.follow(new Inviter(agent, target, { earlyMedia: true }), view)
-    this.call.invite()
+  // The open microphone of the call that is talked in.
+  get microphone(): MediaStream | undefined {
+    return this.calls.microphone(this.state.active)
   }
 
-  async answer(): Promise<void> {
-    const view = this.state.call
+  async dial(text: string): Promise<void> {
+    if (this.state.calls.length === 0) await this.call(text, null)
+  }
+
+  async answer(id: number): Promise<void> {
+    const view = this.calls.find(id)
     if (view?.state !== 'incoming') return
     view.state = 'answering'
-    if (!(await this.openMicrophone(view))) {
-      view.state = 'incoming'
+    const isAside = this.state.active !== id
+    const microphone = await this.calls.openMicrophone(view)
+    if (!microphone || (isAside && !(await this.calls.park()))) {
+      if (view.state === 'answering') view.state = 'incoming'
       return
     }
-    this.tones.stop()
-    this.call?.accept()
+    if (!this.calls.find(id)) return
+    this.state.active = id
+    this.state.notice = null
+    this.calls.session(view)?.accept(microphone)
   }
 
   // Gives up, rejects or hangs up.
-  hangUp(): void {
-    const view = this.state.call
-    if (!view || view.state === 'ending') return
-    this.tones.stop()
-    if (!this.call) return this.forget(view)
-    view.state = 'ending'
-    this.call.hangUp()
+  hangUp(id: number): void {
+    const view = this.calls.find(id)
+    if (view) this.calls.hangUp(view)
   }
 
   setMuted(muted: boolean): void {
-    if (!this.state.call) return
-    this.state.call.muted = muted
-    this.microphone?.getAudioTracks().forEach((track) => (track.enabled = !muted))
+    if (this.calls.active) this.calls.setMuted(this.calls.active, muted)
   }
 
   async setHeld(held: boolean): Promise<void> {
-    const view = this.state.call
-    if (view?.state !== 'connected' || view.held === held) return
-    try {
-      await this.call?.hold(held)
-      view.held = held
-    } catch (error) {
-      if (this.state.call === view) this.warn(error instanceof Error ? error.message : String(error))
-    }
-  }
-
-  // Hands the other side on to a number.
-  transfer(text: string): void {
-    const view = this.state.call
-    const number = dialled(text)
-    if (view?.state !== 'connected' || view.transfer !== null || !this.line || number === '') return
-    const target = UserAgent.makeURI(callUri(number, this.line.domain))
-    if (!target) return this.warn('This number cannot be called.')
-    this.state.notice = null
-    view.transfer = number
-    this.call?.transfer(target)
+    if (this.calls.active) await this.calls.setHeld(this.calls.active, held)
   }
 
   press(key: string): void {
-    const view = this.state.call
+    const view = this.calls.active
     if (view?.state !== 'connected' || !isKey(key)) return
     view.digits += key
-    this.call?.press(key)
+    this.calls.session(view)?.press(key)
+  }
+
+  transfer(text: string): void {
+    this.transfers.blind(text)
+  }
+
+  async consult(text: string): Promise<void> {
+    await this.transfers.consult(text)
+  }
+
+  complete(): void {
+    this.transfers.complete()
+  }
+
+  async swap(): Promise<void> {
+    await this.transfers.swap()
+  }
+
+  async merge(): Promise<void> {
+    await this.conference.merge()
+  }
+
+  async addParticipant(text: string): Promise<void> {
+    await this.conference.add(text)
+  }
+
+  async removeParticipant(participant: Participant): Promise<void> {
+    await this.conference.remove(participant)
+  }
+
+  // Keeps the directory fresh until the returned function is called.
+  watchDirectory(): () => void {
+    return this.directory.watch()
+  }
+
+  // Goes back into a call the page was in before it was loaded again.
+  async returnTo(key: string): Promise<void> {
+    const [held, shown] = [this.returning.kept(key), this.state.lost.find((call) => call.key === key)]
+    if (!held || !shown || shown.busy || !this.line) return
+    shown.busy = true
+    this.calls.tones.unlock()
+    if (!held.call) {
+      // The gateway calls this page, which answers by itself.
+      await this.gateway?.reclaim(held.id ?? '').catch(() => {
+        this.inform('The call has ended.')
+        this.returning.settle(key)
+      })
+      return
+    }
+    const { party, name, direction, since } = held.call
+    if (!(await this.calls.park())) return
+    const view = this.calls.add({ direction, party, name, since, state: 'returning' })
+    const uri = UserAgent.makeURI(callUri(party, this.line.domain)) ?? this.line.agent.configuration.uri
+    await this.invite(view, uri, [`Replaces: ${replaces(held.call)}`])
+    this.returning.settle(key)
+  }
+
+  async letGo(key: string): Promise<void> {
+    await this.returning.hangUp(key)
   }
 
   dismiss(): void {
     this.state.notice = null
   }
 
+  private async call(text: string, consults: number | null): Promise<void> {
+    const target = this.target(text)
+    if (!target || !this.line) return
+    this.state.notice = null
+    const view = this.calls.add({ direction: 'outgoing', party: target.number, name: this.nameOf(target.number), state: 'calling', consults })
+    await this.invite(view, target.uri, [])
+  }
+
+  private async invite(view: CallView, uri: Inviter['remoteIdentity']['uri'], extraHeaders: string[]): Promise<void> {
+    const microphone = await this.calls.openMicrophone(view)
+    if (!microphone || !this.line) return this.calls.forget(view)
+    const sessionDescriptionHandlerOptions: MediaOptions = { microphone }
+    const inviter = new Inviter(this.line.agent, uri, { earlyMedia: true, extraHeaders, sessionDescriptionHandlerOptions })
+    this.calls.follow(view, inviter).invite(view.state === 'returning' ? returnText : refusalText)
+  }
+
+  // Null, which was told where that helps, when a text calls nothing.
+  private target(text: string): ReturnType<Dialling['target']> {
+    const number = dialled(text)
+    if (!this.line || number === '') return null
+    const uri = UserAgent.makeURI(callUri(number, this.line.domain))
+    if (!uri) {
+      this.warn('This number cannot be called.')
+      return null
+    }
+    return { number, uri }
+  }
+
   private invited(invitation: Invitation): void {
-    if (this.state.call) {
+    if (!canTakeAnother(this.state.calls)) {
       invitation.reject({ statusCode: BUSY }).catch(() => undefined)
       return
     }
     const { uri, displayName } = invitation.remoteIdentity
     const party = uri.user && uri.user !== 'anonymous' ? uri.user : 'Unknown number'
-    const view = this.show({ direction: 'incoming', party, name: displayName === party ? '' : displayName, state: 'incoming' })
-    this.call = this.follow(invitation, view)
-    this.tones.bell()
-  }
-
-  private follow(session: Inviter | Invitation, view: CallView): Call {
-    return new Call(session, {
-      ringing: () => {
-        if (view.state !== 'calling') return
-        view.state = 'ringing'
-        this.tones.ringback()
-      },
-      earlyMedia: () => {
-        this.tones.stop()
-        if (view.state === 'calling') view.state = 'ringing'
-      },
-      connected: () => {
-        this.tones.stop()
-        view.state = 'connected'
-        view.since = Date.now()
-      },
-      sound: (stream) => this.play(stream),
-      transferFailed: (why) => {
-        if (this.state.call !== view) return
-        this.warn(`${view.transfer ?? 'The number'} did not take the call: ${why}`)
-        view.transfer = null
-      },
-      ended: (why) => {
-        if (this.state.call !== view) return
-        this.forget(view)
-        if (why) this.state.notice = { kind: 'information', text: why }
-      }
-    })
-  }
-
-  private show(call: Pick<CallView, 'direction' | 'party' | 'name' | 'state'>): CallView {
-    this.state.notice = null
-    this.state.call = { ...call, since: null, muted: false, held: false, transfer: null, digits: '' }
-    // The reactive one, which is not the object just assigned.
-    return this.state.call
-  }
-
-  private forget(view: CallView): void {
-    if (this.state.call !== view) return
-    this.tones.stop()
-    this.closeMicrophone()
-    this.speaker.srcObject = null
-    this.call = undefined
-    this.state.call = null
-  }
-
-  private play(stream: MediaStream): void {
-    this.speaker.srcObject = stream
-    this.speaker.play().catch((error: unknown) => {
-      // The stream was taken away before it began.
-      if (error instanceof Error && error.name === 'AbortError') return
-      this.warn('The browser does not play the call. Allow sound for this page.')
-    })
-  }
-
-  // False when there is none, or when the call ended while the browser asked the agent for it.
-  private async openMicrophone(view: CallView): Promise<boolean> {
-    try {
-      const stream = await openMicrophone()
-      if (this.state.call !== view) {
-        stop(stream)
-        return false
-      }
-      stream.getAudioTracks().forEach((track) => {
-        track.addEventListener('ended', () => {
-          if (this.microphone === stream) this.warn('The microphone was unplugged. The other side cannot hear you.')
-        })
-      })
-      this.stream.value = stream
-      return true
-    } catch (error) {
-      if (this.state.call === view) this.warn(error instanceof MicrophoneError ? error.message : String(error))
-      return false
+    const isAlone = this.state.calls.length === 0
+    const view = this.calls.add({ direction: 'incoming', party, name: displayName === party ? '' : displayName, state: 'incoming' })
+    this.calls.follow(view, invitation)
+    // The gateway brings back a call this phone had: nobody has to be asked twice.
+    if (isAlone && invitation.request.getHeaders('Call-Info').some(answersAtOnce)) {
+      this.returning.settleReclaimed()
+      void this.answer(view.id)
     }
   }
 
-  private closeMicrophone(): void {
-    const stream = this.microphone
-    this.stream.value = undefined
-    stop(stream)
+  private registration(registration: Registration): void {
+    this.state.registration = registration
+    if (registration.state !== 'registered') return
+    this.calls.reconnected()
+    this.returning.registered()
+  }
+
+  private nameOf(number: string): string {
+    return this.state.directory.colleagues.find((colleague) => colleague.number === number)?.name ?? ''
   }
 
   private signedOut(): void {
-    if (this.state.call) this.forget(this.state.call)
+    for (const view of [...this.state.calls]) this.calls.forget(view)
+    this.returning.clear()
+    this.gateway = null
+    this.secret = ''
+    this.state.directory = { state: 'unknown', colleagues: [] }
     this.state.registration = { state: 'signed out' }
     this.state.address = ''
+  }
+
+  private inform(text: string): void {
+    this.state.notice = { kind: 'information', text }
   }
 
   private warn(text: string): void {
     this.state.notice = { kind: 'warning', text }
   }
+}
+
+// Call-Info with `answer-after=0`, which a phone that is asked so answers by itself.
+function answersAtOnce(callInfo: string): boolean {
+  return /;\s*answer-after\s*=\s*0\s*(?:[;,]|$)/i.test(callInfo)
 }

@@ -12,6 +12,12 @@ interface Tone {
 const BELL: Tone = { frequencies: [660, 880], cadence: [0.4, 0.2, 0.4, 2], volume: 0.15 }
 // ITU-T E.180: 425 Hz, one second in five.
 const RINGBACK: Tone = { frequencies: [425], cadence: [1, 4], volume: 0.1 }
+// Somebody calls during a call: two short, quiet tones in the agent's ear.
+const WAITING: Tone = { frequencies: [425], cadence: [0.2, 0.2, 0.2, 5.4], volume: 0.05 }
+
+const TONES = { bell: BELL, ringback: RINGBACK, waiting: WAITING }
+
+export type ToneName = keyof typeof TONES
 
 // A few milliseconds of rise and fall, without which a tone clicks.
 const SLOPE_S = 0.01
@@ -21,6 +27,7 @@ const LONGEST_S = 300
 export class Tones {
   private context: AudioContext | undefined
   private playing: { sources: OscillatorNode[]; gain: GainNode } | undefined
+  private name: ToneName | null = null
 
   // Browsers let a page sound only after the user has pressed something: called on the press that signs in.
   unlock(): void {
@@ -28,22 +35,21 @@ export class Tones {
     void this.context.resume()
   }
 
-  bell(): void {
-    this.play(BELL)
+  // From now on this one sounds, or none.
+  sound(name: ToneName | null): void {
+    if (name === this.name) return
+    this.stop()
+    this.name = name
+    if (name) this.play(TONES[name])
   }
 
-  ringback(): void {
-    this.play(RINGBACK)
-  }
-
-  stop(): void {
+  private stop(): void {
     this.playing?.sources.forEach((source) => source.stop())
     this.playing?.gain.disconnect()
     this.playing = undefined
   }
 
   private play(tone: Tone): void {
-    this.stop()
     const context = this.context
     if (!context) return
     const gain = context.createGain()
