@@ -103,7 +103,10 @@ function sipjs(): Line {
   }
   function follow(session: Session) {
     session.delegate = {
-      onBye: (bye) => tell('bye' + reasonOf(bye.request.getHeader('Reason')))
+      onBye(bye) {
+        void bye.accept()
+        tell('bye' + reasonOf(bye.request.getHeader('Reason')))
+      }
     }
     session.stateChange.addListener((state) => {
       if (state === SessionState.Established) tell('established')

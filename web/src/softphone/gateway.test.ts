@@ -45,7 +45,7 @@ test('a nonce is asked for once, used again, and replaced when it has gone stale
 })
 
 test('a wrong secret is tried no second time with the same nonce', async () => {
-  const { gateway: asked, sent } = gateway(challenge('a'), challenge('b'), json([]))
+  const { gateway: asked, sent } = gateway(challenge('a'), challenge('b'), json({ data: [] }))
   await expect(asked.calls()).rejects.toMatchObject({ status: 401 })
   expect(sent).toHaveLength(2)
 })
@@ -66,6 +66,12 @@ test('a session of this page is found by its Call-ID', async () => {
   const { gateway: asked } = gateway(json(calls), json(calls))
   expect(await asked.callOf('y')).toBe('call_2')
   expect(await asked.callOf('z')).toBeNull()
+})
+
+test('a list is read to its end', async () => {
+  const { gateway: asked, sent } = gateway(json({ data: [{ id: 'call_1', legs: [] }], next_cursor: 'a b' }), json({ data: [{ id: 'call_2', legs: [] }], next_cursor: null }))
+  expect((await asked.calls()).map(({ id }) => id)).toEqual(['call_1', 'call_2'])
+  expect(sent.map(({ path }) => path)).toEqual(['/v1/calls?limit=200', '/v1/calls?limit=200&cursor=a%20b'])
 })
 
 test('ids stay within their place in a path', async () => {

@@ -18,9 +18,12 @@ export class GatewayError extends Error {
 export interface RunningLeg {
   id: string
   party: string
+  // The number of the extension whose phone it is.
+  extension: string | null
+  sip_call_id: string | null
+  // Its phone's connection is lost, and the phone waited for.
+  away: boolean
   state: string
-  sip_call_id?: string | null
-  away?: boolean
 }
 
 export interface RunningCall {
@@ -37,6 +40,8 @@ export interface RunningParticipant {
 export type Target = { number: string } | { call_id: string }
 
 const DEADLINE_MS = 10_000
+// As many as the gateway gives at once.
+const PAGE = 200
 const PRESENCES: readonly string[] = ['available', 'ringing', 'busy', 'offline'] satisfies Presence[]
 
 export class Gateway {
@@ -87,9 +92,16 @@ export class Gateway {
     await this.request('POST', `/v1/calls/${encodeURIComponent(call)}/hangup`)
   }
 
+  // Everything, page by page.
   private async list<T>(path: string): Promise<T[]> {
-    const answer = (await this.request('GET', path)) as { data?: T[] } | T[] | null
-    return Array.isArray(answer) ? answer : (answer?.data ?? [])
+    const all: T[] = []
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const from: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
+      const page = (await this.request('GET', `${path}?limit=${PAGE}${from}`)) as { data?: T[]; next_cursor?: string | null } | null
+      all.push(...(page?.data ?? []))
+      cursor = page?.next_cursor ?? null
+    }
+    return all
   }
 
   private async request(method: string, path: string, body?: unknown): Promise<unknown> {

@@ -144,7 +144,7 @@ export class Returning {
       [...this.lost.values()].some(({ call }) => call?.callId === callId) ||
       this.state.calls.some((view) => this.context.dialog(view)?.callId === callId)
     for (const { id, legs } of calls) {
-      const away = legs.find((leg) => leg.away === true && leg.party === own && !isOurs(leg.sip_call_id))
+      const away = legs.find((leg) => leg.away && leg.extension === own && !isOurs(leg.sip_call_id))
       const other = legs.find((leg) => leg !== away)
       if (away) this.offer({ key: id, party: other?.party ?? '', name: '', busy: false }, { call: null, id, release: () => undefined })
     }
