@@ -17,20 +17,20 @@ fn talk() -> Talk {
     talk_in(Simulation::with(PLAN, several))
 }
 
-fn several(_: &mut SwitchboardConfig, directory: &mut Directory) {
+pub(crate) fn several(_: &mut SwitchboardConfig, directory: &mut Directory) {
     directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0);
 }
 
 /// The agent holds its caller and has called 101 besides.
-struct Consultation {
-    talk: Talk,
-    colleague: SocketAddr,
+pub(crate) struct Consultation {
+    pub(crate) talk: Talk,
+    pub(crate) colleague: SocketAddr,
     /// The agent's second call, and what 101 got.
-    consulting: SessionId,
-    asked: SessionId,
+    pub(crate) consulting: SessionId,
+    pub(crate) asked: SessionId,
 }
 
-fn ringing_in(mut talk: Talk) -> Consultation {
+pub(crate) fn ringing_in(mut talk: Talk) -> Consultation {
     let colleague = talk.simulation.browser(2);
     talk.simulation.register(colleague, "101", 3600);
     talk.simulation.reinvite(talk.browser, talk.outgoing, Some("v=0 a=sendonly"));
@@ -40,7 +40,7 @@ fn ringing_in(mut talk: Talk) -> Consultation {
     Consultation { talk, colleague, consulting, asked }
 }
 
-fn consulted_in(talk: Talk) -> Consultation {
+pub(crate) fn consulted_in(talk: Talk) -> Consultation {
     let mut both = ringing_in(talk);
     both.pick_up();
     both
@@ -51,13 +51,13 @@ fn consulted() -> Consultation {
 }
 
 /// A Refer-To that names the dialog of a peer's session.
-fn replacing(simulation: &mut Simulation, peer: SocketAddr, session: SessionId) -> String {
+pub(crate) fn replacing(simulation: &mut Simulation, peer: SocketAddr, session: SessionId) -> String {
     let dialog = simulation.peer(peer).endpoint.replaces(session).expect("a dialog").to_string();
     format!("<sip:101@x?Replaces={}>", dialog.replace(';', "%3B").replace('=', "%3D"))
 }
 
 impl Consultation {
-    fn pick_up(&mut self) {
+    pub(crate) fn pick_up(&mut self) {
         self.talk.simulation.answer(self.colleague, self.asked, StatusCode::OK, Some("v=0 colleague"));
     }
 
@@ -67,7 +67,7 @@ impl Consultation {
         self.talk.simulation.refer(self.talk.browser, self.talk.outgoing, &refer_to)
     }
 
-    fn told(&mut self) -> Vec<u16> {
+    pub(crate) fn told(&mut self) -> Vec<u16> {
         self.talk.simulation.reports(self.talk.browser).into_iter().map(|(_, _, status)| status).collect()
     }
 

@@ -36,6 +36,8 @@ struct Chaos {
     trunks: [SocketAddr; 2],
     sessions: Vec<(SocketAddr, SessionId)>,
     connections: u64,
+    /// How often somebody was seen in a conference.
+    conferences: u64,
 }
 
 impl Chaos {
@@ -58,7 +60,8 @@ impl Chaos {
             simulation.peer(*peer).session_expires =
                 [None, Some(90), Some(300)][random.random_range(0..3)].map(Duration::from_secs);
         }
-        let mut chaos = Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100 };
+        let mut chaos =
+            Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100, conferences: 0 };
         for at in 0..chaos.browsers.len() {
             chaos.register_again(at);
         }
@@ -75,7 +78,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..37) {
+        match self.random.random_range(0..43) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -97,6 +100,8 @@ impl Chaos {
             21..=23 => self.refer(),
             30 | 31 => self.take_over(),
             24 => self.operator_transfers(),
+            32..=35 => self.operator_adds(),
+            36 => self.operator_dismisses(),
             25 | 27 | 28 => self.talk(),
             26 => self.dial(),
             11 if self.random.random_bool(0.3) => {
@@ -112,6 +117,7 @@ impl Chaos {
             _ => {}
         }
         self.simulation.settle();
+        self.assert_nobody_is_left_alone();
         for peer in self.browsers.iter().chain(&self.trunks) {
             for (session, _) in self.simulation.invites(*peer) {
                 if !self.sessions.contains(&(*peer, session)) {
@@ -341,6 +347,69 @@ impl Chaos {
         self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Transfer { call, leg, target }).ok();
     }
 
+    fn operator_adds(&mut self) {
+        let talking = self.simulation.views.iter().rev().find(|view| view.state == CallState::Connected);
+        let Some(view) = talking else { return };
+        let call = view.id.clone();
+        let legs: Vec<Option<String>> = view.legs.iter().map(|leg| Some(leg.id.clone())).chain([None, None]).collect();
+        let leg = legs[self.random.random_range(0..legs.len())].clone();
+        let other = self.simulation.views[self.random.random_range(0..self.simulation.views.len())].id.clone();
+        let target = if self.random.random_bool(0.3) {
+            TransferTarget::Call(other)
+        } else {
+            TransferTarget::Number(self.pick(&TARGETS).to_owned())
+        };
+        let now = self.simulation.now;
+        let adding = Operator::AddParticipant { call, leg, target };
+        // Not every call takes somebody in in every state.
+        let is_asked = self.simulation.switchboard.handle_operator(now, adding).is_ok();
+        self.simulation.settle();
+        if is_asked && self.random.random_bool(0.6) {
+            let peers = self.browsers.clone().into_iter().chain(self.trunks);
+            let rung =
+                peers.filter_map(|peer| Some((peer, self.simulation.invites(peer).pop()?.0))).collect::<Vec<_>>();
+            for (peer, session) in rung {
+                self.simulation.answer(peer, session, StatusCode::OK, Some("v=0 joins"));
+            }
+        }
+    }
+
+    fn operator_dismisses(&mut self) {
+        let Some(view) = self.simulation.views.iter().rev().find(|view| view.participants.len() > 2) else { return };
+        let participant = view.participants[self.random.random_range(0..view.participants.len())].id.clone();
+        let operator = Operator::RemoveParticipant { call: view.id.clone(), participant };
+        // It may have left.
+        self.simulation.switchboard.handle_operator(self.simulation.now, operator).ok();
+    }
+
+    /// Whoever was in a conference hears somebody as long as it is there, unless it is being handed on.
+    fn assert_nobody_is_left_alone(&mut self) {
+        if !self.simulation.commands.iter().any(|command| matches!(command, Command::Mix { .. })) {
+            return;
+        }
+        let mut last = BTreeMap::new();
+        for view in &self.simulation.views {
+            last.insert(&view.id, view);
+        }
+        for record in &self.simulation.records {
+            last.remove(&record.call.id);
+        }
+        let is_under_way = |transfer: &switchboard::TransferView| transfer.sip_status.is_none();
+        if last.values().any(|view| view.transfers.iter().any(is_under_way)) {
+            return;
+        }
+        let joined = self.simulation.joined();
+        for command in &self.simulation.commands {
+            match command {
+                Command::Mix { session, .. } if self.simulation.is_open(*session) => {
+                    assert!(joined.get(session).is_some_and(|heard| !heard.is_empty()), "{session:?} is alone");
+                    self.conferences += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Whoever is told of a transfer is told its end once, and nothing after that.
     fn assert_one_last_report_each(&self) {
         let mut ended = BTreeMap::new();
@@ -475,6 +544,7 @@ fn fresh() -> Directory {
 
 #[test]
 fn every_call_ends_whatever_happens() {
+    let mut conferences = 0;
     for seed in 0..300 {
         println!("seed {seed}");
         let mut chaos = Chaos::new(seed);
@@ -482,8 +552,10 @@ fn every_call_ends_whatever_happens() {
             chaos.step();
         }
         chaos.end();
+        conferences += chaos.conferences;
         if !chaos.simulation.switchboard.is_draining() {
             chaos.phone_again();
         }
     }
+    assert!(conferences > 300, "chance made {conferences} conferences only");
 }

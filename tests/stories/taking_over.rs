@@ -11,12 +11,12 @@ use testkit::{MediaScript, Simulation};
 use crate::{PLAN, Talk, talk};
 
 /// How the switchboard is asked to replace a peer's dialog.
-fn dialog_of(simulation: &mut Simulation, peer: SocketAddr, session: SessionId) -> String {
+pub(crate) fn dialog_of(simulation: &mut Simulation, peer: SocketAddr, session: SessionId) -> String {
     simulation.peer(peer).endpoint.replaces(session).expect("a dialog").to_string()
 }
 
 /// Calls as `user` with a Replaces.
-fn take_over(simulation: &mut Simulation, browser: SocketAddr, user: &str, replaces: &str) -> SessionId {
+pub(crate) fn take_over(simulation: &mut Simulation, browser: SocketAddr, user: &str, replaces: &str) -> SessionId {
     let headers = vec![("Replaces".to_owned(), replaces.to_owned()), ("Require".to_owned(), "replaces".to_owned())];
     simulation.peer(browser).headers = headers;
     let session = simulation.call(browser, user, "whoever");

@@ -217,6 +217,12 @@ impl Simulation {
         assert!(open.is_empty(), "{open:?} are never closed");
     }
 
+    /// Whether a media session was opened and not closed.
+    #[must_use]
+    pub fn is_open(&self, session: MediaSessionId) -> bool {
+        !self.commands.iter().any(|command| matches!(command, Command::Close { session: closed } if *closed == session))
+    }
+
     /// Who hears whom by the commands so far: the sessions that are joined with each, itself in the echo test.
     #[must_use]
     pub fn joined(&self) -> BTreeMap<MediaSessionId, BTreeSet<MediaSessionId>> {
