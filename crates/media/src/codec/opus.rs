@@ -12,6 +12,8 @@ use super::{CodecError, Conditions, Rate};
 pub(crate) const BITRATE: i32 = 24_000;
 /// The least Opus takes (RFC 7587 §6.1).
 const LOWEST_BITRATE: i32 = 6000;
+/// Wideband takes a third more: with FEC, libopus leaves out what is above 6 kHz below 30 kbit/s.
+const WIDE_SHARE: i32 = 3;
 /// Above 1 the extra search is not heard at 8 kHz but costs twice the time.
 const COMPLEXITY: i32 = 1;
 /// At a smaller expected loss libopus writes no FEC at this rate, asked for or not.
@@ -68,6 +70,7 @@ impl OpusDecoder {
 /// Encodes mono speech.
 pub(crate) struct OpusEncoder {
     encoder: Encoder,
+    rate: Rate,
     /// As libopus was told.
     told: Conditions,
     /// The most the peer asked for, in bit/s.
@@ -83,8 +86,9 @@ impl std::fmt::Debug for OpusEncoder {
 impl OpusEncoder {
     /// Speech of `rate`, which must not be more than the peer plays: nothing it could say is below narrowband.
     pub(crate) fn new(wanted: &OpusParameters, rate: Rate) -> Result<Self, CodecError> {
-        let highest = wanted.max_average_bitrate.and_then(|rate| i32::try_from(rate).ok()).unwrap_or(BITRATE);
-        let bitrate = highest.clamp(LOWEST_BITRATE, BITRATE);
+        let most = for_rate(BITRATE, rate);
+        let highest = wanted.max_average_bitrate.and_then(|rate| i32::try_from(rate).ok()).unwrap_or(most);
+        let bitrate = highest.clamp(LOWEST_BITRATE, most);
         let configure = || -> opus::Result<Encoder> {
             let mut encoder = Encoder::new(rate.hertz(), Channels::Mono, Application::Voip)?;
             encoder.set_signal(Signal::Voice)?;
@@ -100,7 +104,7 @@ impl OpusEncoder {
             Ok(encoder)
         };
         let encoder = configure().map_err(|error| failed(&error))?;
-        Ok(Self { encoder, told: Conditions { loss: LOSS_AT_FIRST, bitrate }, highest_bitrate: bitrate })
+        Ok(Self { encoder, rate, told: Conditions { loss: LOSS_AT_FIRST, bitrate }, highest_bitrate: bitrate })
     }
 
     /// Follows what the way of its packets is like: FEC costs bits and time, and is written only where it may be needed.
@@ -110,7 +114,7 @@ impl OpusEncoder {
         if self.told.loss != loss && self.encoder.set_packet_loss_perc(i32::from(loss)).is_ok() {
             self.told.loss = loss;
         }
-        let bitrate = conditions.bitrate.clamp(LOWEST_BITRATE, self.highest_bitrate);
+        let bitrate = for_rate(conditions.bitrate, self.rate).clamp(LOWEST_BITRATE, self.highest_bitrate);
         if self.told.bitrate != bitrate && self.encoder.set_bitrate(Bitrate::Bits(bitrate)).is_ok() {
             self.told.bitrate = bitrate;
         }
@@ -126,6 +130,14 @@ impl OpusEncoder {
         let length = *written.as_ref().unwrap_or(&0);
         payload.truncate(start + if length <= 2 { 0 } else { length });
         written.map(drop).map_err(|error| failed(&error))
+    }
+}
+
+/// A bitrate for narrowband as one for `rate`.
+fn for_rate(bitrate: i32, rate: Rate) -> i32 {
+    match rate {
+        Rate::Narrow => bitrate,
+        Rate::Wide => bitrate + bitrate / WIDE_SHARE,
     }
 }
 

@@ -52,13 +52,14 @@ impl DigitSender {
         self.queue(digit, None);
     }
 
-    /// The key pressed last came up after `duration`.
-    pub(crate) fn release(&mut self, duration: Duration) {
+    /// A key came up after `duration`, where it was pressed last: of several who press, each releases its own.
+    pub(crate) fn release(&mut self, digit: char, duration: Duration) {
         let duration = Some(duration.max(SHORTEST_PRESS));
-        if let Some(press) = self.waiting.iter_mut().rev().find(|press| press.duration.is_none()) {
+        let is_down = |press: &Press| press.duration.is_none() && Some(press.event) == event_of(digit);
+        if let Some(press) = self.waiting.iter_mut().rev().find(|press| is_down(press)) {
             press.duration = duration;
         } else if let Some((press, _)) = self.current()
-            && press.duration.is_none()
+            && is_down(press)
         {
             press.duration = duration;
         }
@@ -228,9 +229,23 @@ mod tests {
             let packet = sender.poll(start + UPDATE * n, 8000).expect("update");
             assert_eq!((packet.payload[1] & 0x80, packet.payload[0]), (0, 11));
         }
-        sender.release(Duration::from_millis(90));
+        sender.release('#', Duration::from_millis(90));
         let end = sender.poll(start + UPDATE * 5, 8000).expect("end");
         assert_eq!((end.payload[1] & 0x80, units(&end)), (0x80, 720));
+    }
+
+    #[test]
+    fn of_two_who_press_at_once_each_releases_its_own_key() {
+        let start = Instant::now();
+        let mut sender = DigitSender::default();
+        sender.press('1');
+        sender.press('2');
+        assert!(sender.poll(start, 8000).is_some());
+        sender.release('1', Duration::from_millis(70));
+        sender.release('2', Duration::from_millis(200));
+        let sent = run(&mut sender, 8000, start);
+        let ends: Vec<_> = sent.iter().filter(|(_, p)| p.payload[1] & 0x80 != 0).map(|(_, p)| units(p)).collect();
+        assert_eq!(ends, [560, 560, 560, 1600, 1600, 1600]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Far<'_> {
     pub(crate) fn take_key(&mut self, now: Instant, heard: Heard, sink: &mut Sink) {
         match heard {
             Heard::Pressed(digit) => self.outgoing.digits.press(digit),
-            Heard::Released(_, duration) => self.outgoing.digits.release(duration),
+            Heard::Released(digit, duration) => self.outgoing.digits.release(digit, duration),
             Heard::Told(digit, duration) => self.outgoing.digits.dial(digit, duration),
             Heard::Nothing => {}
         }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::delays::Delays;
+use super::tempo::Tempo;
 use super::{FRAME_TIME, LATEST};
 use crate::codec::{CodecError, Decoder, LONGEST_WIDE, Rate};
 use crate::command::Codec;
@@ -12,6 +13,13 @@ use crate::command::Codec;
 const MOST_WAITING: Duration = Duration::from_millis(300);
 /// Frames made up after the last that came; the last of them fades.
 const MOST_MADE_UP: u8 = 3;
+/// How far from the wait wanted is near enough, in microseconds; how far it may be while somebody talks; and how far at most, beyond which
+/// it is more important to be in time than to sound well.
+const NEAR: i64 = 5000;
+const FAR: i64 = 12_000;
+const TOO_FAR: i64 = 60_000;
+/// Turns between two changes of tempo while somebody talks: 15 ms in 100 is a quick talker, and still one.
+const STEADY: u8 = 5;
 /// What is made up comes in pieces of 2.5 ms, the shortest that Opus knows, so many to a second.
 const PIECES: u32 = 400;
 
@@ -26,10 +34,16 @@ pub(crate) struct Intake {
     back: u32,
     state: State,
     delays: Delays,
+    /// How much later than the fastest the last packet came, in microseconds.
+    late: i64,
     /// The turn of the mix that took last from here; the next is a frame later.
     drawn: Instant,
     /// What waited after that turn.
     left: usize,
+    /// How much longer than wanted a packet of the fastest kind waits now, in microseconds.
+    surplus: i64,
+    /// Turns since the sound's tempo was changed.
+    steady: u8,
     /// The loop stood still: what it comes upon now says nothing of the path.
     catches_up: bool,
 }
@@ -80,8 +94,11 @@ impl Intake {
             back: 0,
             state: State::Silent,
             delays: Delays::new(now, assumed),
+            late: 0,
             drawn,
             left: 0,
+            surplus: 0,
+            steady: 0,
             catches_up: false,
         }
     }
@@ -116,11 +133,26 @@ impl Intake {
             }
             Ok(_) | Err(_) => source.decoder.conceal(None, source.duration, &mut *self.decoded).unwrap_or_default(),
         };
+        self.note(now, timestamp);
         self.append(now, timestamp, count);
+    }
+
+    /// Takes note of how late something came.
+    fn note(&mut self, now: Instant, timestamp: u32) {
+        // Whatever a loop finds that stood still seems to come late.
+        self.catches_up |= now > self.drawn + FRAME_TIME + LATEST;
+        self.late = match &self.source {
+            Some(source) if !self.catches_up => self.delays.note(now, timestamp, source.codec.clock_rate()),
+            Some(_) | None => 0,
+        };
     }
 
     /// Fills in for a lost packet, which stood right before what comes next.
     pub(crate) fn lost(&mut self, now: Instant, following: Option<&[u8]>) {
+        if following.is_some() && self.source.as_ref().is_some_and(|source| source.codec == Codec::Opus) {
+            // What the packet behind it tells of it is as good as if it had come then, and worth waiting for as much.
+            self.note(now, self.back);
+        }
         let Some(source) = &mut self.source else { return };
         let units = units(source.duration, source);
         match &mut self.state {
@@ -161,17 +193,15 @@ impl Intake {
     /// Puts `count` decoded samples behind what waits.
     fn append(&mut self, now: Instant, timestamp: u32, count: usize) {
         let Some(source) = &self.source else { return };
-        let (rate, clock_rate, units) = (source.rate, source.codec.clock_rate(), units(count, source));
-        // Whatever a loop finds that stood still seems to come late.
-        self.catches_up |= now > self.drawn + FRAME_TIME + LATEST;
-        let late = if self.catches_up { 0 } else { self.delays.note(now, timestamp, clock_rate) };
+        let (rate, units) = (source.rate, units(count, source));
         let goes_on = matches!(self.state, State::Heard | State::MadeUp { .. }) && timestamp == self.back;
         if !goes_on {
             // The wait is made at the beginning of each piece of talk.
-            let wanted = self.delays.wait() - late - self.slack(now, rate);
+            let wanted = self.delays.wait() - self.late - self.slack(now, rate);
             let silence = usize::try_from(wanted * i64::from(rate.hertz()) / 1_000_000).unwrap_or_default();
             self.waiting.resize(self.waiting.len() + silence.min(samples(MOST_WAITING, rate)), 0);
         }
+        self.surplus = self.slack(now, rate) + self.late - self.delays.wait();
         self.waiting.extend_from_slice(self.decoded.get(..count).unwrap_or_default());
         self.back = timestamp.wrapping_add(units);
         self.state = State::Heard;
@@ -199,6 +229,7 @@ impl Intake {
         }
         let has_sound = self.state != State::Silent;
         if has_sound {
+            self.adjust();
             self.fill(frame);
         }
         if !self.catches_up {
@@ -206,6 +237,31 @@ impl Intake {
         }
         self.catches_up = skipped;
         has_sound
+    }
+
+    /// Brings the wait nearer to what is wanted: at once while nothing much is said, slowly while somebody talks.
+    fn adjust(&mut self) {
+        let Some(source) = &self.source else { return };
+        let (tempo, hertz) = (Tempo::new(source.rate), i64::from(source.rate.hertz()));
+        self.steady = self.steady.saturating_add(1);
+        let is_settled = self.state != State::Heard || self.catches_up || self.surplus.abs() <= NEAR;
+        if is_settled || self.waiting.is_empty() {
+            return;
+        }
+        let is_bearable = self.surplus.abs() <= FAR || self.steady < STEADY && self.surplus.abs() <= TOO_FAR;
+        if is_bearable && !tempo.is_quiet(&self.waiting) {
+            return;
+        }
+        let most = usize::try_from(self.surplus.abs() * hertz / 1_000_000).unwrap_or_default();
+        let changed = if self.surplus > 0 {
+            i64::try_from(tempo.shorten(&mut self.waiting, most)).unwrap_or_default()
+        } else {
+            -i64::try_from(tempo.lengthen(&mut self.waiting, most)).unwrap_or_default()
+        };
+        self.surplus -= changed * 1_000_000 / hertz;
+        if changed != 0 {
+            self.steady = 0;
+        }
     }
 
     fn fill(&mut self, frame: &mut [i16]) {

@@ -1,8 +1,8 @@
 //! Keeps a sum of voices within 16 bits: turned down while it is too loud, and slowly up again, so that nothing is cut off for longer than
 //! it takes to turn down.
 
-/// Louder than this is turned down: 0.8 dB below the greatest sample.
-const CEILING: f32 = 30_000.0;
+/// Louder than this is turned down: about the greatest that G.711 has.
+const CEILING: f32 = 32_000.0;
 /// The way down takes an eighth of a frame (2.5 ms); what is too loud in that time is cut off.
 const ATTACK: usize = 8;
 /// The way up, frame by frame: half a decibel, 25 dB a second.

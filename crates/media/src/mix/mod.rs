@@ -8,6 +8,7 @@ mod delays;
 mod halfband;
 mod intake;
 mod limiter;
+mod tempo;
 
 use std::time::{Duration, Instant};
 

@@ -1,68 +1,25 @@
 //! Any number of peers of one shard, browsers and telephones, each with a voice, a path to the gateway and an ear, on a simulated
 //! network with a step of a millisecond.
 
-use std::f64::consts::TAU;
+mod member;
+mod sound;
+pub(crate) mod three;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use media::{
     Bandwidth, Certificate, Codec, Command, Event, Fingerprint, FingerprintHash, Keying, LocalPort, MediaSessionId,
-    MediaState, Peer, Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
+    MediaState, Peer, SecureTransport, Setup, Shard, ShardConfig, SocketId,
 };
 
+pub(crate) use member::{Kind, Member};
+use sound::MARK;
+pub(crate) use sound::{Voice, level, loud_tone, marked, tone};
+
 pub(crate) const MS: Duration = Duration::from_millis(1);
-/// Of what is said and heard.
-pub(crate) const RATE: f64 = 16_000.0;
-const FRAME: usize = 320;
 const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
-
-/// What a peer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Pcmu,
-    Pcma,
-    /// A browser asked for narrowband.
-    Browser,
-    /// A browser that hears and says wideband.
-    WideBrowser,
-}
-
-/// A sample of a voice, by its number at 16 kHz.
-pub(crate) type Voice = Box<dyn Fn(usize) -> f64>;
-/// By the number of a packet: how late it comes, `None` when never.
-pub(crate) type Path = Box<dyn FnMut(usize) -> Option<Duration>>;
-
-/// A packet heard by a peer.
-#[derive(Debug, Clone)]
-pub(crate) struct Heard {
-    pub(crate) at: Duration,
-    pub(crate) marker: bool,
-    pub(crate) payload_type: u8,
-    pub(crate) sequence: u16,
-    pub(crate) timestamp: u32,
-    pub(crate) payload: Vec<u8>,
-    /// At 16 kHz; none of a digit.
-    pub(crate) sound: Vec<i16>,
-}
-
-pub(crate) struct Member {
-    pub(crate) session: MediaSessionId,
-    pub(crate) kind: Kind,
-    transport: Option<SecureTransport>,
-    voice: Option<Voice>,
-    pub(crate) path: Path,
-    /// Between two packets of its clock.
-    pub(crate) period: Duration,
-    next: Duration,
-    frames: usize,
-    pub(crate) sequence: u16,
-    pub(crate) timestamp: u32,
-    on_the_way: Vec<(Duration, Vec<u8>)>,
-    encoder: opus::Encoder,
-    decoder: opus::Decoder,
-    pub(crate) heard: Vec<Heard>,
-}
 
 pub(crate) struct Crowd {
     pub(crate) began: Instant,
@@ -74,16 +31,6 @@ pub(crate) struct Crowd {
     pub(crate) stalled_until: Duration,
     gateway: Arc<Certificate>,
     theirs: Arc<Certificate>,
-}
-
-/// A tone of -12 dBov.
-pub(crate) fn tone(frequency: f64) -> Voice {
-    loud_tone(frequency, 8000.0)
-}
-
-#[allow(clippy::cast_precision_loss)]
-pub(crate) fn loud_tone(frequency: f64, peak: f64) -> Voice {
-    Box::new(move |n| (n as f64 / RATE * frequency * TAU).sin() * peak)
 }
 
 impl Crowd {
@@ -123,8 +70,8 @@ impl Crowd {
         let session = Self::session(place);
         let is_browser = matches!(kind, Kind::Browser | Kind::WideBrowser);
         let (keying, codecs) = match kind {
-            Kind::Pcmu => (Keying::Plain { networks: vec![] }, vec![Codec::Pcmu]),
-            Kind::Pcma => (Keying::Plain { networks: vec![] }, vec![Codec::Pcma]),
+            Kind::Pcmu => (Keying::Plain { networks: vec![] }, vec![Codec::Pcmu, Codec::Pcma]),
+            Kind::Pcma => (Keying::Plain { networks: vec![] }, vec![Codec::Pcmu, Codec::Pcma]),
             Kind::Browser | Kind::WideBrowser => (Keying::DtlsSrtp, vec![Codec::Opus]),
         };
         self.command(Command::Open { session, keying, codecs, silence_timeout: Duration::ZERO });
@@ -143,13 +90,14 @@ impl Crowd {
             path: Box::new(|_| Some(Duration::ZERO)),
             period: MS * 20,
             // Nobody's packets come at the same time as another's.
-            next: self.now + MS * (u32::try_from(place).unwrap() * 7 % 20),
+            next: self.now + MS * (20 + u32::try_from(place).unwrap() * 7 % 20),
             frames: 0,
-            sequence: u16::try_from(65_500 + place).unwrap(),
+            sequence: 65_500 + u16::try_from(place % 30).unwrap(),
             timestamp: u32::MAX - 5000,
             on_the_way: Vec::new(),
             encoder,
             decoder: opus::Decoder::new(16_000, opus::Channels::Mono).unwrap(),
+            marks: Vec::new(),
             heard: Vec::new(),
         });
         self.offer(place, kind, "sendrecv");
@@ -303,6 +251,62 @@ impl Crowd {
         self.deliver();
     }
 
+    /// A peer holds a key for so long, in place of its audio; its last packet is said three times.
+    pub(crate) fn press(&mut self, place: usize, event: u8, duration: Duration) {
+        self.hold_key(place, event, duration);
+        self.release(place, event, duration);
+    }
+
+    /// A key goes down and is updated for so long, and does not come up.
+    pub(crate) fn hold_key(&mut self, place: usize, event: u8, duration: Duration) {
+        let voice = self.members[place].voice.take();
+        let began = self.members[place].timestamp;
+        for step in 1..duration.as_millis() / 20 {
+            self.send_event(place, began, [event, 0x0a], MS * 20 * u32::try_from(step).unwrap());
+            self.run(MS * 20);
+        }
+        self.members[place].voice = voice;
+        self.members[place].timestamp = began;
+    }
+
+    fn release(&mut self, place: usize, event: u8, duration: Duration) {
+        let began = self.members[place].timestamp;
+        (0..3).for_each(|_| self.send_event(place, began, [event, 0x8a], duration));
+        let voice = self.members[place].voice.take();
+        self.say(place, voice);
+    }
+
+    fn send_event(&mut self, place: usize, began: u32, [event, flags]: [u8; 2], duration: Duration) {
+        let member = &mut self.members[place];
+        let (payload_type, per_ms) = if member.units() == 160 { (101, 8) } else { (110, 48) };
+        let [high, low] = u16::try_from(duration.as_millis() * per_ms).unwrap().to_be_bytes();
+        let packet = member.packet(payload_type, began, &[event, flags, high, low]);
+        member.sequence = member.sequence.wrapping_add(1);
+        self.receive(place, &packet);
+    }
+
+    /// The keys a peer was told of by telephone-events: code and milliseconds of each, by their first end.
+    pub(crate) fn keys(&self, place: usize) -> Vec<(u8, u32)> {
+        let (payload_type, per_ms) = if self.members[place].units() == 160 { (101, 8) } else { (110, 48) };
+        let mut ends: Vec<(u32, u8, u32)> = Vec::new();
+        for heard in self.members[place].heard.iter().filter(|heard| heard.payload_type == payload_type) {
+            let units = u32::from(u16::from_be_bytes([heard.payload[2], heard.payload[3]]));
+            if heard.payload[1] & 0x80 != 0 && ends.iter().all(|(timestamp, ..)| *timestamp != heard.timestamp) {
+                ends.push((heard.timestamp, heard.payload[0], units / per_ms));
+            }
+        }
+        ends.into_iter().map(|(_, code, ms)| (code, ms)).collect()
+    }
+
+    /// The digits that signalling was told of a peer.
+    pub(crate) fn told(&self, place: usize) -> String {
+        let digits = self.events.iter().filter_map(|event| match event {
+            Event::Digit { session, digit, .. } if *session == Self::session(place) => Some(*digit),
+            _ => None,
+        });
+        digits.collect()
+    }
+
     /// Forgets what was heard so far.
     pub(crate) fn forget(&mut self) {
         self.members.iter_mut().for_each(|member| member.heard.clear());
@@ -324,145 +328,35 @@ impl Crowd {
         sound
     }
 
+    /// How long each mark took from one peer to another, from the sample that was said to the sample that was heard, in milliseconds:
+    /// what any way takes, a packet's own length, is not in it.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn latencies(&self, from: usize, to: usize) -> Vec<f64> {
+        let said = self.members[from].marks.iter();
+        let since = self.members[to].heard.first().map(|heard| heard.at).unwrap_or_default();
+        let said: Vec<f64> = said.filter(|at| **at >= since).map(|at| at.as_secs_f64() * 1000.0).collect();
+        let (mut latencies, mut last) = (Vec::new(), f64::MIN);
+        for heard in &self.members[to].heard {
+            let end = heard.at.as_secs_f64() * 1000.0;
+            for (n, _) in heard.sound.iter().enumerate().filter(|(_, sample)| **sample > MARK) {
+                let at = end - 20.0 + n as f64 / 16.0;
+                if at - last > 200.0
+                    && let Some(said) = said.iter().rev().find(|said| **said <= at + 1.0)
+                {
+                    latencies.push(at - said);
+                }
+                last = at;
+            }
+        }
+        latencies
+    }
+
     /// The level of a tone in what a peer heard, against one as loud as [`tone`].
     pub(crate) fn level(&self, place: usize, frequency: f64) -> f64 {
         level(&self.sound(place), frequency)
     }
 }
 
-/// The level of a tone against one as loud as [`tone`], by Goertzel.
-#[allow(clippy::cast_precision_loss)]
-pub(crate) fn level(samples: &[i16], frequency: f64) -> f64 {
-    let (mut re, mut im) = (0.0, 0.0);
-    for (n, sample) in samples.iter().enumerate() {
-        let angle = TAU * frequency * n as f64 / RATE;
-        re += f64::from(*sample) * angle.cos();
-        im += f64::from(*sample) * angle.sin();
-    }
-    let peak = 2.0 * f64::hypot(re, im) / samples.len().max(1) as f64;
-    20.0 * (peak / 8000.0).max(1e-9).log10()
-}
-
 pub(crate) fn address(place: usize) -> SocketAddr {
     (Ipv4Addr::new(192, 0, 2, u8::try_from(place + 10).unwrap()), 30_000).into()
-}
-
-impl Member {
-    fn place(&self) -> usize {
-        usize::try_from(self.session.0).unwrap() - 1
-    }
-
-    /// Timestamp units of a packet.
-    fn units(&self) -> u32 {
-        if matches!(self.kind, Kind::Pcmu | Kind::Pcma) { 160 } else { 960 }
-    }
-
-    pub(crate) fn payload_type(&self) -> u8 {
-        match self.kind {
-            Kind::Pcmu => 0,
-            Kind::Pcma => 8,
-            Kind::Browser | Kind::WideBrowser => 111,
-        }
-    }
-
-    pub(crate) fn packet(&self, payload_type: u8, timestamp: u32, payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0x80, payload_type];
-        packet.extend_from_slice(&self.sequence.to_be_bytes());
-        packet.extend_from_slice(&timestamp.to_be_bytes());
-        packet.extend_from_slice(&u32::try_from(self.session.0).unwrap().to_be_bytes());
-        packet.extend_from_slice(payload);
-        packet
-    }
-
-    #[allow(clippy::cast_possible_truncation)]
-    fn speak(&mut self, now: Duration) {
-        while self.voice.is_some() && self.next <= now {
-            let Some(voice) = &self.voice else { return };
-            let first = self.frames * FRAME;
-            let samples: Vec<i16> = (first..first + FRAME).map(|n| voice(n) as i16).collect();
-            let payload = match self.kind {
-                Kind::Pcmu => samples.iter().step_by(2).map(|sample| code(Kind::Pcmu, *sample)).collect(),
-                Kind::Pcma => samples.iter().step_by(2).map(|sample| code(Kind::Pcma, *sample)).collect(),
-                Kind::Browser | Kind::WideBrowser => self.encoder.encode_vec(&samples, 1275).unwrap(),
-            };
-            let packet = self.packet(self.payload_type(), self.timestamp, &payload);
-            if let Some(late) = (self.path)(self.frames) {
-                self.on_the_way.push((self.next + late, packet));
-            }
-            self.sequence = self.sequence.wrapping_add(1);
-            self.timestamp = self.timestamp.wrapping_add(self.units());
-            self.next += self.period;
-            self.frames += 1;
-        }
-    }
-
-    /// In the order in which they come.
-    fn arrived(&mut self, now: Duration) -> Vec<Vec<u8>> {
-        let waiting = std::mem::take(&mut self.on_the_way);
-        let (mut arrived, on_the_way): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(at, _)| *at <= now);
-        self.on_the_way = on_the_way;
-        arrived.sort_by_key(|(at, _)| *at);
-        arrived.into_iter().map(|(_, packet)| packet).collect()
-    }
-
-    fn receive(&mut self, now: Duration, time: Instant, packet: &[u8]) {
-        let clear = match &mut self.transport {
-            Some(transport) => match transport.handle_packet(time, GATEWAY, packet) {
-                Received::Rtp(clear) => clear.to_vec(),
-                _ => return,
-            },
-            None => packet.to_vec(),
-        };
-        let (payload_type, payload) = (clear[1] & 0x7f, clear[12..].to_vec());
-        let sound = match payload_type {
-            0 => payload.iter().flat_map(|code| [linear(Kind::Pcmu, *code); 2]).collect(),
-            8 => payload.iter().flat_map(|code| [linear(Kind::Pcma, *code); 2]).collect(),
-            111 => {
-                let mut samples = vec![0; 1920];
-                let count = self.decoder.decode(&payload, &mut samples, false).unwrap();
-                samples.truncate(count);
-                samples
-            }
-            _ => Vec::new(),
-        };
-        self.heard.push(Heard {
-            at: now,
-            marker: clear[1] & 0x80 != 0,
-            payload_type,
-            sequence: u16::from_be_bytes([clear[2], clear[3]]),
-            timestamp: u32::from_be_bytes(clear[4..8].try_into().unwrap()),
-            payload,
-            sound,
-        });
-    }
-}
-
-fn linear(kind: Kind, code: u8) -> i16 {
-    if kind == Kind::Pcma {
-        let code = code ^ 0x55;
-        let (exponent, mantissa) = ((code >> 4) & 7, i16::from(code & 0x0f));
-        let magnitude = if exponent == 0 { mantissa * 16 + 8 } else { (mantissa * 16 + 0x108) << (exponent - 1) };
-        return if code & 0x80 == 0 { -magnitude } else { magnitude };
-    }
-    let code = !code;
-    let magnitude = ((i16::from(code & 0x0f) * 8 + 0x84) << ((code >> 4) & 7)) - 0x84;
-    if code & 0x80 == 0 { magnitude } else { -magnitude }
-}
-
-/// By search, so that it shares nothing with the encoder under test; each sample once.
-fn code(kind: Kind, sample: i16) -> u8 {
-    static CODES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
-    let codes = CODES.get_or_init(|| {
-        [Kind::Pcmu, Kind::Pcma].map(|kind| {
-            let mut levels: Vec<(i32, u8)> = (0..=255).map(|code| (i32::from(linear(kind, code)), code)).collect();
-            levels.sort_unstable();
-            let nearest = |sample: i16| {
-                let place = levels.partition_point(|(level, _)| *level < i32::from(sample));
-                let near = &levels[place.saturating_sub(1)..(place + 1).min(levels.len())];
-                near.iter().min_by_key(|(level, _)| (level - i32::from(sample)).abs()).unwrap().1
-            };
-            (i16::MIN..=i16::MAX).map(nearest).collect()
-        })
-    });
-    codes[usize::from(kind == Kind::Pcma)][usize::try_from(i32::from(sample) + 32_768).unwrap()]
 }
