@@ -9,7 +9,7 @@
 )]
 
 #[path = "support/crowd/mod.rs"]
-#[allow(dead_code, reason = "not every test needs all of it")]
+#[allow(dead_code, unused_imports, reason = "not every test needs all of it")]
 mod crowd;
 
 use crowd::three::{SECOND, TONES, assert_continuous, assert_hears, join, others, three};
@@ -97,6 +97,9 @@ fn when_one_leaves_the_others_go_on_and_the_last_hears_nothing() {
     assert_eq!(crowd.shard.poll_timeout(), None, "a mix without members has no clock");
 }
 
+/// Something done to a crowd.
+type Step<'a> = &'a dyn Fn(&mut Crowd);
+
 #[test]
 fn through_bridge_mix_echo_and_ringback_each_stream_goes_on_without_a_hole() {
     let mut crowd = Crowd::of(&[Kind::Browser, Kind::Pcmu, Kind::Pcma]);
@@ -109,7 +112,7 @@ fn through_bridge_mix_echo_and_ringback_each_stream_goes_on_without_a_hole() {
     let echo = |crowd: &mut Crowd| [a, b].into_iter().for_each(|session| crowd.command(Command::Echo { session }));
     let ring = |crowd: &mut Crowd| [a, b].into_iter().for_each(|session| crowd.command(Command::Ringback { session }));
     let music = |crowd: &mut Crowd| [a, b].into_iter().for_each(|session| crowd.command(Command::Music { session }));
-    let steps: [(&dyn Fn(&mut Crowd), [Option<usize>; 2]); 9] = [
+    let steps: [(Step, [Option<usize>; 2]); 9] = [
         (&bridge, [Some(1), Some(0)]),
         (&mix, [Some(1), Some(0)]),
         (&bridge, [Some(1), Some(0)]),

@@ -9,7 +9,7 @@
 )]
 
 #[path = "support/crowd/mod.rs"]
-#[allow(dead_code, reason = "not every test needs all of it")]
+#[allow(dead_code, unused_imports, reason = "not every test needs all of it")]
 mod crowd;
 
 use crowd::three::{SECOND, assert_hears, join, others, three};

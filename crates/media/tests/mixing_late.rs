@@ -10,7 +10,7 @@
 )]
 
 #[path = "support/crowd/mod.rs"]
-#[allow(dead_code, reason = "not every test needs all of it")]
+#[allow(dead_code, unused_imports, reason = "not every test needs all of it")]
 mod crowd;
 
 use std::time::Duration;
