@@ -9,7 +9,7 @@ use media::{Command, MediaSessionId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sip::{ConnectionId, Flow, SessionId, StatusCode, Transport};
-use switchboard::{CallState, Directory, Operator, ShardIndex, TransferTarget};
+use switchboard::{CallState, Directory, Operator, ParticipantState, ShardIndex, TransferTarget};
 use testkit::{Heard, MediaScript, Simulation};
 
 const SCRIPTS: [MediaScript; 8] = [
@@ -382,11 +382,9 @@ impl Chaos {
         self.simulation.switchboard.handle_operator(self.simulation.now, operator).ok();
     }
 
-    /// Whoever was in a conference hears somebody as long as it is there, unless it is being handed on.
+    /// Where people talk there are two of them, and whoever was in a conference hears somebody; unless one is being handed on, or its place
+    /// taken.
     fn assert_nobody_is_left_alone(&mut self) {
-        if !self.simulation.commands.iter().any(|command| matches!(command, Command::Mix { .. })) {
-            return;
-        }
         let mut last = BTreeMap::new();
         for view in &self.simulation.views {
             last.insert(&view.id, view);
@@ -396,6 +394,15 @@ impl Chaos {
         }
         let is_under_way = |transfer: &switchboard::TransferView| transfer.sip_status.is_none();
         if last.values().any(|view| view.transfers.iter().any(is_under_way)) {
+            return;
+        }
+        for view in last.values().filter(|view| view.state == CallState::Connected) {
+            let echo = view.to == "9196" || view.transfers.iter().any(|transfer| transfer.target == "9196");
+            let is_replaced = view.legs.iter().any(|leg| leg.state == CallState::Routing);
+            let talking = view.participants.iter().filter(|it| it.state == ParticipantState::Connected).count();
+            assert!(talking > 1 || echo || is_replaced, "one is alone in {view:?}");
+        }
+        if !self.simulation.commands.iter().any(|command| matches!(command, Command::Mix { .. })) {
             return;
         }
         let joined = self.simulation.joined();
