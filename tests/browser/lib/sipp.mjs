@@ -12,8 +12,9 @@ const SCENARIOS = fileURLToPath(new URL('../sipp', import.meta.url))
 
 export class Sipp {
   // `keys` fill in [keywords] of the scenario beside SIPp's own. With `call`, {number, port}, SIPp calls that number at that port; without, it
-  // waits for a call at `port`. `resends: false` leaves it to the scenario to send things again and to notice what comes again.
-  static async start(scenario, { port, keys = {}, call, resends = true } = {}) {
+  // waits for a call at `port`; in all it has so many seconds. `resends: false` leaves it to the scenario to send things again and to notice
+  // what comes again.
+  static async start(scenario, { port, keys = {}, call, seconds = 30, resends = true } = {}) {
     const folder = mkdtempSync(join(tmpdir(), 'patchcord-sipp-'))
     const own = port ?? await freeUdpPort()
     let text = readFileSync(join(SCENARIOS, `${scenario}.xml`), 'utf8')
@@ -21,7 +22,7 @@ export class Sipp {
     writeFileSync(join(folder, 'scenario.xml'), text)
     const options = [
       '-sf', 'scenario.xml', '-i', '127.0.0.1', '-p', own, '-mp', await freeUdpPort(), '-m', 1, '-nostdin',
-      '-timeout', '30s', '-timeout_error', '-trace_msg', '-message_file', 'messages', '-trace_err', '-error_file', 'errors',
+      '-timeout', `${seconds}s`, '-timeout_error', '-trace_msg', '-message_file', 'messages', '-trace_err', '-error_file', 'errors',
       ...(resends ? [] : ['-nr']), ...(call ? ['-s', call.number, `127.0.0.1:${call.port}`] : [])
     ]
     const child = spawn('sipp', options.map(String), { cwd: folder, stdio: 'ignore' })
