@@ -2,7 +2,7 @@
 
 import type { Calls } from './calls'
 import { GatewayError, type Gateway, type Target } from './gateway'
-import { isUp, otherCall } from './roster'
+import { isSeveral, isUp, otherCall, refusals } from './roster'
 import type { CallView, Participant, PhoneState } from './state'
 
 const REFRESH_MS = 2000
@@ -14,6 +14,8 @@ export interface ConferenceContext {
   number(text: string): string | null
   // The agent's own number.
   own(): string
+  // The name behind a number, where it is known.
+  nameOf(number: string): string
 }
 
 export class Conference {
@@ -87,10 +89,18 @@ export class Conference {
 
   private async read(gateway: Gateway, view: CallView): Promise<void> {
     const found = await gateway.participants(await this.idOf(gateway, view))
+    const others = found.filter(({ party }) => party !== this.context.own())
+    for (const why of refusals(view.participants, others)) this.context.warn(why)
     const removing = new Set(view.participants.filter((known) => known.removing).map(({ id }) => id))
-    view.participants = found
-      .filter(({ party }) => party !== this.context.own())
+    const isConference = isSeveral(view)
+    view.participants = others
+      .filter(({ state }) => state !== 'ended')
       .map(({ id, party, state }) => ({ id, party, state, removing: removing.has(id) }))
+    const [only, ...rest] = view.participants
+    if (!isConference || !only || rest.length > 0 || only.party === view.party) return
+    // Whom the call was with has left; who joined stays.
+    view.name = this.context.nameOf(only.party)
+    view.party = only.party
   }
 
   private async idOf(gateway: Gateway, view: CallView): Promise<string> {

@@ -34,7 +34,10 @@ export interface RunningCall {
 export interface RunningParticipant {
   id: string
   party: string
+  // `routing`, `ringing`, `connected` or `ended`.
   state: string
+  // Why it has ended.
+  sip_status: number | null
 }
 
 export type Target = { number: string } | { call_id: string }

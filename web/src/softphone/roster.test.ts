@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { canTakeAnother, otherCall, pairOf, succession, waitingCall } from './roster'
+import { canTakeAnother, isSeveral, otherCall, pairOf, refusals, succession, waitingCall } from './roster'
 import type { CallView } from './state'
 
 function call(id: number, fields: Partial<CallView> = {}): CallView {
@@ -74,5 +74,28 @@ describe('when a call ends', () => {
   test('somebody who calls comes to the front when nobody else is left', () => {
     expect(succession([call(2, { state: 'incoming' })], 1, call(1)).active).toBe(2)
     expect(succession([], 1, call(1)).active).toBeNull()
+  })
+})
+
+describe('several in one call', () => {
+  const asked = { id: 'leg_2', party: '1002', state: 'ringing', removing: false }
+
+  test('are those who talk, not those who are called', () => {
+    const customer = { id: 'leg_1', party: '+4930123456', state: 'connected', removing: false }
+    expect(isSeveral(call(1, { participants: [customer, asked] }))).toBe(false)
+    expect(isSeveral(call(1, { participants: [customer, { ...asked, state: 'connected' }] }))).toBe(true)
+  })
+
+  test('who was asked and did not come is told of, once', () => {
+    const gone = { id: 'leg_2', party: '1002', state: 'ended', sip_status: 486 }
+    expect(refusals([asked], [gone])).toEqual(['1002 did not join: Busy.'])
+    expect(refusals([], [gone])).toEqual([])
+    expect(refusals([{ ...asked, state: 'connected' }], [{ ...gone, sip_status: 200 }])).toEqual([])
+  })
+
+  test('who was let go is not told of', () => {
+    const gone = { id: 'leg_2', party: '1002', state: 'ended', sip_status: 487 }
+    expect(refusals([asked], [gone])).toEqual([])
+    expect(refusals([{ ...asked, removing: true }], [{ ...gone, sip_status: 480 }])).toEqual([])
   })
 })

@@ -1,6 +1,8 @@
 // Rules about several calls at once: which may be added, who can be joined with whom, and what follows the end of one. Acts on nothing.
 
-import type { CallView } from './state'
+import { refusalText } from './causes'
+import type { RunningParticipant } from './gateway'
+import type { CallView, Participant } from './state'
 
 // One to talk in and one to wait: a third would leave somebody without anyone's eye on them.
 export const MOST_CALLS = 2
@@ -57,6 +59,22 @@ export function succession(calls: readonly CallView[], active: number | null, en
   if (first) return { active: first.id, resumed: isUp(first) && first.held && !first.joining ? first : null }
   const next = calls.find((call) => call.state !== 'incoming') ?? calls[0]
   return { active: next?.id ?? null, resumed: null }
+}
+
+// Whether more than one talk to the agent in one call.
+export function isSeveral(call: CallView): boolean {
+  return call.participants.filter(({ state }) => state === 'connected').length > 1
+}
+
+const LET_GO = 487
+
+// What to tell of those who were asked to join and did not; who was let go or hung up needs no word.
+export function refusals(known: readonly Participant[], found: readonly RunningParticipant[]): string[] {
+  return found.flatMap(({ id, party, state, sip_status: status }) => {
+    const wasCalled = known.some((before) => before.id === id && before.state !== 'connected' && !before.removing)
+    const isRefusal = state === 'ended' && status !== null && status >= 300 && status !== LET_GO
+    return wasCalled && isRefusal ? [`${party} did not join: ${refusalText({ status, phrase: '', reasons: [] })}`] : []
+  })
 }
 
 // How a call is called.

@@ -54,7 +54,8 @@ export class Softphone {
     gateway: () => this.gateway,
     warn: (text) => this.warn(text),
     number: (text) => this.target(text)?.number ?? null,
-    own: () => this.user
+    own: () => this.user,
+    nameOf: (number) => this.nameOf(number)
   })
   private readonly directory = new DirectoryWatch(this.state, () => this.gateway)
   private readonly returning = new Returning(
