@@ -96,6 +96,8 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(transfers::read))
         .routes(routes!(participants::list, participants::create))
         .routes(routes!(participants::read, participants::delete))
+        .routes(routes!(transfers::complete))
+        .routes(routes!(transfers::cancel))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::read))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -139,6 +139,8 @@ impl Problem {
             OperatorError::NobodyToTransfer => Self::new(StatusCode::CONFLICT, "nobody_to_transfer", detail),
             OperatorError::HeldByPhone => Self::new(StatusCode::CONFLICT, "held_by_phone", detail),
             OperatorError::LegHeld => Self::new(StatusCode::CONFLICT, "leg_held", detail),
+            OperatorError::UnknownTransfer => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            OperatorError::NotConsulting => Self::new(StatusCode::CONFLICT, "not_consulting", detail),
             OperatorError::DigitsWaiting => Self::new(StatusCode::TOO_MANY_REQUESTS, "digits_waiting", detail),
         }
     }

@@ -28,8 +28,8 @@ pub(super) struct Transfer {
     target: String,
     /// The leg that transfers, and is hung up on once the target has taken the call.
     leg_id: String,
-    /// `trying`, `succeeded`, `failed` (the call went back to the leg that transfers, or ended when that had left) or `cancelled` (the
-    /// call was ended first).
+    /// `trying` (the target is being called), `consulting` (it talks to the leg that transfers), `succeeded`, `failed` (the call went back
+    /// to the leg that transfers, or ended when that had left) or `cancelled` (by `/cancel`, or who was to be transferred left first).
     status: &'static str,
     /// How it ended, as a SIP status.
     sip_status: Option<u16>,
@@ -41,7 +41,8 @@ pub(super) struct Transfer {
 pub(super) enum Mode {
     /// Without asking the target first.
     Blind,
-    /// To whom the agent talks, or is calling, in another call: the two become one.
+    /// The target is asked first: in a consultation of this call, or, with a `call_id`, in another call of the agent's, which becomes one
+    /// with this.
     Attended,
 }
 
@@ -58,6 +59,7 @@ impl Transfer {
             leg_id: view.by,
             status: match view.status {
                 TransferStatus::Trying => "trying",
+                TransferStatus::Consulting => "consulting",
                 TransferStatus::Succeeded => "succeeded",
                 TransferStatus::Failed => "failed",
                 TransferStatus::Cancelled => "cancelled",
@@ -84,7 +86,7 @@ pub(super) struct NewTransfer {
     leg_id: Option<String>,
 }
 
-/// To whom: exactly one of the three; for `attended` a `call_id`, for `blind` one of the others.
+/// To whom: exactly one of the three; a `call_id` only for `attended`.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
 pub(super) struct NewTarget {
@@ -126,8 +128,11 @@ pub(super) async fn read(
 }
 
 /// Transfers a running call. Blind: the target is called while the one to be transferred hears it ring. Who transfers is hung up on once the
-/// target answers; else the two go on talking. Attended: whoever the agent has in the two calls talk to each other, and the agent is hung
-/// up on in both.
+/// target answers; else the two go on talking. Attended, with a number or extension: a consultation. The target is called as if the agent
+/// had dialled, and who transfers hears it ring and talks to it, while the one to be transferred hears music; then `/complete` or
+/// `/cancel`. When the target does not answer or hangs up, the two talk as before. Who transfers and hangs up completes the transfer; when the
+/// other one hangs up first, who transfers talks on with the target. Attended, with a `call_id`: whoever the agent has in the two calls
+/// talk to each other, and the agent is hung up on in both.
 #[utoipa::path(post, path = "/calls/{id}/transfers", tag = "calls", operation_id = "transfer_call",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
@@ -139,20 +144,58 @@ pub(super) async fn create(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let TransferDraft { leg, target } = validate::transfer(body)?;
+    let TransferDraft { mode, leg, target } = validate::transfer(body)?;
     let target = match target {
         TransferTo::Extension(id) => TransferTarget::Extension(number_of(&api, &id)?),
         TransferTo::Number(number) => TransferTarget::Number(number),
         TransferTo::Call(id) => TransferTarget::Call(CallId(id)),
     };
-    let operator = Operator::Transfer { call: CallId(id.clone()), leg, target };
-    match api.gateway.operator(operator).await? {
+    let mode = match mode {
+        Mode::Blind => TransferMode::Blind,
+        Mode::Attended => TransferMode::Attended,
+    };
+    let call = CallId(id.clone());
+    accepted(&api, &id, Operator::Transfer { call, mode, leg, target }).await
+}
+
+/// Completes a consultation: who was to be transferred and the target talk, and who transfers is hung up on. While the target still rings, the
+/// transfer goes on as a blind one, but for the leg that transfers, which is hung up on at once.
+#[utoipa::path(post, path = "/calls/{id}/transfers/{transfer_id}/complete", tag = "calls", operation_id = "complete_transfer",
+    params(("id" = String, Path, description = "`call_…`"), ("transfer_id" = String, Path, description = "`trf_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
+    security(("api_key" = ["calls:control"]), ("agent" = [])),
+    responses((status = 202, description = "The transfer as it is now", body = Transfer), Refusals))]
+pub(super) async fn complete(
+    State(api): State<ApiState>,
+    Path((id, transfer)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let call = CallId(id.clone());
+    accepted(&api, &id, Operator::CompleteTransfer { call, transfer }).await
+}
+
+/// Cancels a consultation: the target is let go, and the two talk as before.
+#[utoipa::path(post, path = "/calls/{id}/transfers/{transfer_id}/cancel", tag = "calls", operation_id = "cancel_transfer",
+    params(("id" = String, Path, description = "`call_…`"), ("transfer_id" = String, Path, description = "`trf_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
+    security(("api_key" = ["calls:control"]), ("agent" = [])),
+    responses((status = 202, description = "The transfer as it is now", body = Transfer), Refusals))]
+pub(super) async fn cancel(
+    State(api): State<ApiState>,
+    Path((id, transfer)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let call = CallId(id.clone());
+    accepted(&api, &id, Operator::CancelTransfer { call, transfer }).await
+}
+
+/// 202 with the transfer that a command began or concerned.
+async fn accepted(api: &ApiState, call: &str, operator: Operator) -> Result<Response, Problem> {
+    Ok(match api.gateway.operator(operator).await? {
         Granted::Transfer(view) => {
-            let location = format!("/v1/calls/{id}/transfers/{}", view.id);
-            Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Transfer::of((0, view)))).into_response())
+            let location = format!("/v1/calls/{call}/transfers/{}", view.id);
+            (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Transfer::of((0, view)))).into_response()
         }
-        Granted::Done | Granted::Participant(_) => Ok(StatusCode::ACCEPTED.into_response()),
-    }
+        Granted::Done | Granted::Participant(_) => StatusCode::ACCEPTED.into_response(),
+    })
 }
 
 /// The number of the extension with this id.

@@ -140,6 +140,7 @@ fn dialled(text: &str) -> Option<String> {
 
 /// A transfer to be made.
 pub(super) struct TransferDraft {
+    pub(super) mode: Mode,
     pub(super) leg: Option<String>,
     pub(super) target: TransferTo,
 }
@@ -157,25 +158,24 @@ pub(super) fn transfer(body: Value) -> Result<TransferDraft, Problem> {
     let leg = fields.text("leg_id", id);
     let (expected, names): (_, &[&str]) = match mode {
         Mode::Blind => ("expected an extension_id or a number", &["extension_id", "number"]),
-        Mode::Attended => ("expected a call_id", &["call_id"]),
+        Mode::Attended => ("expected an extension_id, a number or a call_id", &["extension_id", "number", "call_id"]),
     };
     let target = fields.optional_object("target", |target| {
         if names.iter().filter(|name| target.has(name)).count() != 1 {
             target.refuse_all(expected);
         }
+        let extension = target.text("extension_id", id).map(TransferTo::Extension);
+        let one_of_two = extension.or(target.text("number", dialled).map(TransferTo::Number));
         match mode {
-            Mode::Blind => {
-                let extension = target.text("extension_id", id).map(TransferTo::Extension);
-                extension.or(target.text("number", dialled).map(TransferTo::Number))
-            }
-            Mode::Attended => target.text("call_id", id).map(TransferTo::Call),
+            Mode::Blind => one_of_two,
+            Mode::Attended => one_of_two.or(target.text("call_id", id).map(TransferTo::Call)),
         }
     });
     if target.is_none() {
         fields.refuse("target", "is required");
     }
     let target = target.flatten().unwrap_or(TransferTo::Number(String::new()));
-    fields.finish(TransferDraft { leg, target })
+    fields.finish(TransferDraft { mode, leg, target })
 }
 
 /// Somebody who is to join a call.

@@ -27,11 +27,11 @@ fn registered_talk_with(change: impl FnOnce(&mut SwitchboardConfig)) -> Talk {
 }
 
 impl Talk {
-    fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.simulation.disconnect(self.browser);
     }
 
-    fn back(&mut self) {
+    pub(crate) fn back(&mut self) {
         self.simulation.peer(self.browser).from_switchboard.connection = Some(NEXT);
         assert_eq!(self.simulation.register_as(self.browser, "100", DEVICE, 600).status, StatusCode::OK);
     }

@@ -310,6 +310,7 @@ fn an_operator_joins_two_calls_of_an_agent() {
     assert_ne!(first, second);
     let transfer = |call: &switchboard::CallId, to: &switchboard::CallId| Operator::Transfer {
         call: call.clone(),
+        mode: TransferMode::Attended,
         leg: None,
         target: TransferTarget::Call(to.clone()),
     };

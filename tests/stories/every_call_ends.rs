@@ -9,7 +9,7 @@ use media::{Command, MediaSessionId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sip::{ConnectionId, Flow, SessionId, StatusCode, Transport};
-use switchboard::{CallState, Directory, Operator, ParticipantState, ShardIndex, TransferTarget};
+use switchboard::{CallState, Directory, Operator, ParticipantState, ShardIndex, TransferMode, TransferTarget};
 use testkit::{Heard, MediaScript, Simulation};
 
 const SCRIPTS: [MediaScript; 8] = [
@@ -38,6 +38,8 @@ struct Chaos {
     connections: u64,
     /// How often somebody was seen in a conference.
     conferences: u64,
+    /// How often a consultation was completed or cancelled.
+    consultations: u64,
 }
 
 impl Chaos {
@@ -60,8 +62,16 @@ impl Chaos {
             simulation.peer(*peer).session_expires =
                 [None, Some(90), Some(300)][random.random_range(0..3)].map(Duration::from_secs);
         }
-        let mut chaos =
-            Self { random, simulation, browsers, trunks, sessions: Vec::new(), connections: 100, conferences: 0 };
+        let mut chaos = Self {
+            random,
+            simulation,
+            browsers,
+            trunks,
+            sessions: Vec::new(),
+            connections: 100,
+            conferences: 0,
+            consultations: 0,
+        };
         for at in 0..chaos.browsers.len() {
             chaos.register_again(at);
         }
@@ -78,7 +88,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..43) {
+        match self.random.random_range(0..48) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -102,6 +112,8 @@ impl Chaos {
             24 => self.operator_transfers(),
             32..=35 => self.operator_adds(),
             36 => self.operator_dismisses(),
+            43..=45 => self.consult(),
+            46 | 47 => self.operator_settles(),
             25 | 27 | 28 => self.talk(),
             26 => self.dial(),
             11 if self.random.random_bool(0.3) => {
@@ -343,8 +355,10 @@ impl Chaos {
         } else {
             TransferTarget::Number(self.pick(&TARGETS).to_owned())
         };
+        let mode = self.pick(&[TransferMode::Blind, TransferMode::Attended, TransferMode::Attended]);
+        let operator = Operator::Transfer { call, mode, leg, target };
         // Not every call can be transferred in every state.
-        self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Transfer { call, leg, target }).ok();
+        self.simulation.switchboard.handle_operator(self.simulation.now, operator).ok();
     }
 
     fn operator_adds(&mut self) {
@@ -380,6 +394,53 @@ impl Chaos {
         let operator = Operator::RemoveParticipant { call: view.id.clone(), participant };
         // It may have left.
         self.simulation.switchboard.handle_operator(self.simulation.now, operator).ok();
+    }
+
+    /// A transfer is completed or cancelled: a consultation that is under way, or one that is over or none.
+    fn operator_settles(&mut self) {
+        let mut last = BTreeMap::new();
+        for view in &self.simulation.views {
+            last.insert(view.id.clone(), view.transfers.clone());
+        }
+        let mut known: Vec<_> = last
+            .into_iter()
+            .flat_map(|(call, transfers)| transfers.into_iter().map(move |transfer| (call.clone(), transfer)))
+            .collect();
+        if self.random.random_bool(0.8) {
+            known.retain(|(_, transfer)| transfer.status.is_under_way() && transfer.mode == TransferMode::Attended);
+        }
+        if known.is_empty() {
+            return;
+        }
+        let (call, transfer) = known[self.random.random_range(0..known.len())].clone();
+        let operator = if self.random.random_bool(0.5) {
+            Operator::CompleteTransfer { call, transfer: transfer.id }
+        } else {
+            Operator::CancelTransfer { call, transfer: transfer.id }
+        };
+        let settled = self.simulation.switchboard.handle_operator(self.simulation.now, operator);
+        self.consultations += u64::from(settled.is_ok());
+    }
+
+    /// An agent who talks asks somebody else, who may pick up; and may be content with it at once.
+    fn consult(&mut self) {
+        self.talk();
+        self.simulation.settle();
+        let Some(call) = self.simulation.views.last().map(|view| view.id.clone()) else { return };
+        let target = TransferTarget::Number(self.pick(&TARGETS).to_owned());
+        let operator = Operator::Transfer { call, mode: TransferMode::Attended, leg: None, target };
+        // The call may be over, or nobody have answered it.
+        self.simulation.switchboard.handle_operator(self.simulation.now, operator).ok();
+        self.simulation.settle();
+        if self.random.random_bool(0.7) {
+            let peer = self.pick(&self.browsers.iter().chain(&self.trunks).copied().collect::<Vec<_>>());
+            if let Some((session, _)) = self.simulation.invites(peer).pop() {
+                self.simulation.answer(peer, session, StatusCode::OK, Some("v=0 asked"));
+            }
+        }
+        if self.random.random_bool(0.4) {
+            self.operator_settles();
+        }
     }
 
     /// Where people talk there are two of them, and whoever was in a conference hears somebody; unless one is being handed on, or its place
@@ -551,7 +612,7 @@ fn fresh() -> Directory {
 
 #[test]
 fn every_call_ends_whatever_happens() {
-    let mut conferences = 0;
+    let (mut conferences, mut consultations) = (0, 0);
     for seed in 0..300 {
         println!("seed {seed}");
         let mut chaos = Chaos::new(seed);
@@ -560,9 +621,11 @@ fn every_call_ends_whatever_happens() {
         }
         chaos.end();
         conferences += chaos.conferences;
+        consultations += chaos.consultations;
         if !chaos.simulation.switchboard.is_draining() {
             chaos.phone_again();
         }
     }
     assert!(conferences > 300, "chance made {conferences} conferences only");
+    assert!(consultations > 50, "chance settled {consultations} consultations only");
 }

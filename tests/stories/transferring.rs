@@ -315,6 +315,7 @@ fn an_operator_transfers_and_the_agent_is_hung_up_on() {
     let call = talk.simulation.views.last().unwrap().id.clone();
     let transfer = |target: TransferTarget, leg: Option<&str>| Operator::Transfer {
         call: call.clone(),
+        mode: TransferMode::Blind,
         leg: leg.map(str::to_owned),
         target,
     };

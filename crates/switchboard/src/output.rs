@@ -68,10 +68,12 @@ pub enum Operator {
         /// Length of each.
         duration: Duration,
     },
-    /// Hands the one whom a leg talks to on to somebody else, without asking them first (blind transfer).
+    /// Hands the one whom a leg talks to on to somebody else.
     Transfer {
         /// Which call.
         call: CallId,
+        /// Whether the target is asked first. To [`TransferTarget::Call`] it has been.
+        mode: TransferMode,
         /// The leg that transfers, by its id; the agent's when `None`.
         leg: Option<String>,
         /// Whom to.
@@ -93,6 +95,20 @@ pub enum Operator {
         /// `leg_…`
         participant: String,
     },
+    /// Completes a consultation: whom the agent talked to before and whom it asks, or who rings, are joined, and the agent let go.
+    CompleteTransfer {
+        /// Which call.
+        call: CallId,
+        /// `trf_…`
+        transfer: String,
+    },
+    /// Ends a consultation: the target is let go, and the agent talks to whom it talked to before.
+    CancelTransfer {
+        /// Which call.
+        call: CallId,
+        /// `trf_…`
+        transfer: String,
+    },
     /// No new calls from now on (503 with Retry-After); running ones go on.
     Drain,
     /// BYE or a final response on every leg, now.
@@ -104,7 +120,7 @@ pub enum Operator {
 pub enum Granted {
     /// It was done.
     Done,
-    /// A transfer has begun.
+    /// A transfer has begun, or come to this.
     Transfer(TransferView),
     /// Somebody is asked to join, or has.
     Participant(ParticipantView),
@@ -152,6 +168,12 @@ pub enum OperatorError {
     /// The call has no participant of this id who talks or rings.
     #[error("the call has no such participant who talks or rings")]
     UnknownParticipant,
+    /// The call has no such transfer.
+    #[error("the call has no transfer with this id")]
+    UnknownTransfer,
+    /// The transfer is no consultation, or none any more.
+    #[error("the transfer is no consultation that is under way")]
+    NotConsulting,
     /// Digits sent before are still on their way.
     #[error("too many digits wait on this leg")]
     DigitsWaiting,
@@ -173,7 +195,7 @@ pub enum TransferTarget {
 pub enum TransferMode {
     /// Without talking to the target first.
     Blind,
-    /// To whom the agent talks, or is calling, in another call.
+    /// To whom the agent talks, or is calling: in another call, or in a consultation of this one.
     Attended,
 }
 
@@ -182,12 +204,25 @@ pub enum TransferMode {
 pub enum TransferStatus {
     /// The target is being called.
     Trying,
+    /// The target has answered, and the agent talks to it.
+    Consulting,
     /// The target took the call.
     Succeeded,
     /// It did not; the call went back to who transferred it, or ended.
     Failed,
     /// Who was to be transferred hung up, or the call was ended.
     Cancelled,
+}
+
+impl TransferStatus {
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_under_way(self) -> bool {
+        match self {
+            Self::Trying | Self::Consulting => true,
+            Self::Succeeded | Self::Failed | Self::Cancelled => false,
+        }
+    }
 }
 
 /// A transfer as the API shows it.

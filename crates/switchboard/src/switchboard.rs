@@ -8,7 +8,7 @@ use sip::{Authenticator, ConnectionId, Endpoint, EndpointConfig, Flow, OutgoingI
 
 use crate::absences::Absences;
 use crate::admission::Admission;
-use crate::call::{CallEvent, CallTimer, Change, LegId};
+use crate::call::{CallEvent, CallTimer, Change, Consult, LegId};
 use crate::calls::{CallKey, Calls};
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::Dialplan;
@@ -162,8 +162,14 @@ impl Switchboard {
                 let leg = facts.reserve_digits(now, leg.as_deref(), count, duration)?;
                 self.call_event(now, key, CallEvent::Dial { leg, digits, duration });
             }
-            Operator::Transfer { call, leg, target } => {
-                granted = Granted::Transfer(self.operator_transfers(now, &call, leg.as_deref(), target)?);
+            Operator::Transfer { call, mode, leg, target } => {
+                granted = Granted::Transfer(self.operator_transfers(now, &call, mode, leg.as_deref(), target)?);
+            }
+            Operator::CompleteTransfer { call, transfer } => {
+                granted = Granted::Transfer(self.operator_settles(now, &call, &transfer, Consult::Complete)?);
+            }
+            Operator::CancelTransfer { call, transfer } => {
+                granted = Granted::Transfer(self.operator_settles(now, &call, &transfer, Consult::Cancel)?);
             }
             Operator::AddParticipant { call, leg, target } => {
                 granted = Granted::Participant(self.operator_adds(now, &call, leg.as_deref(), target)?);

@@ -10,8 +10,8 @@ use sip::{
 };
 
 use crate::call::{
-    Actions, Brought, CallEvent, Failure, Joining, LegId, Meanwhile, Party, Report, Seeker, Transfer, Untransferable,
-    own_contact,
+    Actions, Brought, CallEvent, Consult, Consultation, Failure, Joining, LegId, Meanwhile, Party, Report, Seeker,
+    Transfer, Untransferable, own_contact,
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Decision, Lookup, Origin, Step, Target};
@@ -153,6 +153,7 @@ impl Switchboard {
         &mut self,
         now: Instant,
         call: &CallId,
+        mode: TransferMode,
         leg: Option<&str>,
         target: TransferTarget,
     ) -> Result<TransferView, OperatorError> {
@@ -167,9 +168,42 @@ impl Switchboard {
             Untransferable::Busy => OperatorError::Transferring,
             Untransferable::Alone | Untransferable::Gone => OperatorError::NobodyToTransfer,
         })?;
-        self.carry_out(now, key, transfer, other);
+        match mode {
+            TransferMode::Attended if other.is_none() => {
+                let consultation = self.consultation(key, transfer).ok_or(OperatorError::NobodyToTransfer)?;
+                self.call_event(now, key, CallEvent::Consult(Consult::Begin(Box::new(consultation))));
+            }
+            TransferMode::Attended | TransferMode::Blind => self.carry_out(now, key, transfer, other),
+        }
+        self.transfer_view(key, &id)
+    }
+
+    /// An operator completes a consultation, or cancels it.
+    pub(crate) fn operator_settles(
+        &mut self,
+        now: Instant,
+        call: &CallId,
+        transfer: &str,
+        how: Consult,
+    ) -> Result<TransferView, OperatorError> {
+        let key = self.calls.of_id(call).ok_or(OperatorError::UnknownCall)?;
+        self.calls.call(key).ok_or(OperatorError::UnknownCall)?.check_consulting(transfer)?;
+        self.call_event(now, key, CallEvent::Consult(how));
+        self.transfer_view(key, transfer)
+    }
+
+    fn transfer_view(&self, key: CallKey, id: &str) -> Result<TransferView, OperatorError> {
         let transfers = self.calls.facts(key).into_iter().flat_map(|facts| &facts.transfers);
         transfers.rev().find(|transfer| transfer.id == id).cloned().ok_or(OperatorError::UnknownCall)
+    }
+
+    /// A transfer whose target the agent wants to talk to first, and is called by the agent therefore.
+    fn consultation(&self, key: CallKey, transfer: Transfer) -> Option<Consultation> {
+        let Transfer { id, transferor, seeker: waiting, steps, .. } = transfer;
+        let party = &self.calls.facts(key)?.leg(transferor)?.party;
+        let (number, display) = (party.shown().to_owned(), self.name_of(party));
+        let agent = Seeker { leg: transferor, number, display, ..waiting.clone() };
+        Some(Consultation { id, agent, waiting, steps })
     }
 
     /// The leg that the agent of one has in another call, when the two can be joined.

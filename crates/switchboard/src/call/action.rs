@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::{Flow, Reason, RequestId, Response, StatusCode};
 
+use super::consulting::Consult;
 use super::joining::Joining;
 use super::leg::{Envelope, LegId};
 use super::participant::Adding;
@@ -47,6 +48,8 @@ pub(crate) enum CallEvent {
     Dial { leg: LegId, digits: String, duration: Duration },
     /// A leg, or an operator on its behalf, hands the one it talks to on to somebody else. [`super::Call::transferee`] allows it.
     Transfer(Box<Transfer>),
+    /// An operator has an agent ask somebody else whether they take over whom it talks to.
+    Consult(Consult),
     /// A leg, or an operator on its behalf, hands the one it talks to on to whom it has in another call.
     Join(Box<Joining>),
     /// Somebody is to join those who talk, on behalf of one of them. [`super::Call::check_open_to`] allows it.

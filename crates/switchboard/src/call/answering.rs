@@ -164,6 +164,7 @@ impl Answering {
             | CallEvent::SessionOver { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Consult(_)
             | CallEvent::Join(_)
             | CallEvent::Add(_)
             | CallEvent::Dismiss { .. }

@@ -136,6 +136,7 @@ impl Conference {
             CallEvent::Cancelled { .. }
             | CallEvent::Confirmed { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Consult(_)
             | CallEvent::Join(_)
             | CallEvent::Notified { .. } => {}
             CallEvent::Start

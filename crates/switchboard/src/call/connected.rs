@@ -8,6 +8,7 @@ use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::MEDIA_TIMEOUT;
 use super::conference::Conference;
+use super::consulting::{Consult, Consulting};
 use super::departure::Departure;
 pub(super) use super::departure::answered;
 use super::ending::Ending;
@@ -98,6 +99,9 @@ impl Connected {
             CallEvent::Join(joining) => joining::begin(self, *joining, facts, ctx, actions),
             CallEvent::Transfer(transfer) => Transferring::begin(self, *transfer, facts, ctx, actions),
             CallEvent::Add(adding) => Conference::begin(self, *adding, facts, ctx, actions),
+            CallEvent::Consult(Consult::Begin(consultation)) => {
+                Consulting::begin(self, *consultation, facts, ctx, actions)
+            }
             CallEvent::Hangup | CallEvent::Dismiss { .. } => Ending::by_operator(facts, actions),
             CallEvent::Start
             | CallEvent::Progress { .. }
@@ -111,6 +115,7 @@ impl Connected {
             | CallEvent::Bye { .. }
             | CallEvent::NoAck { .. }
             | CallEvent::Notified { .. }
+            | CallEvent::Consult(Consult::Complete | Consult::Cancel)
             | CallEvent::Phones { .. }
             | CallEvent::Timer(_) => State::Connected(self),
         }

@@ -45,6 +45,7 @@ impl Departure {
             | CallEvent::Digit { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Consult(_)
             | CallEvent::Join(_)
             | CallEvent::Add(_)
             | CallEvent::Dismiss { .. }

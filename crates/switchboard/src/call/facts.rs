@@ -8,12 +8,14 @@ use media::{Bandwidth, Codec, Command, Dtmf, Keying};
 use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallEvent};
+use super::cause::Failure;
 use super::leg::{Leg, LegId, Medium, Party, Signal};
 use super::participant::Participant;
 use crate::config::SwitchboardConfig;
+use crate::dialplan::Step;
 use crate::directory::Directory;
 use crate::ids::Ids;
-use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferStatus, TransferView};
+use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferMode, TransferStatus, TransferView};
 use crate::registrar::Registrar;
 
 /// What a call knows whatever its state.
@@ -144,10 +146,34 @@ impl Facts {
 
     /// The latest transfer is over.
     pub(super) fn settle_transfer(&mut self, status: TransferStatus, said: StatusCode) {
-        if let Some(transfer) = self.transfers.last_mut().filter(|known| known.status == TransferStatus::Trying) {
+        if let Some(transfer) = self.transfers.last_mut().filter(|known| known.status.is_under_way()) {
             transfer.status = status;
             transfer.sip_status = Some(said.code());
         }
+    }
+
+    /// The latest transfer has come further.
+    pub(super) fn advance_transfer(&mut self, status: TransferStatus) {
+        if let Some(transfer) = self.transfers.last_mut().filter(|known| known.status.is_under_way()) {
+            transfer.status = status;
+        }
+    }
+
+    /// A transfer begins. Each is a hop: a call that is handed on for ever ends like any loop (RFC 3261 §16.3).
+    pub(super) fn begin_transfer(
+        &mut self,
+        id: String,
+        mode: TransferMode,
+        by: LegId,
+        target: &str,
+        steps: Result<Vec<Step>, Failure>,
+    ) -> Result<Vec<Step>, Failure> {
+        let by = self.leg(by).map(|leg| leg.name.clone()).unwrap_or_default();
+        let (target, status) = (target.to_owned(), TransferStatus::Trying);
+        self.transfers.push(TransferView { id, mode, target, by, status, sip_status: None });
+        let left = self.max_forwards.checked_sub(1);
+        self.max_forwards = left.ok_or_else(|| Failure::new(483, "The call was transferred too often."))?;
+        steps
     }
 
     /// Takes down what an event says by itself, before the state looks at it.
@@ -173,6 +199,7 @@ impl Facts {
             | CallEvent::Digit { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Consult(_)
             | CallEvent::Join(_)
             | CallEvent::Add(_)
             | CallEvent::Dismiss { .. }

@@ -181,6 +181,7 @@ impl Hunt {
             | CallEvent::Confirmed { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Consult(_)
             | CallEvent::Join(_)
             | CallEvent::Add(_)
             | CallEvent::Dismiss { .. }

@@ -87,7 +87,7 @@ impl Call {
             }
             State::Routing(_) | State::Ringing(_) => Err(Unyielding::Called),
             State::Conference(conference) => conference.yields(agent),
-            State::Answering(_) | State::Transferring(_) => Err(Unyielding::Busy),
+            State::Answering(_) | State::Transferring(_) | State::Consulting(_) => Err(Unyielding::Busy),
             State::Ending(_) | State::Over => Err(Unyielding::Gone),
         }
     }
@@ -111,7 +111,11 @@ impl Call {
             }
             State::Routing(routing) => Some(self.yield_hunt(routing.hunt, ids, actions)),
             State::Ringing(ringing) => Some(self.yield_hunt(ringing.hunt, ids, actions)),
-            state @ (State::Answering(_) | State::Transferring(_) | State::Ending(_) | State::Over) => {
+            state @ (State::Answering(_)
+            | State::Transferring(_)
+            | State::Consulting(_)
+            | State::Ending(_)
+            | State::Over) => {
                 self.state = state;
                 None
             }

@@ -1,14 +1,15 @@
 //! One call: a back-to-back user agent over its legs, as a consuming state machine (RFC 7092, RFC 3261). Takes events, gives
 //! actions; sends nothing itself.
 //!
-//! Routing -> Ringing -> Answering -> Connected <-> Transferring -> Ending -> Over; every state may go to Ending. Connected <-> Conference
-//! while somebody is asked to join, and with whoever does.
+//! Routing -> Ringing -> Answering -> Connected <-> Transferring -> Ending -> Over; every state may go to Ending. Connected <-> Consulting ->
+//! Transferring while somebody is asked to take over. Connected <-> Conference while somebody is asked to join, and with whoever does.
 
 mod action;
 mod answering;
 mod cause;
 mod conference;
 mod connected;
+mod consulting;
 mod departure;
 mod digits;
 mod early;
@@ -34,6 +35,7 @@ mod transferring;
 
 pub(crate) use action::{Action, Actions, CallEvent, CallTimer, Change};
 pub(crate) use cause::{Failure, reasons};
+pub(crate) use consulting::{Consult, Consultation};
 pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
 pub(crate) use joining::{Brought, Joining};
 pub(crate) use leg::{Leg, LegId, Party, Signal};
@@ -47,6 +49,7 @@ pub(crate) use transferring::Transfer;
 use self::answering::Answering;
 use self::conference::Conference;
 use self::connected::Connected;
+use self::consulting::Consulting;
 use self::ending::Ending;
 use self::hunt::Hunt;
 use self::ringing::Ringing;
@@ -88,6 +91,8 @@ pub(crate) enum State {
     Transferring(Box<Transferring>),
     /// Several talk, or two who have asked somebody to join them.
     Conference(Box<Conference>),
+    /// One of the two is being asked for, by the other, whether somebody else takes them over.
+    Consulting(Box<Consulting>),
     /// Everything was taken down; media sessions are closing.
     Ending(Ending),
     /// Nothing is owed to anybody.
@@ -120,6 +125,7 @@ impl Call {
             State::Ringing(ringing) => &ringing.hunt.phones,
             State::Transferring(transferring) => transferring.phones(),
             State::Conference(conference) => conference.phones(),
+            State::Consulting(consulting) => consulting.phones(),
             State::Answering(_) | State::Connected(_) | State::Ending(_) | State::Over => &[],
         }
     }
@@ -152,6 +158,7 @@ impl Call {
             State::Connected(connected) => connected.pair().into_iter().flatten().collect(),
             State::Transferring(transferring) => transferring.pair().into_iter().flatten().collect(),
             State::Conference(conference) => conference.members().to_vec(),
+            State::Consulting(consulting) => consulting.present(),
             State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => Vec::new(),
         }
     }
@@ -175,7 +182,7 @@ impl Call {
                 return Err(OperatorError::UnknownLeg);
             }
             State::Conference(conference) => conference.members().len(),
-            State::Transferring(_) => return Err(OperatorError::Transferring),
+            State::Transferring(_) | State::Consulting(_) => return Err(OperatorError::Transferring),
             State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => {
                 return Err(OperatorError::NotConnected);
             }
@@ -194,12 +201,33 @@ impl Call {
             State::Conference(conference) => {
                 conference.members().iter().any(|leg| is_named(&leg)) || self.facts.awaits_participant(name)
             }
-            State::Transferring(_) => return Err(OperatorError::Transferring),
+            State::Transferring(_) | State::Consulting(_) => return Err(OperatorError::Transferring),
             State::Routing(_) | State::Ringing(_) | State::Answering(_) | State::Ending(_) | State::Over => {
                 return Err(OperatorError::NotConnected);
             }
         };
         if known { Ok(()) } else { Err(OperatorError::UnknownParticipant) }
+    }
+
+    /// Whether a transfer is a consultation under way, which can be completed or cancelled.
+    ///
+    /// # Errors
+    /// When there is no such transfer, or it is none, or none any more.
+    pub(crate) fn check_consulting(&self, transfer: &str) -> Result<(), OperatorError> {
+        let known = self.facts.transfers.iter().find(|known| known.id == transfer);
+        let is_under_way = known.ok_or(OperatorError::UnknownTransfer)?.status.is_under_way();
+        match &self.state {
+            State::Consulting(_) if is_under_way => Ok(()),
+            State::Routing(_)
+            | State::Ringing(_)
+            | State::Answering(_)
+            | State::Connected(_)
+            | State::Transferring(_)
+            | State::Conference(_)
+            | State::Consulting(_)
+            | State::Ending(_)
+            | State::Over => Err(OperatorError::NotConsulting),
+        }
     }
 
     /// Whom a leg talks to and may transfer now.
@@ -213,7 +241,8 @@ impl Call {
             | State::Ringing(_)
             | State::Answering(_)
             | State::Transferring(_)
-            | State::Conference(_) => return Err(Untransferable::Busy),
+            | State::Conference(_)
+            | State::Consulting(_) => return Err(Untransferable::Busy),
             State::Ending(_) | State::Over => return Err(Untransferable::Gone),
         };
         let other = connected.other_than(transferor).ok_or(Untransferable::Gone)?;
@@ -236,7 +265,7 @@ impl Call {
             State::Connected(_) => Ok(()),
             State::Conference(conference) => conference.check_replaceable(leg),
             State::Routing(Routing { hunt }) | State::Ringing(Ringing { hunt }) => hunt.check_replaceable(leg),
-            State::Answering(_) | State::Transferring(_) => Err(StatusCode::REQUEST_PENDING),
+            State::Answering(_) | State::Transferring(_) | State::Consulting(_) => Err(StatusCode::REQUEST_PENDING),
             State::Ending(_) | State::Over => Err(StatusCode::DECLINE),
         }
     }
@@ -246,7 +275,9 @@ impl Call {
         match &self.state {
             State::Routing(_) => CallState::Routing,
             State::Ringing(_) | State::Answering(_) => CallState::Ringing,
-            State::Connected(_) | State::Transferring(_) | State::Conference(_) => CallState::Connected,
+            State::Connected(_) | State::Transferring(_) | State::Conference(_) | State::Consulting(_) => {
+                CallState::Connected
+            }
             State::Ending(_) | State::Over => CallState::Ending,
         }
     }
@@ -261,6 +292,7 @@ impl State {
             Self::Connected(state) => state.on(event, facts, ctx, actions),
             Self::Transferring(state) => state.on(event, facts, ctx, actions),
             Self::Conference(state) => state.on(event, facts, ctx, actions),
+            Self::Consulting(state) => state.on(event, facts, ctx, actions),
             Self::Ending(state) => state.on(event, facts, actions),
             Self::Over => Self::Over,
         }

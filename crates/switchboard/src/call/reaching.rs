@@ -70,6 +70,15 @@ impl Reaching {
         }
     }
 
+    /// Goes on for somebody else, who talks already too.
+    pub(super) fn seek_for(&mut self, seeker: Seeker, facts: &mut Facts, actions: &mut Actions) {
+        match &mut self.stage {
+            Stage::Hunting(hunt) => hunt.seek_for(seeker, facts, actions),
+            // They are joined in a moment.
+            Stage::Agreeing { .. } => {}
+        }
+    }
+
     /// What happens to targets. Events about others mean nothing here.
     pub(super) fn on(
         &mut self,
@@ -205,6 +214,7 @@ impl Reaching {
             | CallEvent::Digit { .. }
             | CallEvent::Dial { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Consult(_)
             | CallEvent::Join(_)
             | CallEvent::Add(_)
             | CallEvent::Dismiss { .. }
@@ -248,6 +258,7 @@ fn leg_of(event: &CallEvent) -> Option<LegId> {
         | CallEvent::Cancelled { .. }
         | CallEvent::Confirmed { .. }
         | CallEvent::Transfer(_)
+        | CallEvent::Consult(_)
         | CallEvent::Join(_)
         | CallEvent::Add(_)
         | CallEvent::Dismiss { .. }

@@ -16,7 +16,7 @@ use super::reaching::{Reach, Reaching};
 use super::seeker::Seeker;
 use super::{modifying, referral};
 use crate::dialplan::Step;
-use crate::output::{EndedBy, TransferMode, TransferStatus, TransferView};
+use crate::output::{EndedBy, TransferMode, TransferStatus};
 
 /// A transfer that was asked for.
 #[derive(Debug, Clone)]
@@ -50,20 +50,8 @@ impl Transferring {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
-        let Transfer { id, mode, transferor, sequence, seeker, mut steps } = transfer;
-        // Each transfer is a hop: a call that is handed on for ever ends like any loop (RFC 3261 §16.3).
-        match facts.max_forwards.checked_sub(1) {
-            Some(left) => facts.max_forwards = left,
-            None => steps = Err(Failure::new(483, "The call was transferred too often.")),
-        }
-        facts.transfers.push(TransferView {
-            id,
-            mode,
-            target: seeker.dialled.clone(),
-            by: facts.leg(transferor).map(|leg| leg.name.clone()).unwrap_or_default(),
-            status: TransferStatus::Trying,
-            sip_status: None,
-        });
+        let Transfer { id, mode, transferor, sequence, seeker, steps } = transfer;
+        let steps = facts.begin_transfer(id, mode, transferor, &seeker.dialled, steps);
         if let Some(sequence) = sequence {
             referral::subscribe(transferor, sequence, facts, actions);
         }
@@ -75,7 +63,12 @@ impl Transferring {
     /// Somebody is transferred to whom is already being called.
     pub(super) fn hunting(before: Connected, transferor: LegId, hunt: Hunt) -> Self {
         let transferee = hunt.seeker.leg;
-        Self { before, transferor, transferee, reaching: Reaching::hunting(hunt) }
+        Self::reaching(before, transferor, transferee, Reaching::hunting(hunt))
+    }
+
+    /// As above, or a target has just answered.
+    pub(super) fn reaching(before: Connected, transferor: LegId, transferee: LegId, reaching: Reaching) -> Self {
+        Self { before, transferor, transferee, reaching }
     }
 
     /// The extensions that ring, or are waited for.
@@ -155,6 +148,7 @@ impl Transferring {
             | CallEvent::Cancelled { .. }
             | CallEvent::Confirmed { .. }
             | CallEvent::Transfer(_)
+            | CallEvent::Consult(_)
             | CallEvent::Join(_)
             | CallEvent::Add(_)
             | CallEvent::Dismiss { .. }
@@ -213,29 +207,11 @@ impl Transferring {
     fn seek(mut self, event: CallEvent, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
         match self.reaching.on(event, facts, ctx, actions) {
             Reach::Stay => State::Transferring(Box::new(self)),
-            Reach::Reached { target } => self.join(Some(target), facts, actions),
-            Reach::Echo => self.join(None, facts, actions),
+            Reach::Reached { target } => join(self.transferor, self.transferee, Some(target), facts, actions),
+            Reach::Echo => join(self.transferor, self.transferee, None, facts, actions),
             Reach::Failed(failure) => self.fail(&failure, facts, actions),
             Reach::Abandoned => self.fail(&Failure::new(487, "Nobody waits any more."), facts, actions),
         }
-    }
-
-    /// The transferee talks to the target, or to itself; whoever transferred is let go.
-    fn join(self, target: Option<LegId>, facts: &mut Facts, actions: &mut Actions) -> State {
-        Reaching::stop(actions);
-        let transferee = self.transferee;
-        actions.push(Action::Media(match target {
-            Some(target) => Command::Bridge { a: transferee.media(), b: target.media() },
-            None => Command::Echo { session: transferee.media() },
-        }));
-        let agent = target.and_then(|leg| facts.leg(leg)).and_then(|leg| match &leg.party {
-            Party::Extension { agent, .. } => agent.clone(),
-            Party::Trunk { .. } => None,
-        });
-        facts.callee_agent = agent.or(facts.callee_agent.take());
-        facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
-        referral::part(self.transferor, StatusCode::OK, facts, actions);
-        State::Connected(Connected { near: transferee, far: target, answer_owed: false, replacing: None })
     }
 
     /// Nobody is there to take the call: the two go on where they were, or the one who is left is told why.
@@ -261,4 +237,27 @@ impl Transferring {
         facts.settle_transfer(TransferStatus::Cancelled, StatusCode::REQUEST_TERMINATED);
         referral::part(self.transferor, StatusCode::REQUEST_TERMINATED, facts, actions);
     }
+}
+
+/// Who is transferred talks to the target, or to itself; whoever transferred is let go.
+pub(super) fn join(
+    transferor: LegId,
+    transferee: LegId,
+    target: Option<LegId>,
+    facts: &mut Facts,
+    actions: &mut Actions,
+) -> State {
+    Reaching::stop(actions);
+    actions.push(Action::Media(match target {
+        Some(target) => Command::Bridge { a: transferee.media(), b: target.media() },
+        None => Command::Echo { session: transferee.media() },
+    }));
+    let agent = target.and_then(|leg| facts.leg(leg)).and_then(|leg| match &leg.party {
+        Party::Extension { agent, .. } => agent.clone(),
+        Party::Trunk { .. } => None,
+    });
+    facts.callee_agent = agent.or(facts.callee_agent.take());
+    facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
+    referral::part(transferor, StatusCode::OK, facts, actions);
+    State::Connected(Connected { near: transferee, far: target, answer_owed: false, replacing: None })
 }

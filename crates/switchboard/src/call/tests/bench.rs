@@ -10,8 +10,8 @@ use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, S
 
 use crate::call::leg::{Leg, LegId, Party, Signal};
 use crate::call::{
-    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Context, Facts, Failure, Meanwhile, Replacement,
-    Seeker, State, Transfer, Usage,
+    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Consult, Consultation, Context, Facts, Failure,
+    Meanwhile, Replacement, Seeker, State, Transfer, Usage,
 };
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
@@ -117,6 +117,7 @@ impl Bench {
             State::Connected(_) => "Connected",
             State::Transferring(_) => "Transferring",
             State::Conference(_) => "Conference",
+            State::Consulting(_) => "Consulting",
             State::Ending(_) => "Ending",
             State::Over => "Over",
         };
@@ -135,7 +136,7 @@ impl Bench {
                 &[CallTimer::Change, CallTimer::Farewell, CallTimer::Place]
             }
             State::Connected(_) => &[CallTimer::Change, CallTimer::Farewell],
-            State::Transferring(_) => {
+            State::Transferring(_) | State::Consulting(_) => {
                 &[CallTimer::Attempt, CallTimer::NoAnswer, CallTimer::Media, CallTimer::Change, CallTimer::Farewell]
             }
             State::Conference(_) => &[
@@ -199,6 +200,9 @@ impl Bench {
             ] => CallEvent::Change { leg: self.leg(leg), change: change_event(change, rest == ["sdp"]) },
             [leg, "refers", target] => self.transfer(self.leg(leg), target, Some(7)),
             [leg, "is-had-transfer", target] => self.transfer(self.leg(leg), target, None),
+            [leg, "asks", target] => self.consultation(self.leg(leg), target),
+            ["complete"] => CallEvent::Consult(Consult::Complete),
+            ["cancel"] => CallEvent::Consult(Consult::Cancel),
             [leg, "is-replaced"] => self.replacement(self.leg(leg)),
             [leg, "notified"] => CallEvent::Notified { leg: self.leg(leg) },
             [leg, "bye"] => CallEvent::Bye { leg: self.leg(leg), reasons: Vec::new() },
@@ -246,6 +250,14 @@ impl Bench {
             seeker,
             steps,
         }))
+    }
+
+    /// As a transfer, but the target is asked first.
+    fn consultation(&self, asking: LegId, target: &str) -> CallEvent {
+        let CallEvent::Transfer(transfer) = self.transfer(asking, target, None) else { panic!("no transfer") };
+        let Transfer { id, seeker: waiting, steps, .. } = *transfer;
+        let agent = Seeker { leg: asking, number: "103".to_owned(), ..waiting.clone() };
+        CallEvent::Consult(Consult::Begin(Box::new(Consultation { id, agent, waiting, steps })))
     }
 
     /// An INVITE that wants a leg's place, from the same party.

@@ -4,6 +4,7 @@
 mod answering;
 mod bench;
 mod connected;
+mod consulting;
 mod ending;
 mod modifying;
 mod replacing;
