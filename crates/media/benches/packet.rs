@@ -2,6 +2,7 @@
 //! browser to browser; with one call on the shard and with a hundred. `cargo bench -p patchcord-media --bench packet`.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+#[allow(dead_code, reason = "shared with the benchmark of mixes")]
 mod support;
 
 use support::{Bare, Cost, Counting, Crowd, Voice, Way};

@@ -19,7 +19,9 @@ mod plain;
 use std::time::Duration;
 
 use keys::{assert_continuous, audio, event, events, key_in, leaked, level, sample, sound, told};
-use media::{Codec, Command, Dtmf, Event, Hears, Hold, Keying, LinkContent, LinkEnd, MediaSessionId, MediaState};
+use media::{
+    Codec, Command, Dtmf, Event, Hears, Hold, Keying, LinkContent, LinkEnd, MediaSessionId, MediaState, MixId,
+};
 use plain::{A, B, FRAME, OPUS, PCMA, PCMU, Sent, Trunks, mu_law, peer};
 
 /// The ends of the link: on the shard of A, on that of B.
@@ -508,4 +510,63 @@ fn what_a_link_does_not_know_is_discarded() {
     }
     assert_eq!(linked.shards[1].discarded(), before + 2);
     in_talk(&mut linked);
+}
+
+#[test]
+fn a_mix_is_heard_across_without_what_comes_from_there() {
+    const OTHER: f64 = 600.0;
+    for formats in [PCMU, OPUS] {
+        let mut linked = Linked::new(PCMU, formats);
+        linked.open(0);
+        linked.open(1);
+        linked.bridge(1);
+        // A third, who listens only, is on the shard of A.
+        linked.shards[0].open(B, vec![]);
+        linked.shards[0].offer(B, peer(B), PCMA);
+        for session in [A, B, NEAR] {
+            linked.command(0, Command::Mix { session, mix: MixId(1) });
+        }
+        let mut opus = opus::Encoder::new(8000, opus::Channels::Mono, opus::Application::Voip).unwrap();
+        let say = |linked: &mut Linked, opus: &mut opus::Encoder, frames: std::ops::Range<usize>| {
+            linked.forget();
+            for n in frames {
+                let of_b: Vec<i16> = (n * 160..n * 160 + 160).map(|n| sample(&[(OTHER, PEAK)], n)).collect();
+                let (payload_type, units, of_b) = match formats {
+                    PCMU => (0, 160, of_b.iter().map(|sample| mu_law(*sample)).collect()),
+                    _ => (111, 960, opus.encode_vec(&of_b, 1275).unwrap()),
+                };
+                linked.say(Some((0, 160, &tone(n))), Some((payload_type, units, &of_b)));
+            }
+        };
+        say(&mut linked, &mut opus, 0..20);
+        say(&mut linked, &mut opus, 20..70);
+        let third = |linked: &Linked| audio(&linked.shards[0], B).concat();
+        let levels = |heard: &[i16]| [TONE, OTHER].map(|frequency| level(heard, frequency) - unchanged());
+        for (who, heard, wanted) in [
+            ("A", linked.audio(A), [false, true]),
+            ("B across", linked.audio(B), [true, false]),
+            ("the third", third(&linked), [true, true]),
+        ] {
+            let levels = levels(&heard);
+            let is_heard = levels.map(|level| level.abs() < 2.0);
+            assert!(
+                is_heard == wanted && levels.iter().all(|level| level.abs() < 2.0 || *level < -25.0),
+                "{who}: {levels:?}"
+            );
+        }
+        assert_eq!(linked.heard(B).len(), 50);
+        // Who holds across is not heard, and nobody hears music for it.
+        linked.command(1, Command::Hold { session: B, hold: true });
+        say(&mut linked, &mut opus, 70..80);
+        say(&mut linked, &mut opus, 80..110);
+        assert!(linked.heard(B).is_empty() && levels(&third(&linked))[1] < -25.0);
+        assert_eq!(linked.state(A), MediaState { hold: Hold::None, hears: Hears::Party });
+        // The only one left here hears music, as across a bridge.
+        linked.command(0, Command::Close { session: B });
+        assert_eq!(linked.state(A).hears, Hears::Music);
+        linked.command(1, Command::Hold { session: B, hold: false });
+        assert_eq!((linked.state(A).hears, linked.state(B).hears), (Hears::Party, Hears::Party));
+        linked.command(0, Command::Close { session: A });
+        assert_eq!(linked.state(B).hears, Hears::Nothing, "alone in the mix");
+    }
 }

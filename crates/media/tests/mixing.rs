@@ -266,3 +266,12 @@ fn a_codec_and_a_direction_change_in_the_mix() {
     assert_hears(&crowd, 1, &[2]);
     assert_eq!(crowd.state(1).hears, Hears::Party);
 }
+
+#[test]
+fn a_browser_that_moves_is_heard_and_hears_on_its_old_path_and_then_on_its_new_one() {
+    let mut crowd = three();
+    crowd.move_browser(0);
+    crowd.run(SECOND);
+    (0..3).for_each(|place| assert_hears(&crowd, place, &others(place)));
+    (0..3).for_each(|place| assert_continuous(&crowd, place));
+}

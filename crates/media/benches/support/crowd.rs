@@ -1,5 +1,5 @@
-//! Calls through one shard: browsers with real keys, each joined with a trunk or with another browser, everybody speaking at once on
-//! a simulated clock.
+//! Calls through one shard: browsers with real keys, each joined with a trunk or with another browser, or all of them in one mix;
+//! everybody speaking at once on a simulated clock.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use media::{
     Bandwidth, Certificate, Codec, Command, Event, Fingerprint, FingerprintHash, Keying, LocalPort, MediaSessionId,
-    Peer, Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
+    MixId, Peer, Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
 };
 
 use super::{Cost, Voice, Way, said};
@@ -29,14 +29,39 @@ struct Side {
 pub(crate) struct Crowd {
     now: Instant,
     shard: Shard,
-    /// In pairs: a browser and whom it is joined with.
+    /// In pairs: a browser and whom it is joined with; or all of a mix.
     sides: Vec<Side>,
     last_description: String,
+    gateway: Arc<Certificate>,
+    browsers: Arc<Certificate>,
 }
 
 impl Crowd {
     /// Calls between browsers and trunks (transcoded), or among browsers (relayed).
     pub(crate) fn new(calls: usize, relayed: bool) -> Self {
+        let mut crowd = Self::empty();
+        let bandwidth = if relayed { Bandwidth::Full } else { Bandwidth::Narrow };
+        for _ in 0..calls {
+            let a = crowd.browser(bandwidth);
+            let b = if relayed { crowd.browser(bandwidth) } else { crowd.trunk() };
+            crowd.command(Command::Bridge { a, b });
+        }
+        crowd.shake_hands();
+        crowd
+    }
+
+    /// Browsers of one bandwidth and trunks in one mix.
+    pub(crate) fn mixed(browsers: usize, bandwidth: Bandwidth, trunks: usize) -> Self {
+        let mut crowd = Self::empty();
+        for n in 0..browsers + trunks {
+            let session = if n < browsers { crowd.browser(bandwidth) } else { crowd.trunk() };
+            crowd.command(Command::Mix { session, mix: MixId(1) });
+        }
+        crowd.shake_hands();
+        crowd
+    }
+
+    fn empty() -> Self {
         let now = Instant::now();
         let (gateway, browsers) =
             (Arc::new(Certificate::generate().unwrap()), Arc::new(Certificate::generate().unwrap()));
@@ -48,20 +73,7 @@ impl Crowd {
             music: media::Music::default(),
         };
         let shard = Shard::new(config, [7; 32]);
-        let mut crowd = Self { now, shard, sides: Vec::new(), last_description: String::new() };
-        let bandwidth = if relayed { Bandwidth::Full } else { Bandwidth::Narrow };
-        for _ in 0..calls {
-            let a = crowd.browser(&gateway, &browsers, bandwidth);
-            let b = if relayed { crowd.browser(&gateway, &browsers, bandwidth) } else { crowd.trunk() };
-            crowd.command(Command::Bridge { a, b });
-        }
-        for side in &mut crowd.sides {
-            if let Some(transport) = &mut side.transport {
-                transport.check();
-            }
-        }
-        crowd.shake_hands();
-        crowd
+        Self { now, shard, sides: Vec::new(), last_description: String::new(), gateway, browsers }
     }
 
     fn next_session(&self) -> (MediaSessionId, SocketAddr) {
@@ -69,7 +81,8 @@ impl Crowd {
         (MediaSessionId(u64::from(number)), (Ipv4Addr::new(192, 0, 2, 2), 10_000 + 2 * number).into())
     }
 
-    fn browser(&mut self, gateway: &Certificate, own: &Arc<Certificate>, bandwidth: Bandwidth) -> MediaSessionId {
+    fn browser(&mut self, bandwidth: Bandwidth) -> MediaSessionId {
+        let (gateway, own) = (self.gateway.clone(), self.browsers.clone());
         let (session, address) = self.next_session();
         let (codecs, silence_timeout) = (vec![Codec::Opus], Duration::from_secs(30));
         self.command(Command::Open { session, keying: Keying::DtlsSrtp, codecs, silence_timeout });
@@ -127,6 +140,7 @@ impl Crowd {
     }
 
     fn shake_hands(&mut self) {
+        self.sides.iter_mut().filter_map(|side| side.transport.as_mut()).for_each(SecureTransport::check);
         let mut quiet = false;
         while !quiet {
             quiet = true;
@@ -158,10 +172,37 @@ impl Crowd {
                 calls.map(|(call, side)| side.arriving(said(payloads, frame, call))).collect()
             })
             .collect();
-        let packets = payloads.len() * self.sides.len() / 2;
+        self.bring(&arriving)
+    }
+
+    /// Every member of the mix says every frame, in its own codec. With `silent`, only two of them do, and the others send nothing.
+    pub(crate) fn confer(&mut self, voice: &Voice, silent: bool) -> Cost {
+        let arriving: Vec<Vec<(SocketId, SocketAddr, Vec<u8>)>> = (0..voice.pcmu.len())
+            .map(|frame| {
+                let speaking = if silent { 2 } else { self.sides.len() };
+                let last = self.sides.len() - 1;
+                // The first and the last: a browser and a trunk, where there are both.
+                let members = self.sides.iter_mut().enumerate().filter(|(n, _)| *n == last || n + 1 < speaking);
+                members
+                    .map(|(n, side)| {
+                        let payloads = if side.transport.is_some() { &voice.opus } else { &voice.pcmu };
+                        side.arriving(said(payloads, frame, n))
+                    })
+                    .collect()
+            })
+            .collect();
+        let members = self.sides.len();
+        let cost = self.bring(&arriving);
+        // Whatever they say, all of them hear: this is the cost of a member's frame.
+        Cost { packets: (voice.pcmu.len() * members) as u64, ..cost }
+    }
+
+    /// Brings packets frame by frame; as many at least must be sent.
+    fn bring(&mut self, arriving: &[Vec<(SocketId, SocketAddr, Vec<u8>)>]) -> Cost {
+        let packets = arriving.iter().map(Vec::len).sum();
         let mut sent = 0;
         let cost = Cost::of(packets, || {
-            for frame in &arriving {
+            for frame in arriving {
                 for (socket, address, packet) in frame {
                     self.shard.handle_packet(self.now, *socket, *address, packet);
                     sent += self.drain();

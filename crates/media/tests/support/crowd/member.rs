@@ -1,5 +1,6 @@
 //! One peer: what it says, over which path, and what it hears.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::{MediaSessionId, Received, SecureTransport};
@@ -40,6 +41,8 @@ pub(crate) struct Member {
     pub(crate) session: MediaSessionId,
     pub(crate) kind: Kind,
     pub(super) transport: Option<SecureTransport>,
+    pub(super) address: SocketAddr,
+    pub(super) ufrag: &'static str,
     pub(super) voice: Option<Voice>,
     pub(crate) path: Path,
     /// Between two packets of its clock.
@@ -58,10 +61,6 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(super) fn place(&self) -> usize {
-        usize::try_from(self.session.0).unwrap() - 1
-    }
-
     /// Timestamp units of a packet.
     pub(super) fn units(&self) -> u32 {
         if matches!(self.kind, Kind::Pcmu | Kind::Pcma) { 160 } else { 960 }

@@ -86,6 +86,8 @@ impl Crowd {
             session,
             kind,
             transport: is_browser.then(|| SecureTransport::controlling(self.theirs.clone(), "brow".to_owned())),
+            address: address(place),
+            ufrag: "brow",
             voice: None,
             path: Box::new(|_| Some(Duration::ZERO)),
             period: MS * 20,
@@ -108,7 +110,7 @@ impl Crowd {
 
     /// The peer offers what is of its kind; the answer is sent.
     pub(crate) fn offer(&mut self, place: usize, kind: Kind, direction: &str) {
-        let (session, ip) = (Self::session(place), address(place).ip());
+        let (session, ip, ufrag) = (Self::session(place), address(place).ip(), self.members[place].ufrag);
         let head = format!("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nt=0 0\r\n");
         let plain = |codec: u8| {
             format!(
@@ -121,7 +123,7 @@ impl Crowd {
             Kind::Browser | Kind::WideBrowser => {
                 let print = self.theirs.fingerprint_sha256().map(|byte| format!("{byte:02X}")).join(":");
                 format!(
-                    "{head}a=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 110\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:brow\r\n\
+                    "{head}a=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 110\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\n\
                      a=ice-pwd:browser-password-24-chars\r\na=fingerprint:sha-256 {print}\r\na=setup:actpass\r\na=mid:0\r\n\
                      a={direction}\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
                      a=rtpmap:110 telephone-event/48000\r\n"
@@ -142,7 +144,11 @@ impl Crowd {
         let answer = answer.unwrap();
         let attribute = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
         let value = self.gateway.fingerprint_sha256().to_vec();
+        let ufrag = self.members[place].ufrag;
         let transport = self.members[place].transport.as_mut().unwrap();
+        if ufrag == "again" {
+            transport.restart_ice(ufrag.to_owned(), String::new());
+        }
         transport.set_peer(Peer {
             ufrag: attribute("a=ice-ufrag:"),
             pwd: attribute("a=ice-pwd:"),
@@ -153,6 +159,15 @@ impl Crowd {
         transport.check();
         self.deliver();
         assert!(self.members[place].transport.as_ref().unwrap().is_connected());
+    }
+
+    /// A browser finds itself at another address, and offers again.
+    pub(crate) fn move_browser(&mut self, place: usize) {
+        self.members[place].ufrag = "again";
+        self.offer(place, self.members[place].kind, "sendrecv");
+        self.run(MS * 200);
+        self.members[place].address = address(place + 100);
+        self.shake_hands(place);
     }
 
     fn time(&self) -> Instant {
@@ -197,14 +212,14 @@ impl Crowd {
             for place in 0..self.members.len() {
                 while let Some((_, packet)) = self.members[place].transport.as_mut().and_then(|t| t.poll_transmit()) {
                     quiet = false;
-                    self.shard.handle_packet(self.time(), SocketId::BROWSERS, address(place), &packet);
+                    self.shard.handle_packet(self.time(), SocketId::BROWSERS, self.members[place].address, &packet);
                 }
             }
             while let Some(transmit) = self.shard.poll_transmit() {
                 quiet = false;
                 let place = self.members.iter().position(|member| {
                     let plain = SocketId(u32::try_from(member.session.0).unwrap() * 10);
-                    transmit.socket == plain || transmit.to == address(member.place())
+                    transmit.socket == plain || transmit.to == member.address
                 });
                 if let Some(place) = place {
                     let (now, time) = (self.now, self.time());
@@ -247,7 +262,7 @@ impl Crowd {
             Some(transport) => (SocketId::BROWSERS, transport.protect_rtp(packet).unwrap().1.to_vec()),
             None => (SocketId(u32::try_from(place + 1).unwrap() * 10), packet.to_vec()),
         };
-        self.shard.handle_packet(self.time(), socket, address(place), &packet);
+        self.shard.handle_packet(self.time(), socket, self.members[place].address, &packet);
         self.deliver();
     }
 
