@@ -13,7 +13,7 @@
 mod crowd;
 
 use crowd::three::{SECOND, assert_hears, join, others, three};
-use crowd::{Crowd, Kind, MS};
+use crowd::{Crowd, Kind, MS, Voice, level, tone};
 use media::Command;
 
 #[test]
@@ -80,4 +80,27 @@ fn keys_pressed_at_the_same_time_keep_their_lengths() {
     }
     crowd.run(SECOND * 2);
     assert_eq!(crowd.keys(2), [(1, 100), (2, 200), (3, 60)]);
+}
+
+#[test]
+fn a_key_heard_in_one_members_audio_is_told_to_the_others_and_not_heard() {
+    let mut crowd = Crowd::of(&[Kind::Toning, Kind::Pcmu, Kind::Toning]);
+    join(&mut crowd, 0..3);
+    // The tones of a 5 for 200 ms, in a second and a half of silence.
+    let key = [770.0, 1336.0].map(tone);
+    crowd.say(
+        0,
+        Some(Box::new(move |n| if (8000..11_200).contains(&n) { key.iter().map(|wave| wave(n)).sum() } else { 0.0 })
+            as Voice),
+    );
+    crowd.run(SECOND * 2);
+    assert_eq!((crowd.told(0), crowd.told(2)), ("5".to_owned(), String::new()));
+    let keys = crowd.keys(1);
+    assert!(keys.len() == 1 && keys[0].0 == 5 && keys[0].1.abs_diff(200) <= 30, "{keys:?}");
+    let is_heard = |sound: &&[i16]| level(sound, 770.0) > -20.0 && level(sound, 1336.0) > -20.0;
+    let leaked = crowd.sound(1).chunks_exact(80).filter(is_heard).count() * 5;
+    assert!(leaked <= 25, "{leaked} ms");
+    // Who has no events hears it as tones of our own.
+    let toned = crowd.sound(2).chunks_exact(80).filter(is_heard).count() * 5;
+    assert!((170..=240).contains(&toned), "{toned} ms");
 }

@@ -121,11 +121,13 @@ impl Near<'_> {
                 self.use_audio(timestamp, marker, payload, turn);
             }
             Kind::Event { clock_rate } => {
+                self.end_in_mix();
                 for heard in self.keypad.event(turn.now, timestamp, clock_rate, payload) {
                     digit(heard, turn);
                 }
             }
-            Kind::ComfortNoise | Kind::Other => {}
+            Kind::ComfortNoise => self.end_in_mix(),
+            Kind::Other => {}
         }
     }
 
@@ -172,6 +174,13 @@ impl Near<'_> {
             let _ = transcoder.lost(None);
         }
         self.send_frames(marker, to, turn);
+    }
+
+    /// Whatever comes next, it is not what was said going on.
+    fn end_in_mix(&mut self) {
+        if let Some(intake) = &mut self.intake {
+            intake.end();
+        }
     }
 
     /// As towards a far leg: nothing of a digit, and silence for what may become one.

@@ -124,6 +124,9 @@ impl Intake {
             self.end();
             return;
         }
+        if self.source.as_ref().is_some_and(|source| source.codec != codec) {
+            self.restart();
+        }
         let Some(source) = source_for(&mut self.source, codec, self.widest) else { return };
         // A payload the codec refuses is as good as lost.
         let count = match source.decoder.decode(payload, &mut *self.decoded) {
@@ -226,6 +229,7 @@ impl Intake {
             // The turns left out would have taken it.
             let excess = self.waiting.len().saturating_sub(self.left + frame.len());
             self.waiting.drain(..excess);
+            self.surplus = 0;
         }
         let has_sound = self.state != State::Silent;
         if has_sound {
@@ -320,7 +324,7 @@ fn units(samples: usize, source: &Source) -> u32 {
 }
 
 fn source_for(slot: &mut Option<Source>, codec: Codec, widest: Rate) -> Option<&mut Source> {
-    if slot.as_ref().is_none_or(|source| source.codec != codec) {
+    if slot.is_none() {
         *slot = Source::new(codec, widest).ok();
     }
     slot.as_mut()

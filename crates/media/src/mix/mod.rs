@@ -75,6 +75,9 @@ pub(crate) struct Beat {
     due: Instant,
     /// Turns were left out before it.
     skipped: bool,
+    /// At which rates anybody hears.
+    has_narrow: bool,
+    has_wide: bool,
 }
 
 impl Mix {
@@ -137,7 +140,8 @@ impl Mix {
         self.place = self.place.wrapping_add(units(WIDE_FRAME).wrapping_mul(skipped.wrapping_add(1)));
         self.narrow.fill(0);
         self.wide.fill(0);
-        Some(Beat { due, skipped: skipped > 0 })
+        let (has_narrow, has_wide) = (self.has(Rate::Narrow), self.has(Rate::Wide));
+        Some(Beat { due, skipped: skipped > 0, has_narrow, has_wide })
     }
 
     /// Notes at which rates the members hear. For each of them, before any of them is heard.
@@ -149,13 +153,17 @@ impl Mix {
 
     /// Adds what a member says in this turn.
     pub(crate) fn hear(&mut self, beat: Beat, place: usize, intake: Option<&mut Intake>) {
-        let (has_narrow, has_wide) = (self.has(Rate::Narrow), self.has(Rate::Wide));
         let Some(member) = self.members.get_mut(place) else { return };
-        member.speaks = intake.is_some_and(|intake| member.draw(beat, intake, has_narrow, has_wide));
-        if member.speaks && has_narrow {
+        let spoke = member.speaks;
+        member.speaks = intake.is_some_and(|intake| member.draw(beat, intake));
+        if spoke && !member.speaks {
+            // What it says next is no continuation.
+            (member.upsampler, member.downsampler) = Default::default();
+        }
+        if member.speaks && beat.has_narrow {
             self.narrow.iter_mut().zip(&member.narrow).for_each(|(sum, part)| *sum += i32::from(*part));
         }
-        if member.speaks && has_wide {
+        if member.speaks && beat.has_wide {
             self.wide.iter_mut().zip(&member.wide).for_each(|(sum, part)| *sum += i32::from(*part));
         }
     }
@@ -204,18 +212,18 @@ impl Member {
     }
 
     /// Takes its part at the rates that somebody hears.
-    fn draw(&mut self, beat: Beat, intake: &mut Intake, has_narrow: bool, has_wide: bool) -> bool {
+    fn draw(&mut self, beat: Beat, intake: &mut Intake) -> bool {
         match intake.rate() {
             Rate::Narrow => {
                 let speaks = intake.draw(beat.due, beat.skipped, &mut self.narrow);
-                if speaks && has_wide {
+                if speaks && beat.has_wide {
                     self.upsampler.next(&self.narrow, &mut self.wide);
                 }
                 speaks
             }
             Rate::Wide => {
                 let speaks = intake.draw(beat.due, beat.skipped, &mut self.wide);
-                if speaks && has_narrow {
+                if speaks && beat.has_narrow {
                     self.downsampler.next(&self.wide, &mut self.narrow);
                 }
                 speaks

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::Shard;
 use crate::command::{Hears, MediaSessionId, MixId};
 use crate::dtmf::Heard;
@@ -125,25 +127,27 @@ impl Shard {
         }
     }
 
-    /// Takes the turns of all mixes that are due.
+    /// Takes a turn of each mix that is due. One that has another due is looked at again after whatever has arrived meanwhile.
     pub(super) fn handle_beats(&mut self, now: Instant) {
+        let mut next = SmallVec::<[_; 4]>::new();
         while let Some(Reverse((at, id))) = self.beats.peek().copied() {
             if at > now {
-                return;
+                break;
             }
             self.beats.pop();
             if self.mixes.get(&id).and_then(Mix::next) == Some(at) {
                 self.beat(now, id);
+                next.extend(self.mixes.get(&id).and_then(Mix::next).map(|at| Reverse((at, id))));
             }
         }
+        self.beats.extend(next);
     }
 
     /// One turn: all members are heard, and then all are told.
     fn beat(&mut self, now: Instant, id: MixId) {
-        let Self { mixes, sessions, sink, beats, .. } = self;
+        let Self { mixes, sessions, sink, .. } = self;
         let Some(mix) = mixes.get_mut(&id) else { return };
         let Some(beat) = mix.take_beat(now) else { return };
-        beats.extend(mix.next().map(|next| Reverse((next, id))));
         let mut place = 0;
         while let Some(session) = mix.member(place) {
             let intake = sessions.get_mut(&session).and_then(|leg| leg.ingress.intake.as_deref_mut());

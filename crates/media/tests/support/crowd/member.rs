@@ -15,6 +15,8 @@ const FRAME: usize = 320;
 pub(crate) enum Kind {
     Pcmu,
     Pcma,
+    /// Without telephone-events, and PCMU.
+    Toning,
     /// A browser asked for narrowband.
     Browser,
     /// A browser that hears and says wideband.
@@ -63,12 +65,12 @@ pub(crate) struct Member {
 impl Member {
     /// Timestamp units of a packet.
     pub(super) fn units(&self) -> u32 {
-        if matches!(self.kind, Kind::Pcmu | Kind::Pcma) { 160 } else { 960 }
+        if matches!(self.kind, Kind::Pcmu | Kind::Pcma | Kind::Toning) { 160 } else { 960 }
     }
 
     pub(crate) fn payload_type(&self) -> u8 {
         match self.kind {
-            Kind::Pcmu => 0,
+            Kind::Pcmu | Kind::Toning => 0,
             Kind::Pcma => 8,
             Kind::Browser | Kind::WideBrowser => 111,
         }
@@ -95,7 +97,9 @@ impl Member {
                 self.marks.push(self.next - self.period + self.period * u32::try_from(mark).unwrap() / 320);
             }
             let payload = match self.kind {
-                Kind::Pcmu => samples.iter().step_by(2).map(|sample| code(Kind::Pcmu, *sample)).collect(),
+                Kind::Pcmu | Kind::Toning => {
+                    samples.iter().step_by(2).map(|sample| code(Kind::Pcmu, *sample)).collect()
+                }
                 Kind::Pcma => samples.iter().step_by(2).map(|sample| code(Kind::Pcma, *sample)).collect(),
                 Kind::Browser | Kind::WideBrowser => self.encoder.encode_vec(&samples, 1275).unwrap(),
             };

@@ -29,6 +29,8 @@ pub(crate) struct Crowd {
     pub(crate) members: Vec<Member>,
     /// The shard's loop stands still until then.
     pub(crate) stalled_until: Duration,
+    /// It reads packets before it looks at the clock, and not after.
+    pub(crate) reads_first: bool,
     gateway: Arc<Certificate>,
     theirs: Arc<Certificate>,
 }
@@ -54,6 +56,7 @@ impl Crowd {
             events: Vec::new(),
             members: Vec::new(),
             stalled_until: Duration::ZERO,
+            reads_first: false,
             gateway: gateway.clone(),
             theirs: theirs.clone(),
         };
@@ -71,7 +74,7 @@ impl Crowd {
         let is_browser = matches!(kind, Kind::Browser | Kind::WideBrowser);
         let (keying, codecs) = match kind {
             Kind::Pcmu => (Keying::Plain { networks: vec![] }, vec![Codec::Pcmu, Codec::Pcma]),
-            Kind::Pcma => (Keying::Plain { networks: vec![] }, vec![Codec::Pcmu, Codec::Pcma]),
+            Kind::Toning | Kind::Pcma => (Keying::Plain { networks: vec![] }, vec![Codec::Pcmu, Codec::Pcma]),
             Kind::Browser | Kind::WideBrowser => (Keying::DtlsSrtp, vec![Codec::Opus]),
         };
         self.command(Command::Open { session, keying, codecs, silence_timeout: Duration::ZERO });
@@ -120,6 +123,7 @@ impl Crowd {
         let sdp = match kind {
             Kind::Pcmu => plain(0),
             Kind::Pcma => plain(8),
+            Kind::Toning => plain(0).replace(" 101\r\n", "\r\n").replace("a=rtpmap:101 telephone-event/8000\r\n", ""),
             Kind::Browser | Kind::WideBrowser => {
                 let print = self.theirs.fingerprint_sha256().map(|byte| format!("{byte:02X}")).join(":");
                 format!(
@@ -242,16 +246,23 @@ impl Crowd {
             if self.now < self.stalled_until {
                 continue;
             }
-            // As the runtime's loop does: timers first.
-            let time = self.time();
-            if self.shard.poll_timeout().is_some_and(|at| at <= time) {
-                self.shard.handle_timeout(time);
-                self.deliver();
+            if self.reads_first {
+                self.read();
             }
-            for place in 0..self.members.len() {
-                for packet in self.members[place].arrived(self.now) {
-                    self.receive(place, &packet);
-                }
+            while self.shard.poll_timeout().is_some_and(|at| at <= self.time()) {
+                self.shard.handle_timeout(self.time());
+                self.deliver();
+                // As the runtime's loop does: in turn.
+                self.read();
+            }
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        for place in 0..self.members.len() {
+            for packet in self.members[place].arrived(self.now) {
+                self.receive(place, &packet);
             }
         }
     }
