@@ -1,5 +1,6 @@
 // Put into the gateway's own page before its scripts run: its microphone becomes a tone, and what it plays is recorded.
 
+import { detour } from './detour'
 import { Sound } from './sound'
 
 const sound = new Sound('all')
@@ -13,4 +14,4 @@ window.RTCPeerConnection = class extends Connection {
   }
 }
 
-;(window as any).sound = sound
+Object.assign(window, { sound, detour })

@@ -3,6 +3,7 @@
 import { Inviter, Invitation, Registerer, RegistererState, Session, SessionState, UserAgent, Web } from 'sip.js'
 import * as JsSIP from 'jssip'
 
+import { detour } from './detour'
 import { Sound } from './sound'
 
 type Settings = {
@@ -43,8 +44,6 @@ function tell(text: string) {
 }
 
 const sound = new Sound()
-// The browser's own, once there is a detour.
-let direct: typeof RTCPeerConnection.prototype.setRemoteDescription | undefined
 let settings: Settings
 let line: Line
 
@@ -314,16 +313,7 @@ const phone = {
     line.connection()!.restartIce()
     line.change({ hold: false })
   },
-  // From now on the gateway's media is at another port of this host: descriptions that arrive are read so.
-  detour(port: number) {
-    const prototype = RTCPeerConnection.prototype
-    direct ??= prototype.setRemoteDescription
-    const original = direct
-    prototype.setRemoteDescription = function (this: RTCPeerConnection, description: RTCSessionDescriptionInit) {
-      const sdp = description.sdp?.replace(/^(a=candidate:\S+ \d+ udp \d+ \S+ )\d+/gim, `$1${port}`)
-      return original.call(this, { type: description.type, sdp })
-    } as typeof original
-  },
+  detour,
   listen: (frequency: number, seconds: number) => sound.listen(frequency, seconds),
   levels: (frequencies: number[], seconds: number) => sound.levels(frequencies, seconds),
   // The microphone says nothing, as with the mute key of a softphone.

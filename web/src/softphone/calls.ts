@@ -115,6 +115,7 @@ export class Calls {
           }
         })
       })
+      stop(this.microphone(view.id))
       this.change(view, { microphone: stream })
       return stream
     } catch (error) {
