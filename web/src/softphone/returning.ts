@@ -96,9 +96,11 @@ export class Returning {
     this.state.lost = this.state.lost.filter((call) => call.key !== key)
   }
 
-  // What the gateway was asked to bring back is there.
-  settleReclaimed(): void {
-    for (const [key, { call }] of this.lost) if (!call) this.settle(key)
+  // A call that is brought back has arrived: whether it is one that this page asked for.
+  settleReclaimed(): boolean {
+    const asked = this.state.lost.find(({ key, busy }) => busy && this.lost.get(key)?.call === null)
+    if (asked) this.settle(asked.key)
+    return asked !== undefined
   }
 
   // Nothing is kept any more.

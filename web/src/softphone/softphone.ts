@@ -22,6 +22,8 @@ import type { CallView, Participant, PhoneState, Registration } from './state'
 import { Transfers, type Dialling } from './transfers'
 
 const BUSY = 486
+// A call that is brought back goes to the page that asked for it, and to any other one only if that does not answer.
+const COURTESY_MS = 1500
 
 export class Softphone {
   readonly state: PhoneState = reactive<PhoneState>({
@@ -266,8 +268,8 @@ export class Softphone {
     this.calls.follow(view, invitation)
     // The gateway brings back a call this phone had: nobody has to be asked twice.
     if (isAlone && invitation.request.getHeaders('Call-Info').some(answersAtOnce)) {
-      this.returning.settleReclaimed()
-      void this.answer(view.id)
+      const wait = this.returning.settleReclaimed() ? 0 : COURTESY_MS
+      setTimeout(() => void this.answer(view.id), wait)
     }
   }
 
