@@ -39,6 +39,7 @@ mod ringing;
 mod shown_legs;
 mod stopping;
 mod taking_over;
+mod taking_over_offerless;
 mod torture;
 mod transfer_races;
 mod transferring;

@@ -137,10 +137,6 @@ fn what_cannot_be_taken_over_is_refused_and_the_call_goes_on() {
     let early = dialog_of(&mut simulation, browser, dialling);
     assert_eq!(refused(&mut simulation, other, "100", &early), 481);
     assert!(simulation.requests_to(second, &Method::Invite).is_empty());
-    // Without an offer there is nothing to join.
-    simulation.peer(other).headers = vec![("Replaces".to_owned(), replaces)];
-    let offerless = simulation.call_with(other, "100", "whoever", None);
-    assert_eq!(simulation.refusal(other, offerless).unwrap().status.code(), 488);
     assert!(!simulation.is_hung_up(browser, outgoing) && !simulation.is_hung_up(trunk, incoming));
     simulation.hang_up(browser, outgoing);
     simulation.assert_all_over();

@@ -187,6 +187,7 @@ impl Switchboard {
             SessionEvent::Refused { response, local } => CallEvent::Refused { leg, response, local },
             // An INVITE that was to take somebody's place.
             SessionEvent::Cancelled { .. } if !self.is_caller(key, leg) => CallEvent::SessionOver { leg },
+            SessionEvent::Confirmed { body } if self.is_newcomer(key, leg) => self.newcomer_confirmed(key, leg, body),
             SessionEvent::Confirmed { .. } if !self.is_caller(key, leg) => return,
             SessionEvent::Cancelled { request } => {
                 CallEvent::Cancelled { reasons: crate::call::reasons(&request.headers) }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use sip::{Flow, Replaces, Request, ResponseDraft, SessionId, Standing, StatusCode};
 
-use crate::call::{CallEvent, Leg, LegId, Party, Replacement, Signal};
+use crate::call::{CallEvent, Change, Leg, LegId, Party, Replacement, Signal, owes_answer};
 use crate::calls::CallKey;
 use crate::perform::SDP;
 use crate::requests::Challenge;
@@ -18,15 +18,31 @@ impl Switchboard {
         match self.place(now, flow, request) {
             Ok((key, old, party)) => {
                 let mut new = Leg::new(LegId(self.ids.next()), self.ids.random("leg_"), party, flow, Signal::Incoming);
+                new.is_newcomer = true;
                 new.sip_call_id = self.endpoint.call_id(session).map(str::to_owned);
                 self.calls.bind_as(session, key, new.id, Some(&new.party));
                 self.calls.believed.add(session, flow);
-                let offer = Bytes::copy_from_slice(&request.body);
+                let offer = Some(Bytes::copy_from_slice(&request.body)).filter(|offer| !offer.is_empty());
                 self.believe(session);
                 self.call_event(now, key, CallEvent::Replace(Box::new(Replacement { old, new, offer })));
             }
             Err(refusal) => self.endpoint.reject(now, session, *refusal),
         }
+    }
+
+    pub(crate) fn is_newcomer(&self, key: CallKey, leg: LegId) -> bool {
+        self.calls.facts(key).and_then(|facts| facts.leg(leg)).is_some_and(|leg| leg.is_newcomer)
+    }
+
+    /// What the ACK of an INVITE means by which a leg took a place.
+    pub(crate) fn newcomer_confirmed(&self, key: CallKey, leg: LegId, body: Vec<u8>) -> CallEvent {
+        let known = self.calls.facts(key).and_then(|facts| facts.leg(leg));
+        if body.is_empty() && known.is_some_and(owes_answer) {
+            // It can be talked to by nobody.
+            let (session, reason) = (leg.media(), "its ACK brought no answer to our offer".to_owned());
+            return CallEvent::Media { leg, event: media::Event::Failed { session, reason } };
+        }
+        CallEvent::Change { leg, change: Change::Confirmed { body } }
     }
 
     /// The leg whose place an INVITE takes, and who takes it.
@@ -79,10 +95,6 @@ impl Switchboard {
             Standing::EarlyOurs | Standing::Confirmed => {}
         }
         self.calls.call(key).ok_or(StatusCode::DECLINE)?.check_replaceable(leg)?;
-        if request.body.is_empty() {
-            // What is to be joined with somebody at once has to say how.
-            return Err(StatusCode::NOT_ACCEPTABLE_HERE);
-        }
         Ok((key, leg, party))
     }
 }

@@ -77,6 +77,8 @@ pub(crate) enum Change {
     Withdrawn { request: RequestId },
     /// Its ACK for our 200 to such a wish, with its body.
     Acknowledged { body: Vec<u8> },
+    /// Its ACK for our 200 to the INVITE by which it took another's place, with the answer to our offer when it sent none.
+    Confirmed { body: Vec<u8> },
     /// It accepted ours.
     Accepted { response: Response },
     /// It answered the description that is agreed on once more, when the session was refreshed.

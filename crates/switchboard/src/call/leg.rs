@@ -119,6 +119,8 @@ pub(crate) struct Leg {
     /// When each digit that operators have dialled will be over.
     pub(crate) dialled: VecDeque<Instant>,
     pub(crate) referring: Referring,
+    /// Its INVITE came to take another leg's place.
+    pub(crate) is_newcomer: bool,
 }
 
 impl Leg {
@@ -143,6 +145,7 @@ impl Leg {
             dtmf: Dtmf::default(),
             dialled: VecDeque::new(),
             referring: Referring::default(),
+            is_newcomer: false,
         }
     }
 

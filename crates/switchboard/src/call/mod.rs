@@ -39,6 +39,7 @@ pub(crate) use consulting::{Consult, Consultation};
 pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
 pub(crate) use joining::{Brought, Joining};
 pub(crate) use leg::{Leg, LegId, Party, Signal};
+pub(crate) use modifying::owes_answer;
 pub(crate) use participant::{Adding, Whom};
 pub(crate) use referral::Report;
 pub(crate) use replacing::Replacement;
@@ -114,6 +115,7 @@ impl Call {
     pub(crate) fn on(&mut self, event: CallEvent, ctx: &mut Context<'_>, actions: &mut Actions) {
         self.facts.note(&event);
         referral::on(&event, &mut self.facts, actions);
+        replacing::on(&event, &mut self.facts, actions);
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = state.on(event, &mut self.facts, ctx, actions);
     }

@@ -83,11 +83,18 @@ pub(super) fn begin_offered(leg: &mut Leg) {
     leg.modifying.stage = Stage::Offered;
 }
 
+/// Whether the answer to our first offer to a leg has not come yet.
+pub(crate) fn owes_answer(leg: &Leg) -> bool {
+    leg.modifying.stage == Stage::Offered
+}
+
 /// What happens to a change while people talk.
 pub(super) fn on(leg: LegId, change: Change, talking: impl Talking, facts: &mut Facts, actions: &mut Actions) {
     match change {
         Change::Offered { request, sdp } => offered(leg, request, sdp, talking, facts, actions),
         Change::Withdrawn { request } => withdrawn(leg, request, facts),
+        // Whatever else goes on: `replacing`.
+        Change::Confirmed { .. } => {}
         Change::Acknowledged { body } => acknowledged(leg, body, talking, facts, actions),
         Change::Accepted { response } => accepted(leg, &response, talking, facts, actions),
         Change::Refreshed { response } => refreshed(leg, &response, facts, actions),

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use media::{Bandwidth, Command};
 use sip::{Reason, StatusCode};
 
-use super::action::{Action, Actions};
+use super::action::{Action, Actions, CallEvent, Change};
 use super::facts::{Context, Facts};
-use super::leg::{Leg, LegId, Signal};
+use super::leg::{Leg, LegId, Medium, Signal};
+use super::modifying;
 use crate::output::CallState;
 
 /// An INVITE that shall take a leg's place.
@@ -15,7 +16,8 @@ use crate::output::CallState;
 pub(crate) struct Replacement {
     pub(crate) old: LegId,
     pub(crate) new: Leg,
-    pub(crate) offer: Bytes,
+    /// Without one ours goes out in the 200, and the ACK brings its answer (RFC 3261 §13.2.1).
+    pub(crate) offer: Option<Bytes>,
 }
 
 /// A leg that is taking another's place: its answer is being made.
@@ -25,7 +27,7 @@ pub(crate) struct Replacing {
     pub(crate) new: LegId,
 }
 
-/// Has the new leg's answer made.
+/// Has the new leg's answer made, or an offer to it.
 pub(super) fn begin(
     replacement: Replacement,
     bandwidth: Bandwidth,
@@ -33,17 +35,23 @@ pub(super) fn begin(
     ctx: &Context<'_>,
     actions: &mut Actions,
 ) -> Replacing {
-    let Replacement { old, new, offer } = replacement;
-    let id = new.id;
+    let Replacement { old, mut new, offer } = replacement;
+    let (id, session) = (new.id, new.id.media());
+    if offer.is_none() {
+        modifying::begin_offered(&mut new);
+    }
     facts.legs.push(new);
     facts.open_media(id, ctx, actions);
-    actions.push(Action::Media(Command::HandleOffer { session: id.media(), sdp: offer.to_vec(), bandwidth }));
+    actions.push(Action::Media(match offer {
+        Some(offer) => Command::HandleOffer { session, sdp: offer.to_vec(), bandwidth },
+        None => Command::CreateOffer { session, bandwidth },
+    }));
     Replacing { old, new: id }
 }
 
 /// What a shard says of a leg whose answer is being made.
 pub(super) enum Verdict {
-    /// This is its answer.
+    /// This goes into its 200.
     Answer(Vec<u8>),
     /// There will be none: it is refused with this.
     Refuse(StatusCode),
@@ -75,6 +83,17 @@ pub(super) fn accept(new: LegId, sdp: Vec<u8>, facts: &mut Facts, actions: &mut 
         leg.signal = Signal::Up;
         leg.state = CallState::Connected;
     }
+}
+
+/// A leg that took a place without an offer has answered ours, whatever state the call is in by then.
+pub(super) fn on(event: &CallEvent, facts: &mut Facts, actions: &mut Actions) {
+    let CallEvent::Change { leg, change: Change::Confirmed { body } } = event else { return };
+    let Some(known) = facts.leg(*leg).filter(|leg| modifying::owes_answer(leg) && leg.medium == Medium::Open) else {
+        return;
+    };
+    let session = known.id.media();
+    actions.push(Action::Media(Command::HandleAnswer { session, sdp: body.clone() }));
+    modifying::settle(*leg, [Some(*leg), None], facts, actions);
 }
 
 /// The new leg cannot take the place.

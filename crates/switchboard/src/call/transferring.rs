@@ -182,12 +182,11 @@ impl Transferring {
         };
         let (explanation, cause) = match event {
             media::Event::Silent { .. } => ("sent no media any more".to_owned(), Reason::q850(102, "Media timeout")),
-            media::Event::Failed { reason, .. } => {
+            media::Event::Failed { reason, .. } | media::Event::Rejected { reason, .. } => {
                 (format!("lost its media: {reason}"), Reason::q850(41, "Temporary failure"))
             }
             media::Event::LocalDescription { .. }
             | media::Event::Negotiated { .. }
-            | media::Event::Rejected { .. }
             | media::Event::Connected { .. }
             | media::Event::Changed { .. }
             | media::Event::Digit { .. }

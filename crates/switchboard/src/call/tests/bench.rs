@@ -195,7 +195,7 @@ impl Bench {
             [
                 leg,
                 change @ ("offered" | "asked" | "withdrawn" | "acknowledged" | "accepted" | "modify-refused" | "held"
-                | "resumed"),
+                | "resumed" | "confirmed"),
                 rest @ ..,
             ] => CallEvent::Change { leg: self.leg(leg), change: change_event(change, rest == ["sdp"]) },
             [leg, "refers", target] => self.transfer(self.leg(leg), target, Some(7)),
@@ -203,7 +203,8 @@ impl Bench {
             [leg, "asks", target] => self.consultation(self.leg(leg), target),
             ["complete"] => CallEvent::Consult(Consult::Complete),
             ["cancel"] => CallEvent::Consult(Consult::Cancel),
-            [leg, "is-replaced"] => self.replacement(self.leg(leg)),
+            [leg, "is-replaced"] => self.replacement(self.leg(leg), Some("n's offer".into())),
+            [leg, "is-replaced-offerless"] => self.replacement(self.leg(leg), None),
             [leg, "notified"] => CallEvent::Notified { leg: self.leg(leg) },
             [leg, "bye"] => CallEvent::Bye { leg: self.leg(leg), reasons: Vec::new() },
             [leg, "flow-lost"] => CallEvent::FlowLost { leg: self.leg(leg) },
@@ -261,11 +262,11 @@ impl Bench {
     }
 
     /// An INVITE that wants a leg's place, from the same party.
-    fn replacement(&self, old: LegId) -> CallEvent {
+    fn replacement(&self, old: LegId, offer: Option<bytes::Bytes>) -> CallEvent {
         self.call.check_replaceable(old).unwrap();
         let party = self.call.facts.leg(old).unwrap().party.clone();
         let new = Leg::new(LegId(1000), "leg_new".to_owned(), party, flow(7), Signal::Incoming);
-        CallEvent::Replace(Box::new(Replacement { old, new, offer: "n's offer".into() }))
+        CallEvent::Replace(Box::new(Replacement { old, new, offer }))
     }
 
     fn response(&self, leg: LegId, status: u16, rest: &[&str]) -> CallEvent {
@@ -367,6 +368,7 @@ fn change_event(change: &str, has_sdp: bool) -> Change {
     let body = if has_sdp { "theirs" } else { "" };
     match change {
         "offered" => Change::Offered { request, sdp: Some("theirs".into()) },
+        "confirmed" => Change::Confirmed { body: body.into() },
         "asked" => Change::Offered { request, sdp: None },
         "withdrawn" => Change::Withdrawn { request },
         "acknowledged" => Change::Acknowledged { body: body.into() },

@@ -109,3 +109,31 @@ fn whose_place_cannot_be_taken_says_why() {
     assert_eq!(status(&TALKING[..2], 1), Ok(()));
     assert_eq!(status(&TALKING[..2], 0), Err(StatusCode::CALL_DOES_NOT_EXIST), "the caller's own INVITE");
 }
+
+#[test]
+fn without_an_offer_ours_goes_out_and_the_acks_answer_is_taken() {
+    check(
+        talking,
+        &[("in the caller's place", "a is-replaced-offerless", "open n, offer to n, Place 5s", "Connected")],
+    );
+    check(
+        || talking().after(&["a is-replaced-offerless"]),
+        &[("it takes the place", "n described", "200 to n, bridge n b, BYE c SIP 200, close c", "Connected")],
+    );
+    check(
+        || talking().after(&["a is-replaced-offerless", "n described"]),
+        &[
+            ("its answer", "n confirmed sdp", "take n", "Connected"),
+            (
+                "which cannot be used",
+                "n rejected",
+                "BYE n Q.850 41, close n, BYE b Q.850 41, close b, Closing 2s",
+                "Ending: Failed 200 by System",
+            ),
+        ],
+    );
+    check(
+        || talking().after(&["a is-replaced", "n described"]),
+        &[("one that sent an offer has nothing to say", "n confirmed", "", "Connected")],
+    );
+}
