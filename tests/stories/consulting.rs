@@ -62,7 +62,7 @@ impl Consultation {
     }
 
     /// The agent asks for its first call's caller to be handed on to whom the second one is with.
-    fn join(&mut self) -> StatusCode {
+    pub(crate) fn join(&mut self) -> StatusCode {
         let refer_to = replacing(&mut self.talk.simulation, self.talk.browser, self.consulting);
         self.talk.simulation.refer(self.talk.browser, self.talk.outgoing, &refer_to)
     }
@@ -79,7 +79,7 @@ impl Consultation {
     }
 
     /// Trunk and colleague talk; both of the agent's legs are gone, and with the colleague's goes all.
-    fn ends_joined(mut self, legs: (usize, usize)) {
+    pub(crate) fn ends_joined(mut self, legs: (usize, usize)) {
         let opened: Vec<MediaSessionId> = self
             .talk
             .simulation

@@ -20,6 +20,7 @@ mod conferring;
 mod conferring_by_joining;
 mod consulting;
 mod consulting_by_rest;
+mod cut_off;
 mod dialling_digits;
 mod during_a_consultation;
 mod every_call_ends;
