@@ -146,26 +146,8 @@ impl Simulation {
         headers: &str,
         body: &str,
     ) -> Option<Response> {
-        let answered = self.events(peer, session).into_iter().find_map(|event| match event {
-            SessionEvent::Answered { response } => Some(response.headers),
-            SessionEvent::Progress { .. }
-            | SessionEvent::Refused { .. }
-            | SessionEvent::Cancelled { .. }
-            | SessionEvent::Confirmed { .. }
-            | SessionEvent::Acknowledged { .. }
-            | SessionEvent::Modified { .. }
-            | SessionEvent::ModifyRefused { .. }
-            | SessionEvent::Lost { .. }
-            | SessionEvent::Withdrawn { .. }
-            | SessionEvent::Refreshed { .. }
-            | SessionEvent::Expired
-            | SessionEvent::NoAck
-            | SessionEvent::Bye { .. }
-            | SessionEvent::Request { .. }
-            | SessionEvent::Roamed { .. }
-            | SessionEvent::Adrift
-            | SessionEvent::FlowLost
-            | SessionEvent::Ended => None,
+        let answered = self.events(peer, session).into_iter().find_map(|event| {
+            if let SessionEvent::Answered { response } = event { Some(response.headers) } else { None }
         });
         let answered = answered.expect("an answered session");
         let get = |name: &str| answered.get(name).unwrap_or_default().to_owned();

@@ -74,27 +74,9 @@ impl Simulation {
     pub fn asked(&mut self, peer: SocketAddr, session: SessionId) -> Vec<(RequestId, sip::Request)> {
         let events = self.events(peer, session).into_iter();
         events
-            .filter_map(|event| match event {
-                SessionEvent::Request { id, request } => Some((id, request)),
-                SessionEvent::Progress { .. }
-                | SessionEvent::Answered { .. }
-                | SessionEvent::Refused { .. }
-                | SessionEvent::Cancelled { .. }
-                | SessionEvent::Confirmed { .. }
-                | SessionEvent::Acknowledged { .. }
-                | SessionEvent::Modified { .. }
-                | SessionEvent::ModifyRefused { .. }
-                | SessionEvent::Lost { .. }
-                | SessionEvent::Withdrawn { .. }
-                | SessionEvent::Refreshed { .. }
-                | SessionEvent::Expired
-                | SessionEvent::NoAck
-                | SessionEvent::Bye { .. }
-                | SessionEvent::Roamed { .. }
-                | SessionEvent::Adrift
-                | SessionEvent::FlowLost
-                | SessionEvent::Ended => None,
-            })
+            .filter_map(
+                |event| if let SessionEvent::Request { id, request } = event { Some((id, request)) } else { None },
+            )
             .collect()
     }
 
@@ -124,26 +106,14 @@ impl Simulation {
     pub fn changes(&mut self, peer: SocketAddr, session: SessionId) -> Vec<u16> {
         let events = self.events(peer, session).into_iter();
         events
-            .filter_map(|event| match event {
-                SessionEvent::Modified { response }
+            .filter_map(|event| {
+                let (SessionEvent::Modified { response }
                 | SessionEvent::ModifyRefused { response, .. }
-                | SessionEvent::Lost { response } => Some(response.status.code()),
-                SessionEvent::Progress { .. }
-                | SessionEvent::Answered { .. }
-                | SessionEvent::Refused { .. }
-                | SessionEvent::Cancelled { .. }
-                | SessionEvent::Confirmed { .. }
-                | SessionEvent::Acknowledged { .. }
-                | SessionEvent::Withdrawn { .. }
-                | SessionEvent::Refreshed { .. }
-                | SessionEvent::Expired
-                | SessionEvent::NoAck
-                | SessionEvent::Bye { .. }
-                | SessionEvent::Request { .. }
-                | SessionEvent::Roamed { .. }
-                | SessionEvent::Adrift
-                | SessionEvent::FlowLost
-                | SessionEvent::Ended => None,
+                | SessionEvent::Lost { response }) = event
+                else {
+                    return None;
+                };
+                Some(response.status.code())
             })
             .collect()
     }
@@ -159,27 +129,9 @@ impl Simulation {
 
     /// The refusal of a peer's INVITE.
     pub fn refusal(&mut self, peer: SocketAddr, session: SessionId) -> Option<Response> {
-        self.events(peer, session).into_iter().find_map(|event| match event {
-            SessionEvent::Refused { response, .. } => Some(response),
-            SessionEvent::Progress { .. }
-            | SessionEvent::Answered { .. }
-            | SessionEvent::Cancelled { .. }
-            | SessionEvent::Confirmed { .. }
-            | SessionEvent::Acknowledged { .. }
-            | SessionEvent::Modified { .. }
-            | SessionEvent::ModifyRefused { .. }
-            | SessionEvent::Lost { .. }
-            | SessionEvent::Withdrawn { .. }
-            | SessionEvent::Refreshed { .. }
-            | SessionEvent::Expired
-            | SessionEvent::NoAck
-            | SessionEvent::Bye { .. }
-            | SessionEvent::Request { .. }
-            | SessionEvent::Roamed { .. }
-            | SessionEvent::Adrift
-            | SessionEvent::FlowLost
-            | SessionEvent::Ended => None,
-        })
+        self.events(peer, session)
+            .into_iter()
+            .find_map(|event| if let SessionEvent::Refused { response, .. } = event { Some(response) } else { None })
     }
 
     /// Whether each media session was opened before anything else was asked of it, closed once, and then left alone.
