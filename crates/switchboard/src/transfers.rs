@@ -10,8 +10,8 @@ use sip::{
 };
 
 use crate::call::{
-    Actions, Brought, CallEvent, Consult, Consultation, Failure, Joining, LegId, Meanwhile, Party, Report, Seeker,
-    Transfer, Untransferable, own_contact,
+    Actions, Brought, Call, CallEvent, Consult, Consultation, Failure, Joining, LegId, Meanwhile, Party, Report,
+    Seeker, Transfer, Transferee, Untransferable, own_contact,
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Decision, Lookup, Origin, Step, Target};
@@ -94,6 +94,9 @@ impl Switchboard {
         }
         let other = self.calls.of_session(session).ok_or_else(unknown)?;
         self.check_joinable((key, leg), other)?;
+        if !self.has_room((key, leg), other) {
+            return Err(Failure::new(503, "More would be in the call than may be."));
+        }
         Ok(other)
     }
 
@@ -115,6 +118,12 @@ impl Switchboard {
             return Err(Failure::new(503, "The agent's two calls are on different media shards."));
         }
         Ok(())
+    }
+
+    /// Whether those with whom two legs are may all be in one call.
+    fn has_room(&self, one: (CallKey, LegId), other: (CallKey, LegId)) -> bool {
+        let others = |(key, _): (CallKey, LegId)| self.calls.call(key).map_or(0, Call::others);
+        others(one) + others(other).max(1) <= self.config.max_participants
     }
 
     /// Begins a transfer, for an attended one with what the agent's other call gives up for it.
@@ -163,6 +172,9 @@ impl Switchboard {
             TransferTarget::Call(other) => Some(self.other_call((key, leg), other)?),
             TransferTarget::Extension(_) | TransferTarget::Number(_) => None,
         };
+        if other.is_some_and(|other| !self.has_room((key, leg), other)) {
+            return Err(OperatorError::Full);
+        }
         let id = self.ids.random("trf_");
         let transfer = self.transfer(id.clone(), key, leg, target).map_err(|why| match why {
             Untransferable::Busy => OperatorError::Transferring,
@@ -200,6 +212,10 @@ impl Switchboard {
     /// A transfer whose target the agent wants to talk to first, and is called by the agent therefore.
     fn consultation(&self, key: CallKey, transfer: Transfer) -> Option<Consultation> {
         let Transfer { id, transferor, seeker: waiting, steps, .. } = transfer;
+        // Of several who talk to it none waits.
+        if waiting.leg == transferor {
+            return None;
+        }
         let party = &self.calls.facts(key)?.leg(transferor)?.party;
         let (number, display) = (party.shown().to_owned(), self.name_of(party));
         let agent = Seeker { leg: transferor, number, display, ..waiting.clone() };
@@ -229,15 +245,19 @@ impl Switchboard {
             return Err(Untransferable::Alone);
         };
         let Whereto { dialled, steps, assigned } = self.whereto(extension, target);
-        let (number, display) = if call.facts.is_caller(transferee.id) {
-            (call.facts.from.clone(), call.facts.from_display.clone())
-        } else {
-            (transferee.party.shown().to_owned(), self.name_of(&transferee.party))
+        let (waiting, meanwhile, (number, display)) = match transferee {
+            Transferee::Other(other) if call.facts.is_caller(other.id) => {
+                (other.id, Meanwhile::Ringing, (call.facts.from.clone(), call.facts.from_display.clone()))
+            }
+            Transferee::Other(other) => {
+                (other.id, Meanwhile::Ringing, (other.party.shown().to_owned(), self.name_of(&other.party)))
+            }
+            Transferee::Place => (leg, Meanwhile::Talk, (extension.clone(), self.name_of(&transferor.party))),
         };
         let seeker = Seeker {
-            leg: transferee.id,
+            leg: waiting,
             transferor: Some(leg),
-            meanwhile: Meanwhile::Ringing,
+            meanwhile,
             number,
             display,
             agent: agent.clone(),

@@ -6,6 +6,7 @@
 
 mod action;
 mod answering;
+mod arriving;
 mod cause;
 mod conference;
 mod connected;
@@ -18,6 +19,7 @@ mod facts;
 mod hunt;
 mod joining;
 mod latecoming;
+mod leaving;
 mod leg;
 mod modifying;
 mod participant;
@@ -65,6 +67,15 @@ use crate::output::{CallState, OperatorError};
 pub(crate) struct Call {
     pub(crate) facts: Facts,
     state: State,
+}
+
+/// Whom a leg may transfer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Transferee<'a> {
+    /// The one it talks to.
+    Other(&'a Leg),
+    /// Several talk to it, and go on doing so: the target takes its place.
+    Place,
 }
 
 /// Why a leg cannot transfer anybody.
@@ -236,22 +247,26 @@ impl Call {
     ///
     /// # Errors
     /// [`Untransferable`] says why there is nobody.
-    pub(crate) fn transferee(&self, transferor: LegId) -> Result<&Leg, Untransferable> {
+    pub(crate) fn transferee(&self, transferor: LegId) -> Result<Transferee<'_>, Untransferable> {
         let connected = match &self.state {
             State::Connected(connected) => connected,
             State::Routing(_)
             | State::Ringing(_)
             | State::Answering(_)
             | State::Transferring(_)
-            | State::Conference(_)
             | State::Consulting(_) => return Err(Untransferable::Busy),
+            State::Conference(conference) if !conference.members().contains(&transferor) => {
+                return Err(Untransferable::Gone);
+            }
+            State::Conference(conference) if conference.is_changing() => return Err(Untransferable::Busy),
+            State::Conference(_) => return Ok(Transferee::Place),
             State::Ending(_) | State::Over => return Err(Untransferable::Gone),
         };
         let other = connected.other_than(transferor).ok_or(Untransferable::Gone)?;
         if connected.answer_owed || connected.replacing.is_some() {
             return Err(Untransferable::Busy);
         }
-        other.and_then(|leg| self.facts.leg(leg)).ok_or(Untransferable::Alone)
+        other.and_then(|leg| self.facts.leg(leg)).map(Transferee::Other).ok_or(Untransferable::Alone)
     }
 
     /// Whether an INVITE may take a leg's place now.

@@ -11,7 +11,7 @@ use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, S
 use crate::call::leg::{Leg, LegId, Party, Signal};
 use crate::call::{
     Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Consult, Consultation, Context, Facts, Failure,
-    Meanwhile, Replacement, Seeker, State, Transfer, Usage,
+    Meanwhile, Replacement, Seeker, State, Transfer, Transferee, Usage,
 };
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
@@ -230,7 +230,10 @@ impl Bench {
             "nobody" => Err(Failure::new(404, "No rule matches.")),
             number => Ok(phones(number)),
         };
-        let transferee = self.call.transferee(transferor).unwrap();
+        let transferee = match self.call.transferee(transferor).unwrap() {
+            Transferee::Other(other) => other,
+            Transferee::Place => self.call.facts.leg(transferor).unwrap(),
+        };
         let seeker = Seeker {
             leg: transferee.id,
             transferor: Some(transferor),
