@@ -132,7 +132,8 @@ pub(super) async fn read(
 /// had dialled, and who transfers hears it ring and talks to it, while the one to be transferred hears music; then `/complete` or
 /// `/cancel`. When the target does not answer or hangs up, the two talk as before. Who transfers and hangs up completes the transfer; when the
 /// other one hangs up first, who transfers talks on with the target. Attended, with a `call_id`: whoever the agent has in the two calls
-/// talk to each other, and the agent is hung up on in both.
+/// talk to each other, and the agent is hung up on in both. In a conference the target takes the place of the leg that transfers, and
+/// the others go on talking meanwhile; there is no consultation.
 #[utoipa::path(post, path = "/calls/{id}/transfers", tag = "calls", operation_id = "transfer_call",
     params(("id" = String, Path, description = "`call_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),

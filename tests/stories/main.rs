@@ -17,6 +17,7 @@ mod carrier;
 mod changing_the_directory;
 mod coming_back;
 mod conferring;
+mod conferring_and_handing_on;
 mod conferring_by_joining;
 mod consulting;
 mod consulting_by_rest;
