@@ -1,163 +1,136 @@
 // The agent's page brings several into one call: by calling somebody into it, or out of two calls; whoever is in it is listed, and can be
-// let go.
+// let go. Whom to call is chosen from a directory.
 
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 
-import { Baresip } from '../lib/baresip.mjs'
-import { Browser } from '../lib/browser.mjs'
-import { Gateway } from '../lib/gateway.mjs'
-import { AgentPage } from '../lib/page.mjs'
+import { AGENT, COLLEAGUE, CUSTOMER, Desk, TRUNK } from '../lib/desk.mjs'
 
-const CUSTOMER = '+4930123456'
-const [AGENT, COLLEAGUE, TRUNK] = [440, 600, 1000]
-// Every tone is played at -12 dB; this is what is left of one that is not there, beside others that are.
-const [SPOKEN, SILENT] = [-12, -40]
-// Seconds a jitter buffer may hold sound back, and a recording may be off.
-const SETTLE = 1.5
-
-let browser, gateway, carrier, page, colleague, begun
+let desk, page, colleague, carrier
 
 before(async () => {
-  browser = await Browser.start()
-  gateway = await Gateway.start({ origins: [browser.origin] })
-  carrier = await Baresip.start({ number: CUSTOMER, frequency: TRUNK })
-  await gateway.trunk(carrier.sipPort)
-  const agent = await gateway.agent('1001', { caller_id_number: '+4930555000' })
-  page = await AgentPage.open(browser, gateway.origin)
-  colleague = await browser.phone('sipjs', gateway, await gateway.agent('1002', { display_name: 'Ben Okafor' }), COLLEAGUE)
-  await colleague.event('registered')
-  await page.signIn(`1001@${gateway.realm}`, agent.password)
-  await page.registration('Ready')
+  desk = await Desk.open()
+  ;({ page, colleague, carrier } = desk)
 })
 
-after(async () => {
-  await browser?.stop()
-  await carrier?.stop()
-  await gateway?.stop()
-})
+after(() => desk?.close())
 
-afterEach(() => gateway.hangUp())
-
-const since = () => (Date.now() - begun) / 1000
-
-async function callOut() {
-  await page.dial(CUSTOMER)
-  await page.call('connected')
-  await carrier.event('CALL_ESTABLISHED')
-  begun = Date.now()
-}
-
-function check(heard, silent, where) {
-  assert.ok(heard.every((level) => Math.abs(level - SPOKEN) < 3), `${where}: ${heard} dB`)
-  assert.ok(silent.every((level) => level < SILENT), `${where}: silent ${silent} dB`)
-}
-
-// The agent hears these tones as they were played, and none of the others.
-async function hears(tones, others) {
-  await page.listen(tones[0], SETTLE)
-  const levels = await page.levels([...tones, ...others], 2)
-  check(levels.slice(0, tones.length), levels.slice(tones.length), `at the agent: ${tones}, not ${others}`)
-}
-
-async function colleagueHears(tones, others) {
-  await colleague.run('listen', tones[0], SETTLE)
-  const levels = await colleague.run('levels', [...tones, ...others], 2)
-  check(levels.slice(0, tones.length), levels.slice(tones.length), `at the colleague: ${tones}, not ${others}`)
-}
-
-function trunkHeard(tones, others, from, to) {
-  const stretch = [from + SETTLE, to - 0.5]
-  assert.ok(stretch[1] - stretch[0] > 1, `nothing to hear between ${from} and ${to}`)
-  const level = (tone) => carrier.level(tone, ...stretch)
-  check(tones.map(level), others.map(level), `at the trunk from ${from} to ${to} s: ${tones}, not ${others}`)
-}
+afterEach(() => desk.gateway.hangUp())
 
 const participant = (party, state) => page.page.locator(`.participants [data-party="${party}"][data-state="${state}"]`).waitFor()
 
+async function add() {
+  await desk.callOut()
+  await page.ask('Add', '1002', 'Add')
+  await colleague.event('incoming')
+  await participant('1002', 'ringing')
+}
+
+// All three hear both others; gives since when.
 async function three() {
   await participant(CUSTOMER, 'connected')
   await participant('1002', 'connected')
   await page.page.locator('.call h2', { hasText: 'Conference' }).waitFor()
-  const from = since()
-  await hears([TRUNK, COLLEAGUE], [AGENT])
-  await colleagueHears([AGENT, TRUNK], [COLLEAGUE])
+  const from = desk.since()
+  await desk.hears([TRUNK, COLLEAGUE])
+  await desk.colleagueHears([AGENT, TRUNK])
   return from
 }
 
-test('a colleague is called into the call, hears both, and is let go again', async () => {
-  await callOut()
-  await page.ask('Add', '1002', 'Add')
-  await colleague.event('incoming')
-  await participant('1002', 'ringing')
-  await colleague.run('answer')
+test('a colleague is found by part of a name and by the keyboard alone, with whether it is free', async () => {
+  await desk.callOut()
+  await page.press('Add')
+  const entry = page.page.locator('.people-dialog [data-number="1002"]')
+  await entry.locator('.presence[data-presence=available]').waitFor()
+  assert.equal(await page.page.locator('.people-dialog [data-number="1001"]').count(), 0, 'the agent itself is none of its colleagues')
+  await colleague.run('call', '9196')
   await colleague.event('established')
+  await entry.locator('.presence[data-presence=busy]').waitFor()
+  await page.screenshot('page-directory')
+  await colleague.run('hangup')
+  await entry.locator('.presence[data-presence=available]').waitFor()
+  await page.page.keyboard.type('kaf')
+  await page.page.locator('.people-dialog [data-number="1002"][aria-selected=true]').waitFor()
+  await page.page.keyboard.press('Enter')
+  assert.equal(await colleague.event('incoming'), 'incoming 1001')
+  await page.press('Remove Ben Okafor')
+  await colleague.event('cancelled')
+  await page.page.locator('.participants').waitFor({ state: 'detached' })
+  await desk.hangUp()
+})
+
+test('a colleague is called into the call, hears both, and is let go again', async () => {
+  await add()
+  await desk.colleagueAnswers()
   const joined = await three()
   await page.screenshot('page-conference')
-  const leaving = since()
+  const leaving = desk.since()
   await page.press('Remove Ben Okafor')
   await colleague.event('bye')
   await page.page.locator('.participants').waitFor({ state: 'detached' })
   assert.equal(await page.text('.call h2'), CUSTOMER)
-  const left = since()
-  await hears([TRUNK], [COLLEAGUE])
-  const ended = since()
-  await page.press('Hang up')
-  await carrier.event('CALL_CLOSED')
-  await page.noCall()
-  trunkHeard([AGENT, COLLEAGUE], [], joined, leaving)
-  trunkHeard([AGENT], [COLLEAGUE], left, ended)
+  const left = desk.since()
+  await desk.hears([TRUNK])
+  const ended = desk.since()
+  await desk.hangUp()
+  desk.customerHeard([AGENT, COLLEAGUE], joined, leaving)
+  desk.customerHeard([AGENT], left, ended)
 })
 
 test('a colleague who declines to join is told of, and nothing else has changed', async () => {
-  await callOut()
-  await page.ask('Add', '1002', 'Add')
-  await colleague.event('incoming')
-  await participant('1002', 'ringing')
+  await add()
   await colleague.run('reject')
   await page.notice('1002 did not join: Busy.')
   await page.page.locator('.participants').waitFor({ state: 'detached' })
-  await hears([TRUNK], [COLLEAGUE])
-  await page.press('Hang up')
-  await carrier.event('CALL_CLOSED')
+  await desk.hears([TRUNK])
+  await desk.hangUp()
 })
 
 test('two calls become one of three; the agent leaves, and the two others talk on', async () => {
-  await callOut()
-  await page.ask('Transfer', '1002', 'Ask first')
-  await colleague.event('incoming')
-  await colleague.run('answer')
-  await colleague.event('established')
+  await desk.consult()
+  await desk.colleagueAnswers()
   await page.call('connected')
-  await hears([COLLEAGUE], [TRUNK])
+  await desk.hears([COLLEAGUE])
   await page.press('Merge')
   await page.noOtherCall()
   const merged = await three()
-  const leaving = since()
+  const leaving = desk.since()
   await page.press('Hang up')
   await page.noCall()
-  const left = since()
-  await colleagueHears([TRUNK], [AGENT])
-  const ended = since()
+  const left = desk.since()
+  await desk.colleagueHears([TRUNK])
+  const ended = desk.since()
   await colleague.run('hangup')
   await carrier.event('CALL_CLOSED')
-  trunkHeard([AGENT, COLLEAGUE], [], merged, leaving)
-  trunkHeard([COLLEAGUE], [AGENT], left, ended)
+  desk.customerHeard([AGENT, COLLEAGUE], merged, leaving)
+  desk.customerHeard([COLLEAGUE], left, ended)
 })
 
 test('the customer hangs up, and the call goes on with who joined', async () => {
-  await callOut()
-  await page.ask('Add', '1002', 'Add')
-  await colleague.event('incoming')
-  await colleague.run('answer')
-  await colleague.event('established')
+  await add()
+  await desk.colleagueAnswers()
   await participant('1002', 'connected')
-  carrier.hangup()
-  await carrier.event('CALL_CLOSED')
+  await desk.customerHangsUp()
   await page.page.locator('.call h2', { hasText: 'Ben Okafor' }).waitFor()
-  await hears([COLLEAGUE], [TRUNK])
+  await desk.hears([COLLEAGUE])
   await colleague.run('hangup')
   await page.noCall()
+})
+
+test('without a directory any number can be typed', async () => {
+  await page.page.route('**/v1/directory**', (route) => route.abort())
+  const before = page.errors.length
+  await desk.callOut()
+  await page.press('Transfer')
+  await page.page.locator('.people-hint', { hasText: 'The directory is not available now.' }).waitFor()
+  // What the browser itself says about a request that failed is no mistake of the page.
+  page.errors.splice(before)
+  await page.page.fill('.people-dialog input', '1002')
+  await page.press('Ask first')
+  await colleague.event('incoming')
+  await page.press('Cancel')
+  await page.noOtherCall()
+  await desk.hangUp()
 })
 
 test('the page ran without an error', () => {
