@@ -39,13 +39,17 @@ fn main() {
 fn measure(members: &Members, rounds: usize) {
     let count = members.browsers + members.trunks;
     let make = || Crowd::mixed(members.browsers, members.bandwidth, members.trunks);
-    // The floor of a browser is what comes from it and what goes to it.
-    let (mut talking, mut silent, mut bare) = (make(), make(), Bare::new(members.browsers.max(1)));
+    // The floor of a browser is what comes from it and what goes to it; what two others with no more than G.711 cost is little beside.
+    let is_wide = members.bandwidth == Bandwidth::Full && members.browsers > 1;
+    let (mut talking, mut silent, mut bare) = (make(), make(), Bare::of(members.browsers, is_wide));
     let mut costs: [Vec<Cost>; 3] = Default::default();
     for part in Voice::speak(FRAMES * (rounds + 1), members.bandwidth == Bandwidth::Narrow).parts(FRAMES) {
         costs[0].push(talking.confer(&part, false));
         costs[1].push(silent.confer(&part, true));
-        let (to, from) = (bare.carry(Way::ToTrunk, &part), bare.carry(Way::ToBrowser, &part));
+        if members.browsers == 0 {
+            continue;
+        }
+        let (to, from) = (bare.carry(Way::ToTrunk, &part), bare.carry(Way::ToBrowser, &part.chorus(count - 1)));
         costs[2].push(Cost {
             elapsed: to.elapsed + from.elapsed,
             allocations: to.allocations + from.allocations,
@@ -53,24 +57,21 @@ fn measure(members: &Members, rounds: usize) {
         });
     }
     // The first round makes the codecs and fills the pools.
-    let [talking, silent, bare] = costs.map(|costs| *costs[1..].iter().min_by_key(|cost| cost.elapsed).unwrap());
+    let [talking, silent, bare] = costs.map(|costs| costs.into_iter().skip(1).min_by_key(|cost| cost.elapsed));
+    let (talking, silent) = (talking.unwrap(), silent.unwrap());
     for cost in [talking, silent] {
         // Only SRTP asks for memory, for each packet it opens or seals; a report now and then is the rest.
         let sealed = (2 * members.browsers * FRAMES) as u64;
         assert!(cost.allocations <= sealed + cost.packets / 10, "{} allocations", cost.allocations);
     }
-    let floor = if members.browsers == 0 { 0 } else { u64::try_from(bare.elapsed.as_micros()).unwrap() };
-    let of = |cost: Cost| u64::try_from(cost.elapsed.as_micros()).unwrap();
-    println!(
-        "{} browsers ({:?}), {} trunks: all talk {} us a member and second, two talk {}; a second of the mix {} us, bare {floor}, ratio {:.2}",
-        members.browsers,
-        members.bandwidth,
-        members.trunks,
-        of(talking) / count as u64,
-        of(silent) / count as u64,
-        of(talking),
-        ratio(of(talking), floor.max(1)),
-    );
+    let each = |cost: Cost| u64::try_from(cost.elapsed.as_micros()).unwrap() / count as u64;
+    let Members { browsers, bandwidth, trunks } = members;
+    print!("{browsers} browsers ({bandwidth:?}), {trunks} trunks, us of processor a member and second: ");
+    print!("all talk {}, two talk {}", each(talking), each(silent));
+    match bare {
+        Some(bare) => println!(", bare {}, ratio {:.2}", each(bare), ratio(each(talking), each(bare))),
+        None => println!(),
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]

@@ -196,8 +196,20 @@ fn browsers_hear_each_other_in_wideband_and_a_telephone_nothing_it_cannot_play()
     };
     crowd.say(0, both(600.0, 5000.0));
     crowd.say(2, tone(1000.0));
-    join(&mut crowd, 0..4);
+    // At first only one of them is there.
+    join(&mut crowd, [0, 2, 3]);
     crowd.run(SECOND);
+    crowd.forget();
+    crowd.run(SECOND);
+    for (place, frequency) in [(0, 1000.0), (2, 600.0), (3, 600.0), (3, 1000.0)] {
+        let level = crowd.level(place, frequency);
+        assert!(level.abs() < 3.0, "{place} hears {frequency} Hz at {level} dB");
+    }
+    join(&mut crowd, [1]);
+    crowd.run(SECOND);
+    for part in crowd.sound(2).chunks_exact(320) {
+        assert!(level(part, 600.0).abs() < 4.0, "a hole when another joined");
+    }
     crowd.forget();
     crowd.run(SECOND);
     for (place, frequency) in [(1, 600.0), (1, 5000.0), (1, 1000.0), (0, 1000.0), (2, 600.0), (3, 600.0), (3, 1000.0)] {

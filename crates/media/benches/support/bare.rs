@@ -23,6 +23,8 @@ struct Line {
 }
 
 pub(crate) struct Bare {
+    /// Twice as many samples each way, of twice the band.
+    wide: bool,
     lines: Vec<Line>,
     to_linear: [i16; 256],
     /// A whole table, as fast as G.711 can be.
@@ -31,8 +33,14 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) fn new(calls: usize) -> Self {
+        Self::of(calls, false)
+    }
+
+    /// Calls in narrowband or in wideband.
+    pub(crate) fn of(calls: usize, wide: bool) -> Self {
         Self {
-            lines: (0..calls).map(|_| Line::new()).collect(),
+            wide,
+            lines: (0..calls).map(|_| Line::new(wide)).collect(),
             to_linear: std::array::from_fn(|code| linear(u8::try_from(code).unwrap())),
             to_mu_law: (0..=u16::MAX).map(|bits| mu_law(bits.cast_signed())).collect(),
         }
@@ -47,7 +55,8 @@ impl Bare {
                 calls.map(|(call, line)| line.arriving(way, said(payloads, frame, call))).collect()
             })
             .collect();
-        let Self { lines, to_linear, to_mu_law } = self;
+        let Self { wide, lines, to_linear, to_mu_law } = self;
+        let (each, length) = if *wide { (2, 320) } else { (1, 160) };
         let mut out = vec![0_u8; 1500];
         let mut samples = [0_i16; 960];
         Cost::of(payloads.len() * lines.len(), || {
@@ -64,11 +73,11 @@ impl Bare {
                             black_box(&out[..HEADER + count]);
                         }
                         Way::ToBrowser => {
-                            for (sample, code) in samples.iter_mut().zip(&packet[HEADER..]) {
-                                *sample = to_linear[usize::from(*code)];
+                            for (pair, code) in samples.chunks_mut(each).zip(&packet[HEADER..]) {
+                                pair.fill(to_linear[usize::from(*code)]);
                             }
                             out[..HEADER].copy_from_slice(&packet[..HEADER]);
-                            let length = line.encoder.encode(&samples[..160], &mut out[HEADER..]).unwrap();
+                            let length = line.encoder.encode(&samples[..length], &mut out[HEADER..]).unwrap();
                             black_box(line.replying.encrypt_rtp(&out[..HEADER + length]).unwrap());
                         }
                         Way::Relayed => {
@@ -83,16 +92,19 @@ impl Bare {
 }
 
 impl Line {
-    fn new() -> Self {
+    fn new(wide: bool) -> Self {
         let crypto = default_provider().unwrap();
         let context = || {
             let profile = ProtectionProfile::AeadAes128Gcm;
             Context::new(&[7; 16], &[9; 12], profile, None, None, crypto.crypto()).unwrap()
         };
-        let mut encoder = opus::Encoder::new(8000, opus::Channels::Mono, opus::Application::Voip).unwrap();
+        let rate = if wide { 16_000 } else { 8000 };
+        let mut encoder = opus::Encoder::new(rate, opus::Channels::Mono, opus::Application::Voip).unwrap();
         encoder.set_signal(opus::Signal::Voice).unwrap();
-        encoder.set_max_bandwidth(opus::Bandwidth::Narrowband).unwrap();
-        encoder.set_bitrate(opus::Bitrate::Bits(24_000)).unwrap();
+        let (bandwidth, bitrate) =
+            if wide { (opus::Bandwidth::Wideband, 32_000) } else { (opus::Bandwidth::Narrowband, 24_000) };
+        encoder.set_max_bandwidth(bandwidth).unwrap();
+        encoder.set_bitrate(opus::Bitrate::Bits(bitrate)).unwrap();
         encoder.set_complexity(1).unwrap();
         encoder.set_inband_fec(true).unwrap();
         encoder.set_dtx(false).unwrap();
@@ -101,7 +113,7 @@ impl Line {
             sealing: context(),
             opening: context(),
             replying: context(),
-            decoder: opus::Decoder::new(8000, opus::Channels::Mono).unwrap(),
+            decoder: opus::Decoder::new(rate, opus::Channels::Mono).unwrap(),
             encoder,
             header: [0x80, 111, 0, 0, 0, 0, 0, 0, 0, 0, 0, 42],
         }

@@ -2,6 +2,8 @@
 
 use std::f64::consts::TAU;
 
+use super::said;
+
 /// Samples of 20 ms at a browser's rate.
 const BROWSER_FRAME: u32 = 960;
 
@@ -30,6 +32,18 @@ impl Voice {
             voice.pcmu.push(samples.iter().step_by(6).map(|sample| mu_law(*sample)).collect());
         }
         voice
+    }
+
+    /// Many of this voice at once, each somewhere else in the text, as a carrier encodes the sum.
+    pub(crate) fn chorus(&self, many: usize) -> Self {
+        let frames = (0..self.pcmu.len()).map(|frame| {
+            let voices = || (0..many).map(|n| said(&self.pcmu, frame, n));
+            let sum = |at: usize| voices().map(|payload| i32::from(linear(payload[at]))).sum::<i32>();
+            // As loud as there is room for.
+            let samples = (0..160).map(|at| i16::try_from(sum(at).clamp(-32_000, 32_000)).unwrap());
+            samples.map(mu_law).collect()
+        });
+        Self { opus: self.opus.clone(), pcmu: frames.collect() }
     }
 
     /// Pieces of `frames` frames, one after another.

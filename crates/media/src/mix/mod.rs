@@ -1,8 +1,9 @@
 //! Many in one call: each member of a mix hears the sum of all others, never itself, on a clock of 20 ms. What a member says waits in its
 //! [`Intake`]; here it is added up, for each listener without its own part, limited and encoded. Knows nothing of who joins and why.
 //!
-//! Telephones and narrowband browsers are added up at 8 kHz, as they come. Only what wideband browsers say and hear is added up at 16 kHz as
-//! well: they hear each other as they are, and a call of telephones pays for no filter.
+//! Telephones and narrowband browsers are added up at 8 kHz, as they come. Where there are two wideband browsers at least, there is a sum at
+//! 16 kHz as well: they hear each other as they are, which costs twice the processor of 8 kHz (docs/performance.md); a call of
+//! telephones pays for no filter, and a browser alone among them for no band in which there is nothing.
 
 mod delays;
 mod halfband;
@@ -30,8 +31,8 @@ const WIDE_FRAME: usize = 320;
 /// Later than this by a stall, turns are left out instead of made up for: whoever listens has filled the hole himself by then, and would
 /// only hear everything later.
 const LATEST: Duration = Duration::from_millis(40);
-/// Members at once. Their turn is one piece of work, of about 50 us for each with Opus, and all calls of the shard wait for it: so many
-/// take a sixth of a frame.
+/// Members at once. Their turn is one piece of work, of up to 70 us for each with Opus in wideband, and all calls of the shard wait for it:
+/// so many take a quarter of a frame.
 const MOST_MEMBERS: usize = 64;
 /// The source that the timestamps of a mix are of.
 const MIXED: u32 = 2;
@@ -51,7 +52,9 @@ pub(crate) struct Mix {
 /// One member: its part of the sum, and what makes packets of the rest.
 struct Member {
     session: MediaSessionId,
-    /// Of what it hears.
+    /// Of what it says and plays.
+    own_rate: Rate,
+    /// Of what it is sent.
     rate: Rate,
     speaks: bool,
     narrow: [i16; NARROW_FRAME],
@@ -144,10 +147,15 @@ impl Mix {
         Some(Beat { due, skipped: skipped > 0, has_narrow, has_wide })
     }
 
-    /// Notes at which rates the members hear. For each of them, before any of them is heard.
-    pub(crate) fn set_rate(&mut self, place: usize, rate: Rate) {
+    /// Notes what a member says and plays.
+    pub(crate) fn note_rate(&mut self, place: usize, rate: Rate) {
         if let Some(member) = self.members.get_mut(place) {
-            member.rate = rate;
+            member.own_rate = rate;
+        }
+        // Among telephones there is nothing more to hear than they say, for twice the price.
+        let wide = self.members.iter().filter(|member| member.own_rate == Rate::Wide).count();
+        for member in &mut self.members {
+            member.rate = if wide > 1 { member.own_rate } else { Rate::Narrow };
         }
     }
 
@@ -199,6 +207,7 @@ impl Member {
     fn new(session: MediaSessionId) -> Self {
         Self {
             session,
+            own_rate: Rate::Narrow,
             rate: Rate::Narrow,
             speaks: false,
             narrow: [0; NARROW_FRAME],

@@ -57,7 +57,7 @@ impl Shard {
             self.settle_ear(now, session, id);
             self.settle_one(now, session);
             if let (Some(leg), Some(mix)) = (self.sessions.get(&session), self.mixes.get_mut(&id)) {
-                mix.set_rate(place, leg.rate());
+                mix.note_rate(place, leg.rate());
             }
             place += 1;
         }
