@@ -204,6 +204,34 @@ pub(super) async fn hangup(State(api): State<ApiState>, Path(id): Path<String>) 
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Whose place is to be taken.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
+pub(super) struct ReclaimRequest {
+    /// The leg of an agent's phone. By default the one that is away; else the agent's, the caller's between agents.
+    leg_id: Option<String>,
+}
+
+/// Calls an agent's phones to take over an answered call: after a page was loaded again, or to go on with it on another device. All phones
+/// of the leg's extension are called, but the one that has the call, and asked to answer by themselves (`Call-Info: …;answer-after=0`); the
+/// first that answers takes the leg's place, and whoever waits at the other end hears nothing of it but the agent. When none does within 20
+/// seconds everything is as it was. 409 when no such phone is registered (`not_registered`), the call is not answered (`not_connected`)
+/// or a change of who is in it is under way (`changing`).
+#[utoipa::path(post, path = "/calls/{id}/reclaim", tag = "calls", operation_id = "reclaim_call",
+    params(("id" = String, Path, description = "`call_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
+    request_body = ReclaimRequest, security(("api_key" = ["calls:control"]), ("agent" = [])),
+    responses((status = 202, description = "The phones are being called"), Refusals))]
+pub(super) async fn reclaim(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<StatusCode, Problem> {
+    let leg = validate::named_leg(body)?;
+    api.gateway.operator(Operator::Reclaim { call: CallId(id), leg }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 /// Whose hold.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body to the OpenAPI document only")]
@@ -239,7 +267,7 @@ async fn set_hold(
     Body(body): Body,
     hold: bool,
 ) -> Result<StatusCode, Problem> {
-    let leg = validate::held_leg(body)?;
+    let leg = validate::named_leg(body)?;
     api.gateway.operator(Operator::Hold { call: CallId(id), leg, hold }).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -92,6 +92,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(calls::hangup))
         .routes(routes!(calls::hold))
         .routes(routes!(calls::resume))
+        .routes(routes!(calls::reclaim))
         .routes(routes!(transfers::list, transfers::create))
         .routes(routes!(transfers::read))
         .routes(routes!(participants::list, participants::create))

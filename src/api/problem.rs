@@ -141,6 +141,7 @@ impl Problem {
             OperatorError::LegHeld => Self::new(StatusCode::CONFLICT, "leg_held", detail),
             OperatorError::UnknownTransfer => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             OperatorError::NotConsulting => Self::new(StatusCode::CONFLICT, "not_consulting", detail),
+            OperatorError::NotRegistered => Self::new(StatusCode::CONFLICT, "not_registered", detail),
             OperatorError::DigitsWaiting => Self::new(StatusCode::TOO_MANY_REQUESTS, "digits_waiting", detail),
         }
     }

@@ -2,6 +2,7 @@ mod agents;
 mod digits;
 mod directory;
 mod participants;
+mod reclaims;
 mod stand_in;
 mod transfers;
 
@@ -390,6 +391,7 @@ async fn the_openapi_document_is_whole() {
         "/v1/calls/{id}/hangup",
         "/v1/calls/{id}/hold",
         "/v1/calls/{id}/resume",
+        "/v1/calls/{id}/reclaim",
         "/v1/calls/{id}/transfers",
         "/v1/cdrs",
         "/v1/cdrs/{id}",

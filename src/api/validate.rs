@@ -203,7 +203,7 @@ pub(super) fn participant(body: Value) -> Result<ParticipantDraft, Problem> {
 }
 
 /// The leg a hold is about, when one is named.
-pub(super) fn held_leg(body: Value) -> Result<Option<String>, Problem> {
+pub(super) fn named_leg(body: Value) -> Result<Option<String>, Problem> {
     let mut fields = Fields::of(body);
     let leg = fields.text("leg_id", id);
     fields.finish(leg)

@@ -116,6 +116,7 @@ impl Chaos {
             46 | 47 => self.operator_settles(),
             25 | 27 | 28 => self.talk(),
             26 => self.dial(),
+            37 | 38 => self.reclaim(),
             11 if self.random.random_bool(0.3) => {
                 let call = self.simulation.views.last().map(|view| view.id.clone());
                 let now = self.simulation.now;
@@ -271,6 +272,20 @@ impl Chaos {
         // Without an answered session nothing is sent, which is well too.
         let endpoint = &mut self.simulation.peer(peer).endpoint;
         endpoint.modify(now, session, sip::Modification { method, contact, body });
+    }
+
+    /// An operator has the phones of some agent in a running call called.
+    fn reclaim(&mut self) {
+        let Some(call) = self.simulation.views.last().map(|view| view.id.clone()) else { return };
+        self.simulation.switchboard.handle_operator(self.simulation.now, Operator::Reclaim { call, leg: None }).ok();
+        self.simulation.settle();
+        if self.random.random_bool(0.5) {
+            for peer in self.browsers.clone() {
+                if let Some((session, _)) = self.simulation.invites(peer).pop() {
+                    self.simulation.answer(peer, session, StatusCode::OK, Some("v=0 reclaimed"));
+                }
+            }
+        }
     }
 
     /// A random peer answers what it was asked last, one way or another, or a second time.

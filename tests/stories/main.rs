@@ -36,6 +36,7 @@ mod limits;
 mod losing_messages;
 mod offerless;
 mod pressing_digits;
+mod reclaiming;
 mod registering;
 mod ringing;
 mod shown_legs;

@@ -8,6 +8,8 @@ use sip::{Method, SessionId, StatusCode};
 use switchboard::{CallResult, CallState, Operator};
 use testkit::{MediaScript, Simulation};
 
+use crate::coming_back::{ANOTHER, DEVICE, NEXT};
+use crate::reclaiming::{called, calling};
 use crate::{PLAN, Talk, talk};
 
 /// How the switchboard is asked to replace a peer's dialog.
@@ -65,6 +67,39 @@ fn another_browser_of_the_extension_takes_over_an_answered_call() {
         simulation.pass(Duration::from_secs(50));
         simulation.hang_up(other, taken);
         assert!(simulation.is_hung_up(trunk, incoming));
+        simulation.assert_all_over();
+        assert_eq!((simulation.records.len(), simulation.records[0].result), (1, CallResult::Answered));
+    }
+}
+
+#[test]
+fn a_page_that_was_loaded_again_and_has_registered_takes_over_its_call() {
+    // Called or calling, held or not, its old connection missed or not yet, as the same device or another.
+    for case in 0..16 {
+        let [is_caller, held, missed, same] = [1, 2, 4, 8].map(|bit| case & bit != 0);
+        let Talk { mut simulation, browser, outgoing, trunk, incoming } = if is_caller { calling() } else { called() };
+        if held {
+            simulation.reinvite(browser, outgoing, Some("v=0 a=sendonly"));
+        }
+        let replaces = dialog_of(&mut simulation, browser, outgoing);
+        if missed {
+            simulation.disconnect(browser);
+        }
+        let page = if same { browser } else { simulation.browser(5) };
+        if same {
+            simulation.peer(page).from_switchboard.connection = Some(NEXT);
+        }
+        simulation.register_as(page, "100", if same { DEVICE } else { ANOTHER }, 600);
+        let taken = take_over(&mut simulation, page, "100", &replaces);
+        assert!(simulation.is_answered(page, taken), "case {case}");
+        assert_eq!(simulation.is_hung_up(browser, outgoing), same || !missed, "case {case}: the old one is let go");
+        let view = simulation.views.last().unwrap();
+        let place = &view.legs[usize::from(!is_caller)];
+        assert_eq!((place.away, place.media.hold), (false, media::Hold::None), "case {case}");
+        simulation.pass(Duration::from_secs(60));
+        simulation.reinvite(page, taken, Some("v=0 a=sendonly"));
+        simulation.hang_up(trunk, incoming);
+        assert!(simulation.is_hung_up(page, taken), "case {case}");
         simulation.assert_all_over();
         assert_eq!((simulation.records.len(), simulation.records[0].result), (1, CallResult::Answered));
     }

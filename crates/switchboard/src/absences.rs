@@ -156,7 +156,7 @@ impl Switchboard {
                 self.endpoint.abandon(now, session);
                 continue;
             }
-            self.moved(now, session, flow);
+            self.moved(now, session, flow, true);
             self.endpoint.rebind(now, session, flow);
         }
     }
@@ -176,11 +176,11 @@ impl Switchboard {
         }
     }
 
-    /// A session's peer is reached over another flow now.
-    pub(crate) fn moved(&mut self, now: Instant, session: SessionId, flow: Flow) {
+    /// A session's peer is reached over another flow now; `returned` when it does not say so in the session itself.
+    pub(crate) fn moved(&mut self, now: Instant, session: SessionId, flow: Flow, returned: bool) {
         self.absences.settle(session);
         if let Some((key, leg)) = self.calls.of_session(session) {
-            self.calls.move_leg(key, leg, flow);
+            self.calls.move_leg(key, leg, flow, returned);
             self.show(now, key);
         }
     }

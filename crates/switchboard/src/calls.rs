@@ -7,7 +7,7 @@ use std::time::Instant;
 use sip::{Flow, SessionId};
 
 use crate::believed::Believed;
-use crate::call::{Actions, Brought, CallEvent};
+use crate::call::{Actions, Brought};
 use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Party, Usage};
 use crate::config::Clock;
 use crate::ids::Ids;
@@ -159,11 +159,12 @@ impl Calls {
         self.calls.get(&key).map(|entry| entry.shard)
     }
 
-    /// A leg's phone is reached over another flow now.
-    pub(crate) fn move_leg(&mut self, key: CallKey, leg: LegId, flow: Flow) {
+    /// A leg's phone is reached over another flow now; `returned` when it does not say so in the call itself.
+    pub(crate) fn move_leg(&mut self, key: CallKey, leg: LegId, flow: Flow, returned: bool) {
         if let Some(leg) = self.calls.get_mut(&key).and_then(|entry| entry.call.facts.leg_mut(leg)) {
             leg.flow = flow;
             leg.away = false;
+            leg.returned = returned;
         }
     }
 
@@ -187,18 +188,15 @@ impl Calls {
         self.sessions.len()
     }
 
-    /// Gives a call an event. `make` builds the context over the shared books.
-    pub(crate) fn on<'a>(
+    /// Has a call do something. `make` builds the context over the shared books.
+    pub(crate) fn with<'a, T>(
         &'a mut self,
         key: CallKey,
-        event: CallEvent,
         make: impl FnOnce(&'a Usage) -> Context<'a>,
-        actions: &mut Actions,
-    ) {
-        if let Some(entry) = self.calls.get_mut(&key) {
-            let mut context = make(&self.usage);
-            entry.call.on(event, &mut context, actions);
-        }
+        act: impl FnOnce(&mut Call, &mut Context<'a>) -> T,
+    ) -> Option<T> {
+        let entry = self.calls.get_mut(&key)?;
+        Some(act(&mut entry.call, &mut make(&self.usage)))
     }
 
     pub(crate) fn set_timer(&mut self, key: CallKey, timer: CallTimer, at: Instant) {

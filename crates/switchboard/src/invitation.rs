@@ -177,6 +177,7 @@ impl Switchboard {
             answered: None,
             legs: vec![leg],
             outcome: None,
+            reclaim: None,
             transfers: Vec::new(),
             participants: Vec::new(),
         };
@@ -233,13 +234,28 @@ impl Switchboard {
 
     /// Gives a call an event, does what it wants, and brings the books up to date.
     pub(crate) fn call_event(&mut self, now: Instant, key: CallKey, event: CallEvent) {
+        self.with_call(now, key, |call, context, actions| call.on(event, context, actions));
+    }
+
+    /// Has a call do something, does what it wants, and brings the books up to date.
+    pub(crate) fn with_call<T>(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        act: impl FnOnce(&mut Call, &mut Context<'_>, &mut Actions) -> T,
+    ) -> Option<T> {
         let mut actions = Actions::new();
         let (config, directory, registrar, ids) = (&self.config, &*self.directory, &self.registrar, &mut self.ids);
-        self.calls.on(key, event, |usage| Context { now, config, directory, registrar, usage, ids }, &mut actions);
+        let done = self.calls.with(
+            key,
+            |usage| Context { now, config, directory, registrar, usage, ids },
+            |call, context| act(call, context, &mut actions),
+        );
         for action in actions {
             self.perform(now, key, action);
         }
         self.show(now, key);
+        done
     }
 
     /// Brings the books up to date after a call changed, and shows it.

@@ -109,6 +109,13 @@ pub enum Operator {
         /// `trf_…`
         transfer: String,
     },
+    /// Calls the phones of a leg's extension: the first that answers takes the leg's place.
+    Reclaim {
+        /// Which call.
+        call: CallId,
+        /// The leg, by its id; without it an agent's that is away, else an agent's.
+        leg: Option<String>,
+    },
     /// No new calls from now on (503 with Retry-After); running ones go on.
     Drain,
     /// BYE or a final response on every leg, now.
@@ -174,6 +181,9 @@ pub enum OperatorError {
     /// The transfer is no consultation, or none any more.
     #[error("the transfer is no consultation that is under way")]
     NotConsulting,
+    /// The extension has no phone to call, beside the one that has the call.
+    #[error("no other phone of the extension is registered")]
+    NotRegistered,
     /// Digits sent before are still on their way.
     #[error("too many digits wait on this leg")]
     DigitsWaiting,

@@ -19,6 +19,7 @@ impl Switchboard {
             Action::Invite { leg, flow, envelope, offer } => {
                 let asserted = envelope.asserted.map(|address| ("P-Asserted-Identity".to_owned(), address.to_string()));
                 let referred = envelope.referred_by.map(|by| ("Referred-By".to_owned(), by));
+                let unasked = if envelope.answers_itself { self.answer_after_nothing() } else { Vec::new() };
                 let session_expires = self.session_expires(key, leg);
                 let session = self.endpoint.invite(
                     now,
@@ -29,7 +30,7 @@ impl Switchboard {
                         to: envelope.to,
                         contact: envelope.contact,
                         max_forwards: Some(envelope.max_forwards),
-                        headers: asserted.into_iter().chain(referred).collect(),
+                        headers: asserted.into_iter().chain(referred).chain(unasked).collect(),
                         body: Some((SDP.to_owned(), offer)),
                         session_expires,
                     },
@@ -93,6 +94,13 @@ impl Switchboard {
                 self.with_session(leg, |endpoint, session| endpoint.bye(now, session, reason.as_ref()));
             }
         }
+    }
+
+    /// What has phones answer by themselves: there is no one header that all of them know.
+    fn answer_after_nothing(&self) -> Vec<(String, String)> {
+        let ours = format!("<sip:{}>", self.config.advertised_host);
+        let header = |name: &str, parameter: &str| (name.to_owned(), format!("{ours};{parameter}"));
+        vec![header("Call-Info", "answer-after=0"), header("Alert-Info", "info=alert-autoanswer")]
     }
 
     /// A re-INVITE: not every client knows UPDATE.

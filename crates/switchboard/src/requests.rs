@@ -154,6 +154,11 @@ impl Switchboard {
         let known = self.calls.of_session(session);
         self.believe(session);
         if let SessionEvent::Request { id, request } = event {
+            if let Some((key, leg)) = known
+                && let Some(leg) = self.calls.facts_mut(key).and_then(|facts| facts.leg_mut(leg))
+            {
+                leg.returned = false;
+            }
             self.inside_request(now, known, id, &request);
             self.believe(session);
             return;
@@ -161,7 +166,7 @@ impl Switchboard {
         if let SessionEvent::Roamed { id, flow, request } = event {
             match self.may_move(now, known, flow, &request) {
                 Ok(()) => {
-                    self.moved(now, session, flow);
+                    self.moved(now, session, flow, false);
                     self.endpoint.admit(now, id);
                 }
                 Err(refusal) => self.endpoint.respond(now, id, *refusal),

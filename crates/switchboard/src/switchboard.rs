@@ -175,6 +175,7 @@ impl Switchboard {
                 granted = Granted::Participant(self.operator_adds(now, &call, leg.as_deref(), target)?);
             }
             Operator::RemoveParticipant { call, participant } => self.operator_dismisses(now, &call, participant)?,
+            Operator::Reclaim { call, leg } => self.operator_reclaims(now, &call, leg.as_deref())?,
             Operator::Drain => self.draining = true,
             Operator::HangupAll => {
                 self.draining = true;
@@ -203,6 +204,13 @@ impl Switchboard {
         let (leg, change) = (holder.id, Change::Held { hold });
         self.call_event(now, key, CallEvent::Change { leg, change });
         Ok(())
+    }
+
+    fn operator_reclaims(&mut self, now: Instant, call: &CallId, leg: Option<&str>) -> Result<(), OperatorError> {
+        let key = self.calls.of_id(call).ok_or(OperatorError::UnknownCall)?;
+        let leg = self.calls.call(key).ok_or(OperatorError::UnknownCall)?.reclaimable(leg)?.id;
+        self.with_call(now, key, |call, context, actions| call.reclaim(leg, context, actions))
+            .ok_or(OperatorError::UnknownCall)?
     }
 
     /// A new snapshot of agents, trunks and numbers. Bindings go whose credential was removed or renewed, or whose agent was disabled;

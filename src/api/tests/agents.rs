@@ -12,7 +12,7 @@ const ADA: Option<(&str, &str)> = Some(("100", "agt_a"));
 const BOB: Option<(&str, &str)> = Some(("101", "agt_b"));
 
 /// An agent's page.
-struct Page<'a> {
+pub(super) struct Page<'a> {
     api: &'a Api,
     username: &'a str,
     secret: &'a str,
@@ -66,7 +66,7 @@ impl Page<'_> {
     }
 
     /// Asks as a client does that has a nonce.
-    async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
         self.ask_with(method, path, body, &[]).await
     }
 
@@ -79,7 +79,7 @@ impl Page<'_> {
 }
 
 /// Ada has the secret `correct horse` for extension 100.
-async fn with_ada() -> Api {
+pub(super) async fn with_ada() -> Api {
     let api = Api::new().await;
     let agent = api.made("/v1/agents", json!({"display_name": "Ada"})).await;
     let extension = api.made("/v1/extensions", json!({"number": "100", "agent_id": id(&agent)})).await;
@@ -88,7 +88,7 @@ async fn with_ada() -> Api {
     api
 }
 
-fn page(api: &Api) -> Page<'_> {
+pub(super) fn page(api: &Api) -> Page<'_> {
     Page { api, username: "100", secret: "correct horse" }
 }
 

@@ -102,6 +102,8 @@ pub(crate) enum CallTimer {
     Change,
     /// A shard has not described a leg that takes the place of one that talks.
     Place,
+    /// No phone has answered that was called to take a leg's place.
+    Reclaim,
     /// A transferor has not confirmed that it was told how the transfer went.
     Farewell,
     /// A shard has not closed.

@@ -11,6 +11,7 @@ use super::action::{Action, Actions, CallEvent};
 use super::cause::Failure;
 use super::leg::{Leg, LegId, Medium, Party, Signal};
 use super::participant::Participant;
+use super::reclaiming::Reclaim;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Step;
 use crate::directory::Directory;
@@ -41,6 +42,8 @@ pub(crate) struct Facts {
     /// The caller first; never empty.
     pub(crate) legs: Vec<Leg>,
     pub(crate) outcome: Option<Outcome>,
+    /// Phones that are called to take a leg's place.
+    pub(crate) reclaim: Option<Reclaim>,
     /// Every transfer of the call, the latest last; at most as many as it may have hops.
     pub(crate) transfers: Vec<TransferView>,
     /// Everybody who was asked to join, the latest last; at most as many as the call may have hops.
@@ -237,6 +240,16 @@ impl Facts {
             leg.signal = Signal::Over;
             leg.state = CallState::Ending;
         }
+    }
+
+    /// Sends a leg's INVITE with our offer, once.
+    pub(super) fn invite(&mut self, id: LegId, actions: &mut Actions) {
+        let max_forwards = self.max_forwards;
+        let Some(leg) = self.leg_mut(id).filter(|leg| leg.signal == Signal::Idle) else { return };
+        let (Some(mut envelope), Some(offer)) = (leg.envelope.take(), leg.description.clone()) else { return };
+        leg.signal = Signal::Calling;
+        envelope.max_forwards = max_forwards;
+        actions.push(Action::Invite { leg: id, flow: leg.flow, envelope: Box::new(envelope), offer });
     }
 
     /// Opens a leg's media session.

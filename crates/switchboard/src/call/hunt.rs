@@ -379,13 +379,9 @@ impl Hunt {
     }
 
     fn send_invite(id: LegId, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
-        let max_forwards = facts.max_forwards;
-        let Some(leg) = facts.leg_mut(id).filter(|leg| leg.signal == Signal::Idle) else { return };
-        let (Some(mut envelope), Some(offer)) = (leg.envelope.take(), leg.description.clone()) else { return };
-        leg.signal = Signal::Calling;
-        envelope.max_forwards = max_forwards;
-        let (flow, trunk) = (leg.flow, matches!(leg.party, Party::Trunk { .. }));
-        actions.push(Action::Invite { leg: id, flow, envelope: Box::new(envelope), offer });
+        let Some(leg) = facts.leg(id).filter(|leg| leg.signal == Signal::Idle) else { return };
+        let trunk = matches!(leg.party, Party::Trunk { .. });
+        facts.invite(id, actions);
         if trunk {
             actions.push(Action::SetTimer(CallTimer::Attempt, ctx.config.attempt_timeout));
         }

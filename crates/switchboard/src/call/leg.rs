@@ -86,6 +86,8 @@ pub(crate) struct Envelope {
     pub(crate) asserted: Option<NameAddr>,
     /// Who transfers the call to the target (RFC 3892).
     pub(crate) referred_by: Option<String>,
+    /// The phone shall answer without asking its user: the call is its user's already.
+    pub(crate) answers_itself: bool,
     pub(crate) max_forwards: u8,
 }
 
@@ -101,6 +103,8 @@ pub(crate) struct Leg {
     pub(crate) sip_call_id: Option<String>,
     /// Its connection is lost, and its phone waited for.
     pub(crate) away: bool,
+    /// It was moved to the connection its phone registered on, and the phone has not spoken of the call there: it may have forgotten it.
+    pub(crate) returned: bool,
     pub(crate) signal: Signal,
     pub(crate) medium: Medium,
     pub(crate) state: CallState,
@@ -132,6 +136,7 @@ impl Leg {
             flow,
             sip_call_id: None,
             away: false,
+            returned: false,
             signal,
             medium: Medium::Unopened,
             state: CallState::Routing,

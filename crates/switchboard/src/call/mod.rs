@@ -27,6 +27,7 @@ mod patience;
 mod pickup;
 mod progress;
 mod reaching;
+mod reclaiming;
 mod referral;
 mod replacing;
 mod ringing;
@@ -55,10 +56,11 @@ use self::connected::Connected;
 use self::consulting::Consulting;
 use self::ending::Ending;
 use self::hunt::Hunt;
+use self::reclaiming::Affair;
 use self::ringing::Ringing;
 use self::routing::Routing;
 use self::transferring::Transferring;
-use sip::StatusCode;
+use sip::{Reason, StatusCode};
 
 use crate::dialplan::Step;
 use crate::output::{CallState, OperatorError};
@@ -127,8 +129,21 @@ impl Call {
         self.facts.note(&event);
         referral::on(&event, &mut self.facts, actions);
         replacing::on(&event, &mut self.facts, actions);
+        let event = match reclaiming::on(event, &mut self.facts, actions) {
+            Affair::Own => return,
+            Affair::Others(event) => event,
+            Affair::Answered(replacement) if self.check_replaceable(replacement.old).is_ok() => {
+                CallEvent::Replace(replacement)
+            }
+            // The state has moved on: there is no such place any more.
+            Affair::Answered(replacement) => {
+                self.facts.release(replacement.new.id, Some(Reason::sip(200, "Call completed elsewhere")), actions);
+                return;
+            }
+        };
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = state.on(event, &mut self.facts, ctx, actions);
+        self.settle_reclaim(actions);
     }
 
     /// The extensions it rings at, or waits for a phone of.

@@ -56,7 +56,9 @@ impl Hunt {
                 }
                 Next::Stay
             }
-            CallTimer::Change | CallTimer::Place | CallTimer::Farewell | CallTimer::Closing => Next::Stay,
+            CallTimer::Change | CallTimer::Place | CallTimer::Reclaim | CallTimer::Farewell | CallTimer::Closing => {
+                Next::Stay
+            }
         }
     }
 }

@@ -239,7 +239,7 @@ impl Reaching {
 }
 
 /// The leg an event is about, when it is about one.
-fn leg_of(event: &CallEvent) -> Option<LegId> {
+pub(super) fn leg_of(event: &CallEvent) -> Option<LegId> {
     match event {
         CallEvent::Progress { leg, .. }
         | CallEvent::Answered { leg, .. }

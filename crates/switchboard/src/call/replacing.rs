@@ -1,5 +1,5 @@
-//! A leg whose place another INVITE takes (RFC 3891): the new leg's offer is answered, whoever talked to the old one talks to the new,
-//! and the old one is hung up on. Until then everything is as it was.
+//! A leg whose place another takes: that of an INVITE with Replaces (RFC 3891), whose offer is answered, or of a phone that was called and
+//! has answered. Whoever talked to the old one talks to the new, and the old one is hung up on. Until then everything is as it was.
 
 use bytes::Bytes;
 use media::{Bandwidth, Command};
@@ -11,23 +11,24 @@ use super::leg::{Leg, LegId, Medium, Signal};
 use super::modifying;
 use crate::output::CallState;
 
-/// An INVITE that shall take a leg's place.
+/// What shall take a leg's place.
 #[derive(Debug, Clone)]
 pub(crate) struct Replacement {
     pub(crate) old: LegId,
     pub(crate) new: Leg,
-    /// Without one ours goes out in the 200, and the ACK brings its answer (RFC 3261 §13.2.1).
+    /// Its offer; of a leg that is up, its answer to ours. Without one ours goes out in the 200, and the ACK brings its answer (RFC 3261
+    /// §13.2.1).
     pub(crate) offer: Option<Bytes>,
 }
 
-/// A leg that is taking another's place: its answer is being made.
+/// A leg that is taking another's place: media is being agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Replacing {
     pub(crate) old: LegId,
     pub(crate) new: LegId,
 }
 
-/// Has the new leg's answer made, or an offer to it.
+/// Has the new leg's answer made or taken, or an offer to it made.
 pub(super) fn begin(
     replacement: Replacement,
     bandwidth: Bandwidth,
@@ -37,6 +38,10 @@ pub(super) fn begin(
 ) -> Replacing {
     let Replacement { old, mut new, offer } = replacement;
     let (id, session) = (new.id, new.id.media());
+    if let (Signal::Up, Some(answer)) = (new.signal, &offer) {
+        actions.push(Action::Media(Command::HandleAnswer { session, sdp: answer.to_vec() }));
+        return Replacing { old, new: id };
+    }
     if offer.is_none() {
         modifying::begin_offered(&mut new);
     }
@@ -49,9 +54,9 @@ pub(super) fn begin(
     Replacing { old, new: id }
 }
 
-/// What a shard says of a leg whose answer is being made.
+/// What a shard says of a leg that is to take another's place.
 pub(super) enum Verdict {
-    /// This goes into its 200.
+    /// Media is agreed on, or will be by its ACK. This goes into its 200, if it is owed one.
     Answer(Vec<u8>),
     /// There will be none: it is refused with this.
     Refuse(StatusCode),
@@ -66,8 +71,9 @@ impl Verdict {
             media::Event::LocalDescription { sdp, .. } => Self::Answer(sdp),
             media::Event::Rejected { .. } => Self::Refuse(StatusCode::NOT_ACCEPTABLE_HERE),
             media::Event::Failed { .. } => Self::Refuse(StatusCode::SERVER_INTERNAL_ERROR),
-            media::Event::Negotiated { .. }
-            | media::Event::Connected { .. }
+            // It was called, and its answer is taken.
+            media::Event::Negotiated { .. } => Self::Answer(Vec::new()),
+            media::Event::Connected { .. }
             | media::Event::Changed { .. }
             | media::Event::Digit { .. }
             | media::Event::Silent { .. }
@@ -76,10 +82,12 @@ impl Verdict {
     }
 }
 
-/// The new leg is answered.
+/// The new leg is answered, unless it has answered itself.
 pub(super) fn accept(new: LegId, sdp: Vec<u8>, facts: &mut Facts, actions: &mut Actions) {
-    actions.push(Action::Accept { leg: new, sdp: sdp.into() });
     if let Some(leg) = facts.leg_mut(new) {
+        if leg.signal == Signal::Incoming {
+            actions.push(Action::Accept { leg: new, sdp: sdp.into() });
+        }
         leg.signal = Signal::Up;
         leg.state = CallState::Connected;
     }
@@ -103,7 +111,7 @@ pub(super) fn reject(new: LegId, status: StatusCode, facts: &mut Facts, actions:
         leg.state = CallState::Ending;
         actions.push(Action::Reject { leg: new, status, phrase: None, reasons: Vec::new() });
     }
-    facts.close_media(new, actions);
+    facts.release(new, Some(Reason::sip(status.code(), status.reason_phrase())), actions);
 }
 
 /// The new leg stands where the old one stood, which is let go.

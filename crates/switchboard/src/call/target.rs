@@ -95,7 +95,7 @@ fn phones(numbers: &[String], seeker: &Seeker, ctx: &mut Context<'_>) -> Resolve
 }
 
 /// A leg to each phone of an extension that is there now.
-fn legs_to(number: &str, party: &Party, seeker: &Seeker, ctx: &mut Context<'_>) -> Vec<Leg> {
+pub(super) fn legs_to(number: &str, party: &Party, seeker: &Seeker, ctx: &mut Context<'_>) -> Vec<Leg> {
     let (registrar, directory) = (ctx.registrar, ctx.directory);
     let mut legs = Vec::new();
     for binding in one_flow_each(registrar.bindings(number)) {
@@ -163,6 +163,7 @@ fn to_phone(number: &str, contact: Uri, flow: Flow, realm: &str, seeker: &Seeker
         contact: own_contact(Some(&seeker.number), flow.transport, ctx.config),
         asserted: None,
         referred_by: seeker.referred_by.clone(),
+        answers_itself: false,
         max_forwards: 0,
     }
 }
@@ -248,6 +249,7 @@ impl Candidate {
             uri,
             asserted: asserted(&from),
             referred_by: seeker.referred_by.clone(),
+            answers_itself: false,
             from,
             contact,
             max_forwards: 0,

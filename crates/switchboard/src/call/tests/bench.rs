@@ -65,6 +65,7 @@ impl Bench {
             answered: None,
             legs: vec![caller],
             outcome: None,
+            reclaim: None,
             transfers: Vec::new(),
             participants: Vec::new(),
         };
