@@ -293,3 +293,24 @@ fn a_browser_that_moves_is_heard_and_hears_on_its_old_path_and_then_on_its_new_o
     (0..3).for_each(|place| assert_hears(&crowd, place, &others(place)));
     (0..3).for_each(|place| assert_continuous(&crowd, place));
 }
+
+#[test]
+fn who_was_alone_for_a_while_hears_the_next_at_the_time_it_is() {
+    let mut crowd = three();
+    crowd.run(MS * 100);
+    for place in [0, 1] {
+        crowd.command(Command::Echo { session: Crowd::session(place) });
+    }
+    let last = crowd.members[2].heard.last().unwrap().clone();
+    crowd.run(MS * 1500);
+    crowd.forget();
+    join(&mut crowd, [0]);
+    crowd.run(SECOND);
+    let first = &crowd.members[2].heard[0];
+    assert!(first.marker && first.sequence == last.sequence.wrapping_add(1));
+    let (units, time) = (first.timestamp.wrapping_sub(last.timestamp) / 8, first.at - last.at);
+    assert!(u128::from(units).abs_diff(time.as_millis()) <= 20 && time >= MS * 1500, "{units} ms in {time:?}");
+    crowd.forget();
+    crowd.run(SECOND);
+    assert_hears(&crowd, 2, &[0]);
+}

@@ -26,8 +26,17 @@ const MOST_WAKE_UPS: usize = 2000;
 #[derive(Debug, Clone)]
 enum Step {
     Command(Command),
-    Rtp { leg: u64, payload_type: u8, length: usize },
-    Noise { socket: u32, bytes: Vec<u8> },
+    Rtp {
+        leg: u64,
+        payload_type: u8,
+        length: usize,
+    },
+    Noise {
+        socket: u32,
+        bytes: Vec<u8>,
+    },
+    /// The source sets its numbers anew.
+    Jump(u16, u32),
     Wait(u64),
 }
 
@@ -89,6 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(leg, payload_type, length)| Step::Rtp { leg, payload_type, length }),
         1 => (0..45_u32, proptest::collection::vec(any::<u8>(), 0..100))
             .prop_map(|(socket, bytes)| Step::Noise { socket, bytes }),
+        1 => any::<(u16, u32)>().prop_map(|(sequence, timestamp)| Step::Jump(sequence, timestamp)),
         2 => (0..6000_u64).prop_map(Step::Wait),
     ]
 }
@@ -139,6 +149,7 @@ proptest! {
                     trunks.receive(socket, peer(MediaSessionId(leg)), &packet);
                 }
                 Step::Noise { socket, bytes } => trunks.receive(SocketId(socket), address(11, 30_000), &bytes),
+                Step::Jump(sequence, timestamp) => (trunks.sequence, trunks.timestamp) = (sequence, timestamp),
                 Step::Wait(ms) => wait(&mut trunks, Duration::from_millis(ms)),
             }
             carry(&mut trunks);

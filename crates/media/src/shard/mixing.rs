@@ -49,11 +49,14 @@ impl Shard {
     /// Brings all of a mix in line with who is in it and who holds.
     pub(super) fn settle_mix(&mut self, now: Instant, id: MixId) {
         let Some(mix) = self.mixes.get_mut(&id) else { return };
-        if let Some(first) = mix.set_running(now) {
-            self.beats.push(Reverse((first, id)));
-        }
+        let starts = mix.set_running(now);
+        self.beats.extend(starts.map(|first| Reverse((first, id))));
         let mut place = 0;
         while let Some(session) = self.mixes.get(&id).and_then(|mix| mix.member(place)) {
+            // The mix's time stood still while somebody was alone in it.
+            if let Some(leg) = self.sessions.get_mut(&session).filter(|_| starts.is_some()) {
+                leg.outgoing.new_source(now);
+            }
             self.settle_ear(now, session, id);
             self.settle_one(now, session);
             if let (Some(leg), Some(mix)) = (self.sessions.get(&session), self.mixes.get_mut(&id)) {
