@@ -65,6 +65,7 @@ fn describe() {
     describe_counter!("patchcord_media_packets_received_total", "Datagrams received by a shard");
     describe_counter!("patchcord_media_packets_sent_total", "Datagrams sent by a shard");
     describe_counter!("patchcord_media_packets_unsent_total", "Datagrams a shard's socket did not take");
+    describe_counter!("patchcord_media_link_packets_total", "Packets a shard handed to another over a link");
     describe_counter!("patchcord_media_packets_discarded_total", "Media packets discarded in the sessions that ended");
     describe_histogram!("patchcord_time_to_media_seconds", Unit::Seconds, "From a leg's SDP to its first media");
     describe_counter!("patchcord_http_requests_total", "HTTP requests by method and status");

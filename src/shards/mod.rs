@@ -1,7 +1,10 @@
 //! The media shards: plain OS threads, each a poll loop around one sans-IO [`media::Shard`]. Starts and stops them and carries
-//! commands and events; knows nothing of what is in a packet.
+//! commands, events and what links bring from one to another; knows nothing of what is in a packet.
 
+mod links;
 mod sockets;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::io;
@@ -19,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::net::address;
+use links::Links;
 use sockets::{PortRange, Sockets};
 use thread::{Reader, WAKE};
 
@@ -142,10 +146,13 @@ pub(crate) fn start(config: &config::Media, music: &Music, failed: &Cancellation
     let (event_sender, events) = mpsc::channel(EVENTS_WAITING);
     let mut running =
         Shards { senders: Vec::new(), events, browser_addresses: Vec::new(), threads: Threads::default() };
-    for index in 0..shards {
+    let polls = (0..shards).map(|_| Poll::new()).collect::<io::Result<Vec<Poll>>>()?;
+    let waker = |poll: &Poll| Ok(Arc::new(Waker::new(poll.registry(), WAKE)?));
+    let wakers = polls.iter().map(waker).collect::<io::Result<Vec<Arc<Waker>>>>()?;
+    let links = Links::mesh(&wakers);
+    for (index, ((poll, waker), links)) in polls.into_iter().zip(wakers).zip(links).enumerate() {
         let port = if config.browser_ports == 0 { 0 } else { browser_port(config.browser_ports, index)? };
         let wanted = SocketAddr::new(config.listen, port);
-        let poll = Poll::new()?;
         let range = PortRange::share(config.rtp_port_min, config.rtp_port_max, index, shards);
         let sockets = Sockets::new(poll.registry().try_clone()?, wanted, trunk_address(config, &addresses), range)
             .map_err(|source| ShardError::Port { address: wanted, source })?;
@@ -157,10 +164,9 @@ pub(crate) fn start(config: &config::Media, music: &Music, failed: &Cancellation
             max_sessions: SESSIONS,
             music: music.clone(),
         };
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (commands, receiver) = sync_channel(COMMANDS_WAITING);
         let shard = Shard::new(shard_config, rand::random());
-        let reader = Reader::new(ShardIndex(index), shard, poll, sockets, receiver, event_sender.clone());
+        let reader = Reader::new(ShardIndex(index), shard, poll, sockets, links, (receiver, event_sender.clone()));
         let failed = failed.clone();
         let body = move || thread::run(reader, failed);
         running.threads.wakers.push(Arc::clone(&waker));

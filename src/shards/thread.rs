@@ -1,5 +1,5 @@
 //! The loop of one media thread: packets, commands and timers into the shard, its packets and events out. Per packet it takes no
-//! lock, wakes nobody, and allocates nothing itself.
+//! lock, wakes nobody, and allocates nothing itself; another shard that is linked with it is woken once for each batch.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,9 +14,10 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
 use super::ShardEvent;
+use super::links::{Links, WAITING};
 use super::sockets::Sockets;
 
-/// Wakes the loop for commands.
+/// Wakes the loop for commands and for what links bring.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
 /// Readiness told at once.
@@ -28,7 +29,7 @@ const BATCH: usize = 64;
 /// The largest packet taken; WebRTC and G.711 stay below 1,500, and DTLS fragments itself.
 const LARGEST: usize = 4096;
 
-/// How soon events are tried again that found signalling's queue full.
+/// How soon is tried again what found the queue of signalling, or of another shard, full.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// One shard with its sockets and channels.
@@ -37,6 +38,7 @@ pub(super) struct Reader {
     shard: Shard,
     poll: Poll,
     sockets: Sockets,
+    links: Links,
     commands: Receiver<media::Command>,
     events: mpsc::Sender<ShardEvent>,
     /// Events that found the queue full, in order. Bounded by what the shard's sessions have to tell.
@@ -62,8 +64,8 @@ impl Reader {
         shard: Shard,
         poll: Poll,
         sockets: Sockets,
-        commands: Receiver<media::Command>,
-        events: mpsc::Sender<ShardEvent>,
+        links: Links,
+        (commands, events): (Receiver<media::Command>, mpsc::Sender<ShardEvent>),
     ) -> Self {
         let figure = |name: &'static str| counter!(name, "shard" => index.0.to_string());
         let figures = Figures {
@@ -72,7 +74,7 @@ impl Reader {
             unsent: figure("patchcord_media_packets_unsent_total"),
         };
         let (put_off, readable) = (VecDeque::new(), VecDeque::new());
-        Self { index, shard, poll, sockets, commands, events, put_off, readable, figures }
+        Self { index, shard, poll, sockets, links, commands, events, put_off, readable, figures }
     }
 
     fn turn(&mut self, ready: &mut Events, buffer: &mut [u8]) -> io::Result<Result<(), Disconnected>> {
@@ -94,20 +96,26 @@ impl Reader {
                 }
             }
         }
-        if woken && self.take_commands().is_err() {
-            return Ok(Err(Disconnected));
+        if woken {
+            if self.take_commands().is_err() {
+                return Ok(Err(Disconnected));
+            }
+            self.take_linked();
+            self.links.wake();
         }
         for _ in 0..self.readable.len() {
             let Some(id) = self.readable.pop_front() else { break };
             if self.read(id, buffer) {
                 self.readable.push_back(id);
             }
+            self.links.wake();
         }
         let now = Instant::now();
         if self.shard.poll_timeout().is_some_and(|due| due <= now) {
             self.shard.handle_timeout(now);
             self.drain(now);
         }
+        self.links.wake();
         self.tell();
         Ok(Ok(()))
     }
@@ -118,7 +126,7 @@ impl Reader {
             return Some(Duration::ZERO);
         }
         let due = self.shard.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
-        let retry = (!self.put_off.is_empty()).then_some(RETRY);
+        let retry = (!self.put_off.is_empty() || self.links.has_put_off()).then_some(RETRY);
         [due, retry].into_iter().flatten().min()
     }
 
@@ -133,6 +141,16 @@ impl Reader {
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(Disconnected),
             }
+        }
+    }
+
+    fn take_linked(&mut self) {
+        // For what comes meanwhile it is woken again.
+        for _ in 0..WAITING {
+            let Some((session, content)) = self.links.receive() else { return };
+            let now = Instant::now();
+            self.shard.handle_link(now, session, content);
+            self.drain(now);
         }
     }
 
@@ -160,6 +178,11 @@ impl Reader {
     fn drain(&mut self, now: Instant) {
         loop {
             self.send();
+            while let Some(transmit) = self.shard.poll_link() {
+                if let Some(buffer) = self.links.send(transmit) {
+                    self.shard.recycle(buffer);
+                }
+            }
             while let Some(port) = self.shard.poll_port_release() {
                 self.sockets.release(port);
             }

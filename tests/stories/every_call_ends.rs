@@ -88,7 +88,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..48) {
+        match self.random.random_range(0..50) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -117,6 +117,7 @@ impl Chaos {
             25 | 27 | 28 => self.talk(),
             26 => self.dial(),
             37 | 38 => self.reclaim(),
+            48 | 49 => self.meet(),
             11 if self.random.random_bool(0.3) => {
                 let call = self.simulation.views.last().map(|view| view.id.clone());
                 let now = self.simulation.now;
@@ -168,12 +169,68 @@ impl Chaos {
         } else {
             self.call_in()
         }
+        self.pick_up();
+    }
+
+    fn pick_up(&mut self) {
         self.simulation.settle();
         for peer in self.browsers.clone().into_iter().chain(self.trunks) {
             if let Some((session, _)) = self.simulation.invites(peer).pop() {
                 self.simulation.answer(peer, session, StatusCode::OK, Some("v=0 picked up"));
             }
         }
+    }
+
+    /// Two agents, each in a call of its own, talk to each other; then one of them may join whom it has.
+    fn meet(&mut self) {
+        self.simulation.script = MediaScript::Works;
+        self.simulation.shards_catch_up();
+        self.simulation.change(|directory| {
+            *directory = fresh();
+            directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0);
+            directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 0);
+        });
+        for (at, to) in [(1, "+15551234567"), (2, "+15551234567"), (2, "100")] {
+            self.call_from(at, to);
+            // What is lost is sent again.
+            self.simulation.pass(Duration::from_secs(1));
+            self.pick_up();
+        }
+        match self.random.random_range(0..4) {
+            0 => {}
+            1 => self.operator_transfers(),
+            _ => {
+                // The one who is called has its other call where it called itself.
+                let agents = [1, 0].map(|at| self.browsers[at]);
+                agents.into_iter().any(|agent| self.joins(agent));
+            }
+        }
+    }
+
+    /// Has an agent's two latest calls joined; whether it has two.
+    fn joins(&mut self, agent: SocketAddr) -> bool {
+        let sessions = self.sessions_of(agent);
+        let mut dialogs = sessions
+            .iter()
+            .filter_map(|session| Some((*session, self.simulation.peer(agent).endpoint.replaces(*session)?)));
+        let (Some((first, _)), Some((_, dialog))) = (dialogs.next(), dialogs.next()) else { return false };
+        let dialog = dialog.to_string().replace(';', "%3B").replace('=', "%3D");
+        let refer_to = format!("<sip:x@{}?Replaces={dialog}>", testkit::REALM);
+        let headers = vec![("Refer-To".to_owned(), refer_to)];
+        let asked = sip::InsideRequest { method: sip::Method::Refer, headers, body: None };
+        let now = self.simulation.now;
+        self.simulation.peer(agent).endpoint.ask(now, first, asked).is_some()
+    }
+
+    /// The sessions of a peer, the latest first.
+    fn sessions_of(&mut self, peer: SocketAddr) -> Vec<SessionId> {
+        let called = self.simulation.invites(peer).into_iter().map(|(session, _)| session);
+        let mine = self.sessions.iter().filter(|(owner, _)| *owner == peer).map(|(_, session)| *session);
+        let mut all: Vec<SessionId> = called.chain(mine).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.reverse();
+        all
     }
 
     fn call_in(&mut self) {
@@ -481,11 +538,10 @@ impl Chaos {
         if !self.simulation.commands.iter().any(|command| matches!(command, Command::Mix { .. })) {
             return;
         }
-        let joined = self.simulation.joined();
         for command in &self.simulation.commands {
             match command {
                 Command::Mix { session, .. } if self.simulation.is_open(*session) => {
-                    assert!(joined.get(session).is_some_and(|heard| !heard.is_empty()), "{session:?} is alone");
+                    assert!(!self.simulation.wiring.heard(*session).is_empty(), "{session:?} is alone");
                     self.conferences += 1;
                 }
                 _ => {}
@@ -627,7 +683,7 @@ fn fresh() -> Directory {
 
 #[test]
 fn every_call_ends_whatever_happens() {
-    let (mut conferences, mut consultations) = (0, 0);
+    let (mut conferences, mut consultations, mut links) = (0, 0, 0);
     for seed in 0..300 {
         println!("seed {seed}");
         let mut chaos = Chaos::new(seed);
@@ -637,10 +693,12 @@ fn every_call_ends_whatever_happens() {
         chaos.end();
         conferences += chaos.conferences;
         consultations += chaos.consultations;
+        links += chaos.simulation.wiring.linked;
         if !chaos.simulation.switchboard.is_draining() {
             chaos.phone_again();
         }
     }
     assert!(conferences > 300, "chance made {conferences} conferences only");
     assert!(consultations > 50, "chance settled {consultations} consultations only");
+    assert!(links > 5, "{links} links in all: too few to say anything of them");
 }

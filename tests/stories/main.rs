@@ -7,6 +7,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod across_shards;
 mod authenticating;
 mod believing;
 mod caller_identity;

@@ -155,6 +155,7 @@ impl Calls {
         self.calls.get(&key).map(|entry| &entry.call)
     }
 
+    /// Where a call began.
     pub(crate) fn shard(&self, key: CallKey) -> Option<ShardIndex> {
         self.calls.get(&key).map(|entry| entry.shard)
     }
@@ -266,9 +267,9 @@ impl Calls {
         }
     }
 
-    /// The shard of a call that an extension is in.
-    pub(crate) fn shard_of(&self, extension: &str) -> Option<ShardIndex> {
-        self.shard(*self.by_extension.get(extension)?.first()?)
+    /// The oldest call that an extension is in.
+    pub(crate) fn first_of(&self, extension: &str) -> Option<CallKey> {
+        self.by_extension.get(extension)?.first().copied()
     }
 
     /// Takes out a call that is over, as its record.

@@ -196,7 +196,7 @@ impl Switchboard {
         self.call_event(now, key, CallEvent::Start);
     }
 
-    /// Where the agent has a call already, else by its address of record: all calls of an agent share a shard.
+    /// Where the agent talks already, else by its address of record: two calls of an agent that become one need no link then.
     fn choose_shard(&self, caller: &Party, from: &str, assigned: Option<&str>, steps: &[Step]) -> ShardIndex {
         let named = || {
             steps.iter().find_map(|step| match &step.target {
@@ -209,14 +209,30 @@ impl Switchboard {
             Party::Extension { .. } => from,
             Party::Trunk { .. } => named().or(assigned).unwrap_or(from),
         };
-        // Whoever is in a call may want it joined with this one.
-        if let Some(shard) = self.calls.shard_of(agent) {
+        if let Some(shard) = self.shard_of(agent) {
             return shard;
         }
         let mut hasher = DefaultHasher::new();
         (agent, &self.directory.realm).hash(&mut hasher);
         let shards = u64::try_from(self.config.shards.max(1)).unwrap_or(1);
         ShardIndex(usize::try_from(hasher.finish() % shards).unwrap_or(0))
+    }
+
+    /// Where the media of an extension's first call is.
+    fn shard_of(&self, extension: &str) -> Option<ShardIndex> {
+        let key = self.calls.first_of(extension)?;
+        let legs = self.calls.facts(key).into_iter().flat_map(|facts| &facts.legs);
+        let own = legs.filter(|leg| matches!(&leg.party, Party::Extension { number, .. } if number == extension));
+        own.filter_map(|leg| self.links.shard(leg.id.media())).next().or_else(|| self.calls.shard(key))
+    }
+
+    /// Where a call's new sessions are opened: where it began, as long as one of its legs is there.
+    pub(crate) fn home_of(&self, key: CallKey) -> ShardIndex {
+        let begun = self.calls.shard(key).unwrap_or(ShardIndex(0));
+        let legs = self.calls.facts(key).into_iter().flat_map(|facts| &facts.legs);
+        let mut shards = legs.filter_map(|leg| self.links.shard(leg.id.media())).peekable();
+        let first = shards.peek().copied();
+        if shards.any(|shard| shard == begun) { begun } else { first.unwrap_or(begun) }
     }
 
     /// Whether the gateway being tried has sent as much as 100 Trying.

@@ -15,6 +15,7 @@ mod info;
 mod informing;
 mod inside;
 mod invitation;
+mod links;
 mod number;
 mod output;
 mod participants;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use media::Statistics;
 
-/// Which shard carries a call's media: an index below `SwitchboardConfig::shards`.
+/// Which shard carries a leg's media: an index below `SwitchboardConfig::shards`. Links between shards name it by the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardIndex(pub usize);
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use media::MediaSessionId;
 use sip::{Invitation, Method, Modification, ResponseDraft, SessionId, StatusCode};
 
 use crate::call::{Action, CallEvent, Change, LegId, Party, own_contact};
@@ -42,9 +43,10 @@ impl Switchboard {
                 self.calls.believed.add(session, flow);
             }
             Action::Media(command) => {
-                if let Some(shard) = self.calls.shard(key) {
-                    self.outputs.push_back(Output::Media { shard, command });
-                }
+                let home = self.home_of(key);
+                let ids = &mut self.ids;
+                let orders = self.links.resolve(home, command, || MediaSessionId(ids.next()));
+                self.outputs.extend(orders.into_iter().map(|(shard, command)| Output::Media { shard, command }));
             }
             Action::Notify { leg, report } => self.notify(now, key, leg, &report),
             Action::Inform { leg, digit, duration } => self.inform(now, leg, digit, duration),

@@ -15,6 +15,7 @@ use crate::dialplan::Dialplan;
 use crate::directory::Directory;
 use crate::ids::Ids;
 use crate::informing::Informing;
+use crate::links::Links;
 use crate::output::{BindingView, CallId, Granted, Operator, OperatorError, Output, ShardIndex};
 use crate::proven::Proven;
 use crate::registrar::Registrar;
@@ -36,6 +37,7 @@ pub struct Switchboard {
     /// Browsers whose WebSocket closed, with calls that wait for them.
     pub(crate) absences: Absences,
     pub(crate) calls: Calls,
+    pub(crate) links: Links,
     pub(crate) informing: Informing,
     /// The last reports on transfers that wait for their answers.
     pub(crate) reports: HashMap<OutgoingId, (CallKey, LegId)>,
@@ -68,6 +70,7 @@ impl Switchboard {
             proven: Proven::default(),
             absences: Absences::default(),
             calls: Calls::default(),
+            links: Links::default(),
             informing: Informing::default(),
             reports: HashMap::new(),
             admission: Admission::new(&directory),
@@ -125,8 +128,13 @@ impl Switchboard {
     }
 
     /// A media shard told something.
-    pub fn handle_media(&mut self, now: Instant, _shard: ShardIndex, event: media::Event) {
-        let session = match &event {
+    pub fn handle_media(&mut self, now: Instant, _shard: ShardIndex, mut event: media::Event) {
+        let session = match &mut event {
+            // Without its link a leg cannot go on.
+            media::Event::Failed { session, .. } => {
+                *session = self.links.leg_of(*session).unwrap_or(*session);
+                *session
+            }
             media::Event::LocalDescription { session, .. }
             | media::Event::Negotiated { session, .. }
             | media::Event::Rejected { session, .. }
@@ -134,7 +142,6 @@ impl Switchboard {
             | media::Event::Changed { session, .. }
             | media::Event::Digit { session, .. }
             | media::Event::Silent { session }
-            | media::Event::Failed { session, .. }
             | media::Event::Closed { session, .. } => *session,
         };
         if let Some((key, leg)) = self.calls.of_media(session) {

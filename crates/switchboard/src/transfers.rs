@@ -112,12 +112,7 @@ impl Switchboard {
             return Err(unknown());
         }
         let call = self.calls.call(other.0).ok_or_else(unknown)?;
-        call.yields(other.1)
-            .map_err(|why| Failure::new(why.status(), "The agent's other call cannot be joined now."))?;
-        if self.calls.shard(one.0) != self.calls.shard(other.0) {
-            return Err(Failure::new(503, "The agent's two calls are on different media shards."));
-        }
-        Ok(())
+        call.yields(other.1).map_err(|why| Failure::new(why.status(), "The agent's other call cannot be joined now."))
     }
 
     /// Whether those with whom two legs are may all be in one call.

@@ -13,7 +13,9 @@ mod directory;
 mod observed;
 mod peer;
 mod simulation;
+mod wiring;
 
 pub use directory::{REALM, directory};
 pub use peer::{Heard, Peer};
 pub use simulation::{Loss, MediaScript, Simulation};
+pub use wiring::Wiring;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use media::{Command, Hold, MediaSessionId, MixId};
+use media::{Command, Hold, MediaSessionId};
 use sip::{Message, Method, RequestId, Response, SessionEvent, SessionId};
 
 use crate::peer::Heard;
@@ -175,47 +175,10 @@ impl Simulation {
         !self.commands.iter().any(|command| matches!(command, Command::Close { session: closed } if *closed == session))
     }
 
-    /// Who hears whom by the commands so far: the sessions that are joined with each, itself in the echo test.
+    /// Who hears whom by the commands so far: the sessions of legs that are joined with each, itself in the echo test.
     #[must_use]
     pub fn joined(&self) -> BTreeMap<MediaSessionId, BTreeSet<MediaSessionId>> {
-        let mut hears: BTreeMap<MediaSessionId, Hearing> = BTreeMap::new();
-        for command in &self.commands {
-            match command {
-                Command::Bridge { a, b } => {
-                    leave(&mut hears, *a);
-                    leave(&mut hears, *b);
-                    hears.insert(*a, Hearing::One(*b));
-                    hears.insert(*b, Hearing::One(*a));
-                }
-                Command::Mix { session, mix } => {
-                    leave(&mut hears, *session);
-                    hears.insert(*session, Hearing::Mix(*mix));
-                }
-                Command::Echo { session } => {
-                    leave(&mut hears, *session);
-                    hears.insert(*session, Hearing::One(*session));
-                }
-                Command::Ringback { session } | Command::Music { session } | Command::Close { session } => {
-                    leave(&mut hears, *session);
-                }
-                Command::Open { .. }
-                | Command::CreateOffer { .. }
-                | Command::HandleOffer { .. }
-                | Command::HandleAnswer { .. }
-                | Command::Adopt { .. }
-                | Command::Hold { .. }
-                | Command::SetDtmf { .. }
-                | Command::PressDigit { .. }
-                | Command::SendDigits { .. } => {}
-            }
-        }
-        let heard = |session: &MediaSessionId, hearing: &Hearing| match hearing {
-            Hearing::One(other) => BTreeSet::from([*other]),
-            Hearing::Mix(_) => {
-                hears.iter().filter(|(other, known)| *other != session && *known == hearing).map(|it| *it.0).collect()
-            }
-        };
-        hears.iter().map(|(session, hearing)| (*session, heard(session, hearing))).collect()
+        self.wiring.joined()
     }
 
     /// Whether no INVITE got two different final responses.
@@ -258,21 +221,5 @@ impl Simulation {
         assert_eq!(held.sessions, 0, "the endpoint holds no session");
         assert_eq!((held.client_transactions, held.server_transactions), (0, 0), "no transaction is left");
         self.assert_one_final_response_each();
-    }
-}
-
-/// What a session hears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hearing {
-    One(MediaSessionId),
-    Mix(MixId),
-}
-
-/// A session is joined with nobody any more, and whoever was joined with it alone neither.
-fn leave(hears: &mut BTreeMap<MediaSessionId, Hearing>, session: MediaSessionId) {
-    if let Some(Hearing::One(other)) = hears.remove(&session)
-        && hears.get(&other) == Some(&Hearing::One(session))
-    {
-        hears.remove(&other);
     }
 }

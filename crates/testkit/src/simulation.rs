@@ -13,6 +13,7 @@ use switchboard::{
 
 use crate::directory::directory;
 use crate::peer::Peer;
+use crate::wiring::Wiring;
 
 /// How the simulated shards behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +45,8 @@ pub struct Simulation {
     pub script: MediaScript,
     /// Every command to a shard, in order.
     pub commands: Vec<Command>,
+    /// What became of them.
+    pub wiring: Wiring,
     /// Every picture of a call.
     pub views: Vec<CallView>,
     /// Every call's record.
@@ -106,6 +109,7 @@ impl Simulation {
             peers: BTreeMap::new(),
             script: MediaScript::default(),
             commands: Vec::new(),
+            wiring: Wiring::default(),
             views: Vec::new(),
             records: Vec::new(),
             bindings: BTreeMap::new(),
@@ -189,6 +193,7 @@ impl Simulation {
                 self.drain();
             }
             if !busy {
+                self.wiring.assert_sound();
                 return;
             }
         }
@@ -261,6 +266,7 @@ impl Simulation {
 
     fn play_shard(&mut self, shard: ShardIndex, command: Command) {
         self.commands.push(command.clone());
+        self.wiring.note(shard, &command);
         let mute = matches!(self.script, MediaScript::Mute | MediaScript::Dead);
         if self.script == MediaScript::Works {
             self.note_hold(shard, &command);

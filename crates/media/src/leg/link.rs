@@ -28,7 +28,8 @@ pub(crate) struct Link {
 impl Link {
     /// Opens an end. The peer is told, and tells how it stands itself, whichever end is opened first.
     pub(crate) fn open(peer: LinkEnd, sink: &mut Sink) -> Self {
-        let told = Standing::NOBODY;
+        // It will be joined in a moment.
+        let told = Standing::SOMEBODY;
         sink.links.push_back(LinkTransmit { to: peer, content: LinkContent::Opened(told) });
         Self { peer, beyond: Standing::SOMEBODY, told }
     }

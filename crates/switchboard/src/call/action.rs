@@ -135,7 +135,7 @@ pub(crate) enum Action {
     Notify { leg: LegId, report: Report },
     /// Tell a leg of a digit by INFO.
     Inform { leg: LegId, digit: char, duration: Duration },
-    /// Tell the call's shard.
+    /// Tell the shards concerned.
     Media(media::Command),
     /// Start a timer anew.
     SetTimer(CallTimer, Duration),
