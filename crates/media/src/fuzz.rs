@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LocalPort, MediaSessionId, SocketId};
+use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LocalPort, MediaSessionId, MixId, SocketId};
 use crate::keying::{Certificate, Fingerprint, FingerprintHash, Peer, SecureTransport, Setup, stun_username};
 use crate::music::Music;
 use crate::rtcp::{NtpClock, Reporter};
@@ -31,8 +31,8 @@ fn music() -> Music {
     MUSIC.get_or_init(Music::default).clone()
 }
 
-/// Parses the bytes as one RTP packet, then plays them as a script of packets into a bridge between an Opus and a G.711 leg: what
-/// comes out must be well-formed RTP without a hole in its sequence numbers.
+/// Parses the bytes as one RTP packet, then plays them as a script of packets into a bridge between an Opus and a G.711 leg, and into a
+/// mix of both: what comes out must be well-formed RTP without a hole in its sequence numbers.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -40,16 +40,18 @@ pub fn rtp(bytes: &[u8]) {
     if let Ok(view) = RtpView::parse(bytes) {
         assert!(view.payload.len() + 12 <= bytes.len());
     }
-    let mut bridge = Bridge::new();
-    let mut script = bytes;
-    while let [kind, length, step, rest @ ..] = script {
-        let (payload, rest) = rest.split_at(usize::from(*length).min(rest.len()));
-        script = rest;
-        bridge.play(*kind, *step, payload);
+    for mixed in [false, true] {
+        let mut bridge = Bridge::new(mixed);
+        let mut script = bytes;
+        while let [kind, length, step, rest @ ..] = script {
+            let (payload, rest) = rest.split_at(usize::from(*length).min(rest.len()));
+            script = rest;
+            bridge.play(*kind, *step, payload);
+        }
     }
 }
 
-/// A bridge of two plain legs on a simulated clock.
+/// A bridge or a mix of two plain legs on a simulated clock.
 struct Bridge {
     now: Instant,
     shard: Shard,
@@ -59,7 +61,7 @@ struct Bridge {
 }
 
 impl Bridge {
-    fn new() -> Self {
+    fn new(mixed: bool) -> Self {
         let now = Instant::now();
         let config = ShardConfig {
             certificate: certificate(),
@@ -77,7 +79,13 @@ impl Bridge {
             "111 110\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000",
         );
         bridge.open(G711_LEG, Codec::Pcmu, 20, "0 101\r\na=rtpmap:101 telephone-event/8000");
-        bridge.shard.handle_command(now, Command::Bridge { a: OPUS_LEG, b: G711_LEG });
+        if mixed {
+            for session in [OPUS_LEG, G711_LEG] {
+                bridge.shard.handle_command(now, Command::Mix { session, mix: MixId(1) });
+            }
+        } else {
+            bridge.shard.handle_command(now, Command::Bridge { a: OPUS_LEG, b: G711_LEG });
+        }
         bridge
     }
 
