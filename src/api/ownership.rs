@@ -125,6 +125,10 @@ async fn confined(api: &ApiState, agent: &Agent, request: Request) -> Result<Req
     if leg_use == LegUse::Whole && !own(&call, agent).any(|leg| has_part(&call, leg)) {
         return Err(forbidden("the call is not the agent's: it only rings there"));
     }
+    let leaves = matches!(operation, ["participants", leg] if own(&call, agent).any(|own| own.id == *leg));
+    if leg_use == LegUse::Whole && !leaves && !leads(&call, agent) {
+        return Err(forbidden("the call is another agent's, which has this one join it"));
+    }
     if let ["transfers", id, ..] = operation
         && let Some(transfer) = call.transfers.iter().find(|transfer| transfer.id == *id)
         && !own(&call, agent).any(|leg| leg.id == transfer.by)
@@ -147,6 +151,12 @@ async fn confined(api: &ApiState, agent: &Agent, request: Request) -> Result<Req
 /// Whether a leg is one of the two sides already.
 fn has_part(call: &CallView, leg: &LegView) -> bool {
     leg.state == CallState::Connected || call.legs.first().is_some_and(|caller| caller.id == leg.id)
+}
+
+/// Whether an agent may decide for all who talk: it is one of two, or the call is its own.
+fn leads(call: &CallView, agent: &Agent) -> bool {
+    let talking = call.legs.iter().filter(|leg| leg.state == CallState::Connected).count();
+    talking <= 2 || own(call, agent).any(|leg| leg.agent_id == call.agent_id)
 }
 
 /// The body with the leg that is meant, when it names none. What is no body of this API is left for the operation to refuse.

@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod agents;
 mod calling;
 mod container;
 mod process;

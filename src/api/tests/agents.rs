@@ -286,6 +286,29 @@ async fn an_agent_hangs_up_what_it_talks_in_or_calls_and_not_what_rings_at_other
 }
 
 #[tokio::test]
+async fn of_three_who_talk_an_agent_who_was_asked_to_join_lets_itself_go_and_nobody_else() {
+    let mut api = with_ada().await;
+    let mut asked = api.stand_in(|_| Ok(Granted::Done));
+    let page = page(&api);
+    let mut three = call("call_1", vec![leg("leg_bob", BOB), leg("leg_2", None), leg("leg_ada", ADA)]);
+    three.agent_id = Some("agt_b".to_owned());
+    api.tables.call_changed(three.clone());
+    let statuses = async |paths: [(&str, &str); 3]| {
+        let mut statuses = Vec::new();
+        for (method, path) in paths {
+            statuses.push(page.ask(method, &format!("/v1/calls/call_1/{path}"), Value::Null).await.status.as_u16());
+        }
+        statuses
+    };
+    let wishes = [("POST", "hangup"), ("DELETE", "participants/leg_2"), ("DELETE", "participants/leg_ada")];
+    assert_eq!(statuses(wishes).await, [403, 403, 204]);
+    three.agent_id = Some("agt_a".to_owned());
+    api.tables.call_changed(three);
+    assert_eq!(statuses(wishes).await, [202, 204, 204], "the call is her own");
+    assert_eq!(std::iter::from_fn(|| asked.try_recv().ok()).count(), 4);
+}
+
+#[tokio::test]
 async fn an_idempotency_key_is_one_agents_own() {
     let mut api = with_ada().await;
     let mut asked = api.stand_in(|_| Ok(Granted::Done));
