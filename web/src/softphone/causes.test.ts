@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { cancelText, causeOf, refusalText, registrationText } from './causes'
+import { cancelText, causeOf, isOver, refusalText, registrationText, returnText } from './causes'
 
 test('the cause is read from the Reason of its protocol', () => {
   const reasons = ['SIP;cause=486;text="Busy; really"', 'q.850 ; cause = 17 ;text="User busy"']
@@ -29,4 +29,12 @@ test('a call that a colleague took is told apart from one that was given up', ()
 test('only refusals that trying again cannot change end the sign-in', () => {
   expect(registrationText(403)).not.toBeNull()
   expect(registrationText(503)).toBeNull()
+})
+
+test('a call to return to is over when the gateway does not know it any more, and not when it is only unreachable', () => {
+  const refusal = (status: number) => ({ status, phrase: '', reasons: [] })
+  expect([481, 603].map((status) => returnText(refusal(status)))).toEqual(['The call has ended.', 'The call has ended.'])
+  expect([481, 603, 404, 487].every((status) => isOver(refusal(status)))).toBe(true)
+  expect([403, 408, 500, 503].some((status) => isOver(refusal(status)))).toBe(false)
+  expect(returnText(refusal(503))).toBe(refusalText(refusal(503)))
 })

@@ -67,10 +67,14 @@ export function refusalText({ status, phrase, reasons }: Refusal): string {
   return text ?? `The call failed: ${status} ${phrase}`.trim()
 }
 
+// Whether a call that was to be returned to is over for good (RFC 3891 §3).
+export function isOver({ status }: Refusal): boolean {
+  return [404, 481, 487, 603].includes(status)
+}
+
 // Why a call could not be returned to.
 export function returnText(refusal: Refusal): string {
-  const isOver = [404, 481, 487, 603].includes(refusal.status)
-  return isOver ? 'The call has ended.' : refusalText(refusal)
+  return isOver(refusal) ? 'The call has ended.' : refusalText(refusal)
 }
 
 // Why an incoming call stopped ringing.

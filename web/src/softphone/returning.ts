@@ -9,6 +9,8 @@ import { isUp, nameOf } from './roster'
 import type { CallView, LostCall, PhoneState } from './state'
 
 const REFRESH_MS = 3000
+// When the gateway has not called by then, it may be asked again.
+const PATIENCE_MS = 10_000
 
 export interface ReturningContext {
   gateway(): Gateway | null
@@ -72,6 +74,19 @@ export class Returning {
   registered(): void {
     if (this.asked && this.lost.size === 0) return
     void this.refresh()
+  }
+
+  // Has the gateway call this page, which answers by itself.
+  async askFor(key: string): Promise<void> {
+    const [id, shown] = [this.lost.get(key)?.id, this.state.lost.find((call) => call.key === key)]
+    if (!id || !shown) return
+    try {
+      await this.context.gateway()?.reclaim(id)
+      setTimeout(() => (shown.busy = false), PATIENCE_MS)
+    } catch {
+      this.context.inform('The call has ended.')
+      this.settle(key)
+    }
   }
 
   // Ends a call that was lost. Where the gateway does not take the order, it ends the call by itself soon.

@@ -1,19 +1,19 @@
 // The agent's phone: signs in, makes and takes calls, hands them on, brings them together and returns to them, and keeps `state` true.
 // Shows nothing itself.
 
-import { Inviter, UserAgent, type Invitation } from 'sip.js'
+import { Inviter, UserAgent, type Invitation, type URI } from 'sip.js'
 import { reactive, watch } from 'vue'
 
 import { callUri, dialled, parseAddress } from './address'
 import type { MediaOptions } from './call'
 import { Calls } from './calls'
-import { refusalText, returnText } from './causes'
+import { isOver, refusalText, returnText } from './causes'
 import { Conference } from './conference'
 import { Digest } from './digest'
 import { isKey } from './digits'
 import { DirectoryWatch } from './directory'
 import { Gateway } from './gateway'
-import { Keeping } from './keeping'
+import { Keeping, type KeptCall } from './keeping'
 import { Line } from './line'
 import { replaces } from './replaces'
 import { Returning } from './returning'
@@ -201,23 +201,13 @@ export class Softphone {
   // Goes back into a call the page was in before it was loaded again.
   async returnTo(key: string): Promise<void> {
     const [held, shown] = [this.returning.kept(key), this.state.lost.find((call) => call.key === key)]
-    if (!held || !shown || shown.busy || !this.line) return
+    if (!held || !shown || shown.busy) return
     shown.busy = true
     this.calls.tones.unlock()
-    if (!held.call) {
-      // The gateway calls this page, which answers by itself.
-      await this.gateway?.reclaim(held.id ?? '').catch(() => {
-        this.inform('The call has ended.')
-        this.returning.settle(key)
-      })
-      return
-    }
-    const { party, name, direction, since } = held.call
-    if (!(await this.calls.park())) return
-    const view = this.calls.add({ direction, party, name, since, state: 'returning' })
-    const uri = UserAgent.makeURI(callUri(party, this.line.domain)) ?? this.line.agent.configuration.uri
-    await this.invite(view, uri, [`Replaces: ${replaces(held.call)}`])
-    this.returning.settle(key)
+    if (!held.call) return this.returning.askFor(key)
+    const isBack = await this.takeBack(held.call)
+    if (isBack) this.returning.settle(key)
+    else shown.busy = false
   }
 
   async letGo(key: string): Promise<void> {
@@ -228,6 +218,30 @@ export class Softphone {
     this.state.notice = null
   }
 
+  // Takes the place of a call's old dialog; false when that failed and may be tried again.
+  private async takeBack(kept: KeptCall): Promise<boolean> {
+    if (!this.line || !(await this.calls.park())) return false
+    const { party, name, direction, since } = kept
+    const view = this.calls.add({ direction, party, name, since, state: 'returning' })
+    const uri = UserAgent.makeURI(callUri(party, this.line.domain)) ?? this.line.agent.configuration.uri
+    let hasEnded = false
+    const isSent = await this.invite(view, uri, [`Replaces: ${replaces(kept)}`], (refusal) => {
+      hasEnded = isOver(refusal)
+      return returnText(refusal)
+    })
+    if (!isSent) return false
+    return new Promise((settle) => {
+      const stop = watch(
+        () => this.calls.find(view.id)?.state,
+        (state) => {
+          if (state === 'returning' || state === 'ending') return
+          stop()
+          settle(state === 'connected' || hasEnded)
+        }
+      )
+    })
+  }
+
   private async call(text: string, consults: number | null): Promise<void> {
     const target = this.target(text)
     if (!target || !this.line) return
@@ -236,12 +250,17 @@ export class Softphone {
     await this.invite(view, target.uri, [])
   }
 
-  private async invite(view: CallView, uri: Inviter['remoteIdentity']['uri'], extraHeaders: string[]): Promise<void> {
+  // False when there is no microphone.
+  private async invite(view: CallView, uri: URI, extraHeaders: string[], explain = refusalText): Promise<boolean> {
     const microphone = await this.calls.openMicrophone(view)
-    if (!microphone || !this.line) return this.calls.forget(view)
+    if (!microphone || !this.line) {
+      this.calls.forget(view)
+      return false
+    }
     const sessionDescriptionHandlerOptions: MediaOptions = { microphone }
     const inviter = new Inviter(this.line.agent, uri, { earlyMedia: true, extraHeaders, sessionDescriptionHandlerOptions })
-    this.calls.follow(view, inviter).invite(view.state === 'returning' ? returnText : refusalText)
+    this.calls.follow(view, inviter).invite(explain)
+    return true
   }
 
   // Null, which was told where that helps, when a text calls nothing.
