@@ -103,10 +103,14 @@ export class Phone {
     return this.page.close()
   }
 
-  // Dies without a word: closing would run what the page does at its end.
-  async crash() {
-    const session = await this.page.context().newCDPSession(this.page)
-    session.send('Page.crash').catch(() => undefined)
-    await new Promise((done) => this.page.once('crash', done))
+  crash() {
+    return crash(this.page)
   }
+}
+
+// Has a page die without a word: closing it would run what it does at its end.
+export async function crash(page) {
+  const session = await page.context().newCDPSession(page)
+  session.send('Page.crash').catch(() => undefined)
+  await new Promise((done) => page.once('crash', done))
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 
 import { Baresip } from '../lib/baresip.mjs'
-import { Browser } from '../lib/browser.mjs'
+import { Browser, crash } from '../lib/browser.mjs'
 import { Cable } from '../lib/cable.mjs'
 import { Detour } from '../lib/detour.mjs'
 import { Gateway } from '../lib/gateway.mjs'
@@ -195,6 +195,35 @@ test('another tab of the same agent is not offered a call that is still talked i
   await copy.close()
   await hears()
   await hangUp()
+})
+
+test('a page that crashed leaves a call to any other that the agent opens, and to none that did not ask for it', async () => {
+  const crashing = await AgentPage.open(browser, gateway.origin)
+  await crashing.signIn(`1001@${gateway.realm}`, agent.password)
+  await crashing.registration('Ready')
+  await crashing.dial(CUSTOMER)
+  await crashing.call('connected')
+  await carrier.event('CALL_ESTABLISHED')
+  begun = Date.now()
+  await crash(crashing.page)
+  const away = async () => (await gateway.api('GET', '/calls')).data.flatMap(({ legs }) => legs.filter((leg) => leg.away))
+  await gateway.until(away, ({ length }) => length === 1)
+  const fresh = await AgentPage.open(browser, gateway.origin)
+  await fresh.signIn(`1001@${gateway.realm}`, agent.password)
+  await fresh.page.locator('.lost-call', { hasText: `You were talking to ${CUSTOMER}.` }).waitFor()
+  await fresh.press('Return to call')
+  await fresh.call('connected')
+  await fresh.page.locator('.lost-call').waitFor({ state: 'detached' })
+  const back = since()
+  await fresh.listen(TRUNK, SETTLE)
+  assertHeard(await fresh.listen(TRUNK, 3), 'the customer, at the agent')
+  const ended = since()
+  await page.noCall()
+  await fresh.press('Hang up')
+  await carrier.event('CALL_CLOSED')
+  trunkHeard(back, ended)
+  assert.deepEqual(fresh.errors, [])
+  await fresh.close()
 })
 
 test('a hold by the system is told, and the agent\'s own goes beside it', async () => {
