@@ -61,7 +61,7 @@ for (const [library, other] of [['sipjs', 'jssip'], ['jssip', 'sipjs']]) {
 
     // So did the trunk from one moment of the call to another.
     function trunkHeard(tones, others, from, to) {
-      const stretch = [from + SETTLE, to - 0.5]
+      const stretch = [from + SETTLE, to - SETTLE]
       assert.ok(stretch[1] - stretch[0] > 1, `nothing to hear between ${from} and ${to}`)
       const level = (tone) => carrier.level(tone, ...stretch)
       check(tones.map(level), others.map(level), `at the trunk from ${from} to ${to} s: ${tones}, not ${others}`)

@@ -9,7 +9,6 @@ use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::MEDIA_TIMEOUT;
 use super::connected::Connected;
 use super::departure::Departure;
-use super::ending::Ending;
 use super::facts::{Context, Facts};
 use super::joining::Unyielding;
 use super::leg::LegId;
@@ -137,8 +136,9 @@ impl Conference {
             CallEvent::Add(adding) => return self.add(*adding, facts, ctx, actions),
             CallEvent::Dismiss { name } => return self.dismiss(&name, facts, actions),
             CallEvent::Hangup => {
-                self.give_up(None, facts, actions);
-                return Ending::by_operator(facts, actions);
+                let departure = Departure::by_operator();
+                self.give_up(Some(&departure.reason), facts, actions);
+                return departure.end(facts, actions);
             }
             CallEvent::Cancelled { .. }
             | CallEvent::Confirmed { .. }

@@ -10,8 +10,8 @@ use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, S
 
 use crate::call::leg::{Leg, LegId, Party, Signal};
 use crate::call::{
-    Action, Actions, Call, CallEvent, CallTimer, CallerOffer, Change, Consult, Consultation, Context, Facts, Failure,
-    Meanwhile, Replacement, Seeker, State, Transfer, Transferee, Usage,
+    Action, Actions, Adding, Call, CallEvent, CallTimer, CallerOffer, Change, Consult, Consultation, Context, Facts,
+    Failure, Meanwhile, Replacement, Seeker, State, Transfer, Transferee, Usage, Whom,
 };
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
@@ -202,6 +202,8 @@ impl Bench {
             [leg, "refers", target] => self.transfer(self.leg(leg), target, Some(7)),
             [leg, "is-had-transfer", target] => self.transfer(self.leg(leg), target, None),
             [leg, "asks", target] => self.consultation(self.leg(leg), target),
+            [leg, "adds", target] => self.adding(self.leg(leg), target),
+            ["dismiss", name] => CallEvent::Dismiss { name: self.name_of(name) },
             ["complete"] => CallEvent::Consult(Consult::Complete),
             ["cancel"] => CallEvent::Consult(Consult::Cancel),
             [leg, "is-replaced"] => self.replacement(self.leg(leg), Some("n's offer".into())),
@@ -231,14 +233,14 @@ impl Bench {
             "nobody" => Err(Failure::new(404, "No rule matches.")),
             number => Ok(phones(number)),
         };
-        let transferee = match self.call.transferee(transferor).unwrap() {
-            Transferee::Other(other) => other,
-            Transferee::Place => self.call.facts.leg(transferor).unwrap(),
+        let (transferee, meanwhile) = match self.call.transferee(transferor).unwrap() {
+            Transferee::Other(other) => (other, Meanwhile::Ringing),
+            Transferee::Place => (self.call.facts.leg(transferor).unwrap(), Meanwhile::Talk),
         };
         let seeker = Seeker {
             leg: transferee.id,
             transferor: Some(transferor),
-            meanwhile: Meanwhile::Ringing,
+            meanwhile,
             number: transferee.party.shown().to_owned(),
             display: None,
             agent: None,
@@ -263,6 +265,23 @@ impl Bench {
         let Transfer { id, seeker: waiting, steps, .. } = *transfer;
         let agent = Seeker { leg: asking, number: "103".to_owned(), ..waiting.clone() };
         CallEvent::Consult(Consult::Begin(Box::new(Consultation { id, agent, waiting, steps })))
+    }
+
+    /// Somebody who is to join, called `leg_third`.
+    fn adding(&self, by: LegId, target: &str) -> CallEvent {
+        self.call.check_open_to(by, 1, 8).unwrap();
+        let CallEvent::Consult(Consult::Begin(asked)) = self.consultation(by, target) else { unreachable!() };
+        let seeker = Seeker { leg: by, meanwhile: Meanwhile::Talk, ..asked.agent };
+        let (name, whom) = ("leg_third".to_owned(), Whom::Called(asked.steps));
+        CallEvent::Add(Box::new(Adding { name, seeker, whom }))
+    }
+
+    /// A leg's name by its letter, or that of whoever is asked to join.
+    fn name_of(&self, name: &str) -> String {
+        if name == "third" {
+            return "leg_third".to_owned();
+        }
+        self.call.facts.leg(self.leg(name)).unwrap().name.clone()
     }
 
     /// An INVITE that wants a leg's place, from the same party.

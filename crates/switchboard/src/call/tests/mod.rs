@@ -3,6 +3,7 @@
 
 mod answering;
 mod bench;
+mod conference;
 mod connected;
 mod consulting;
 mod ending;
