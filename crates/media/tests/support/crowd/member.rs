@@ -116,6 +116,9 @@ impl Member {
 
     /// In the order in which they come.
     pub(super) fn arrived(&mut self, now: Duration) -> Vec<Vec<u8>> {
+        if self.on_the_way.iter().all(|(at, _)| *at > now) {
+            return Vec::new();
+        }
         let waiting = std::mem::take(&mut self.on_the_way);
         let (mut arrived, on_the_way): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(at, _)| *at <= now);
         self.on_the_way = on_the_way;
