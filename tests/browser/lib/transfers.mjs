@@ -7,7 +7,7 @@ import { after, afterEach, before, describe, test } from 'node:test'
 import { Baresip } from './baresip.mjs'
 import { Browser } from './browser.mjs'
 import { Gateway } from './gateway.mjs'
-import { assertHeard } from './hearing.mjs'
+import { assertHeard, assertHears } from './hearing.mjs'
 
 const CUSTOMER = '+4930123456'
 const OURS = '+4930555000'
@@ -66,7 +66,7 @@ export function transfers(library, other) {
     // A page hears this tone as it was played.
     async function hears(page, frequency) {
       await page.run('listen', frequency, SETTLE)
-      assertHeard(await page.run('listen', frequency, 2), `${frequency} Hz in the browser`)
+      await assertHears(page, frequency, `${frequency} Hz in the browser`)
     }
 
     const since = () => (Date.now() - begun) / 1000
@@ -80,22 +80,28 @@ export function transfers(library, other) {
       assert.ok(level < SILENT, `${other} Hz at the trunk from ${from} to ${to} s at ${level} dB`)
     }
 
-    // The colleague answers, the agent is out of it, and colleague and trunk hear each other; gives when.
-    async function handedOn() {
+    async function colleagueAnswers() {
       await colleague.run('answer')
       await colleague.event('established')
-      const joined = since()
-      await phone.event('notified 200')
-      await phone.event('bye Q.850;cause=16;text="Call transferred"')
-      await phone.event('ended')
-      await hears(colleague, TRUNK)
-      return joined
     }
 
-    async function endedByColleague() {
+    // Colleague and trunk hear each other since that moment, until the colleague hangs up.
+    async function talksToColleague(joined) {
+      await hears(colleague, TRUNK)
+      const ended = since()
       await colleague.run('hangup')
       await carrier.event('CALL_CLOSED')
       await gateway.noCalls()
+      trunkHeard(COLLEAGUE, AGENT, joined, ended)
+    }
+
+    // Agent and trunk hear each other since that moment, and not this, until the agent hangs up.
+    async function talksToAgent(back, other) {
+      await hears(phone, TRUNK)
+      const ended = since()
+      await phone.run('hangup')
+      await carrier.event('CALL_CLOSED')
+      trunkHeard(AGENT, other, back, ended)
     }
 
     for (const [way, call] of [['it called', callOut], ['that called', callIn]]) {
@@ -107,12 +113,14 @@ export function transfers(library, other) {
         assert.equal(await colleague.event('incoming'), `incoming ${CUSTOMER}`)
         await phone.event('notified 180')
         await phone.run('listen', TRUNK, 3)
-        const joined = await handedOn()
-        const ended = since()
-        await endedByColleague()
+        await colleagueAnswers()
+        const joined = since()
+        await phone.event('notified 200')
+        await phone.event('bye Q.850;cause=16;text="Call transferred"')
+        await phone.event('ended')
+        await talksToColleague(joined)
         trunkHeard(AGENT, COLLEAGUE, 0, asked)
         assert.ok(carrier.level(RINGBACK, asked, joined) > -30, 'the customer hears it ring')
-        trunkHeard(COLLEAGUE, AGENT, joined, ended)
       })
     }
 
@@ -123,12 +131,7 @@ export function transfers(library, other) {
       await phone.event('notified 180')
       await colleague.run('reject')
       await phone.event('notified 486')
-      const back = since()
-      await hears(phone, TRUNK)
-      const ended = since()
-      await phone.run('hangup')
-      await carrier.event('CALL_CLOSED')
-      trunkHeard(AGENT, COLLEAGUE, back, ended)
+      await talksToAgent(since(), COLLEAGUE)
     })
 
     test('a held customer comes back held, and is resumed', async () => {
@@ -139,12 +142,7 @@ export function transfers(library, other) {
       await phone.event('notified 404')
       await phone.run('resume')
       await phone.event('changed')
-      const back = since()
-      await hears(phone, TRUNK)
-      const ended = since()
-      await phone.run('hangup')
-      await carrier.event('CALL_CLOSED')
-      trunkHeard(AGENT, TRUNK, back, ended)
+      await talksToAgent(since(), TRUNK)
     })
 
     test('an agent who hangs up 280 ms after the 202 has handed its customer on', async () => {
@@ -154,13 +152,8 @@ export function transfers(library, other) {
       await new Promise((wake) => setTimeout(wake, 280))
       await phone.run('hangup')
       await colleague.event('incoming')
-      await colleague.run('answer')
-      await colleague.event('established')
-      const joined = since()
-      await hears(colleague, TRUNK)
-      const ended = since()
-      await endedByColleague()
-      trunkHeard(COLLEAGUE, AGENT, joined, ended)
+      await colleagueAnswers()
+      await talksToColleague(since())
     })
 
     test('the echo test takes a customer, who hears itself', async () => {
@@ -185,16 +178,17 @@ export function transfers(library, other) {
       assert.equal(await colleague.event('incoming'), 'incoming 1001')
     }
 
-    // The agent's two calls have become one of the two others.
-    async function joined() {
-      const at = since()
-      await phone.event('notified 200')
+    // An operator makes one of the agent's two calls.
+    async function join() {
+      const [first, second] = (await gateway.api('GET', '/calls')).data.map(({ id }) => id)
+      await gateway.api('POST', `/calls/${first}/transfers`, { mode: 'attended', target: { call_id: second } })
+    }
+
+    // The agent is out of it, and its two calls are one.
+    async function joined(at) {
       await phone.event('bye')
-      await hears(colleague, TRUNK)
-      const ended = since()
-      assert.equal((await gateway.api('GET', '/calls')).data.length, 1)
-      await endedByColleague()
-      trunkHeard(COLLEAGUE, AGENT, at, ended)
+      await gateway.until(() => gateway.api('GET', '/calls'), ({ data }) => data.length === 1)
+      await talksToColleague(at)
     }
 
     test('a customer is handed on to a colleague who was asked first', async () => {
@@ -205,40 +199,27 @@ export function transfers(library, other) {
       await hears(colleague, AGENT)
       await phone.run('refer')
       await phone.event('referred 202')
-      await joined()
+      const at = since()
+      await phone.event('notified 200')
+      await joined(at)
     })
 
     // Neither library names a dialog that is not established: an operator does.
     test('a customer is handed on to a colleague whose phone still rings', async () => {
       await consult()
       await phone.event('progress 180')
-      const [first, second] = (await gateway.api('GET', '/calls')).data.map(({ id }) => id)
-      await gateway.api('POST', `/calls/${first}/transfers`, { mode: 'attended', target: { call_id: second } })
+      await join()
       await phone.event('refused 487')
-      await colleague.run('answer')
-      await colleague.event('established')
-      const at = since()
-      await phone.event('bye')
-      await hears(colleague, TRUNK)
-      const ended = since()
-      await endedByColleague()
-      trunkHeard(COLLEAGUE, AGENT, at, ended)
+      await colleagueAnswers()
+      await joined(since())
     })
 
     test('an operator joins two calls of an agent over the API', async () => {
       await consult()
-      await colleague.run('answer')
+      await colleagueAnswers()
       await phone.event('established')
-      await colleague.event('established')
-      const calls = (await gateway.api('GET', '/calls')).data
-      const [first, second] = calls.map(({ id }) => id)
-      await gateway.api('POST', `/calls/${first}/transfers`, { mode: 'attended', target: { call_id: second } })
-      const at = since()
-      await phone.event('bye')
-      await hears(colleague, TRUNK)
-      const ended = since()
-      await endedByColleague()
-      trunkHeard(COLLEAGUE, AGENT, at, ended)
+      await join()
+      await joined(since())
     })
 
     test('another browser of the agent takes its call over', async () => {
@@ -267,16 +248,12 @@ export function transfers(library, other) {
       const { id } = (await gateway.api('GET', '/calls')).data[0]
       await gateway.api('POST', `/calls/${id}/transfers`, { target: { number: '1002' } })
       await colleague.event('incoming')
-      await colleague.run('answer')
-      await colleague.event('established')
+      await colleagueAnswers()
       const joined = since()
       await phone.event('bye')
       const { data } = await gateway.api('GET', `/calls/${id}/transfers`)
       assert.deepEqual(data.map(({ target, status, sip_status }) => [target, status, sip_status]), [['1002', 'succeeded', 200]])
-      await hears(colleague, TRUNK)
-      const ended = since()
-      await endedByColleague()
-      trunkHeard(COLLEAGUE, AGENT, joined, ended)
+      await talksToColleague(joined)
     })
   })
 }

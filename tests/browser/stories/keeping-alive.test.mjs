@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test'
 
 import { Browser } from '../lib/browser.mjs'
 import { Gateway } from '../lib/gateway.mjs'
-import { assertHeard } from '../lib/hearing.mjs'
+import { assertHeard, assertHears } from '../lib/hearing.mjs'
 import { freeUdpPort } from '../lib/ports.mjs'
 import { RtpPeer } from '../lib/rtp.mjs'
 import { Sipp } from '../lib/sipp.mjs'
@@ -64,7 +64,7 @@ describe('keeping a call alive', { concurrency: 3 }, () => {
 
   // In the last two seconds.
   async function bothHeard(phone, media, when) {
-    assertHeard(await phone.run('listen', TRUNK, 2), `in the browser ${when}`)
+    await assertHears(phone, TRUNK, `in the browser ${when}`)
     assertHeard(tone(media.samples().subarray(-16_000), 8000, AGENT), `at the trunk ${when}`)
   }
 
