@@ -96,7 +96,8 @@ pub struct Agent {
     pub enabled: bool,
     /// Shown to the public network (E.164).
     pub caller_id_number: Option<String>,
-    /// Calls at once; 0 = no limit.
+    /// Calls at once that reach the agent or that it makes; 0 = no limit. An agent who holds all its calls can make one more, to ask somebody
+    /// about them: nobody can call it meanwhile.
     pub max_concurrent_calls: i64,
     /// Anything of yours.
     #[sqlx(try_from = "String")]

@@ -193,11 +193,11 @@ impl Calls {
     pub(crate) fn with<'a, T>(
         &'a mut self,
         key: CallKey,
-        make: impl FnOnce(&'a Usage) -> Context<'a>,
+        make: impl FnOnce(&'a Usage, &'a [Occupation]) -> Context<'a>,
         act: impl FnOnce(&mut Call, &mut Context<'a>) -> T,
     ) -> Option<T> {
-        let entry = self.calls.get_mut(&key)?;
-        Some(act(&mut entry.call, &mut make(&self.usage)))
+        let Entry { call, occupied, .. } = self.calls.get_mut(&key)?;
+        Some(act(call, &mut make(&self.usage, occupied)))
     }
 
     pub(crate) fn set_timer(&mut self, key: CallKey, timer: CallTimer, at: Instant) {
@@ -267,9 +267,14 @@ impl Calls {
         }
     }
 
+    /// The calls an extension has a leg in, oldest first.
+    pub(crate) fn of_extension(&self, extension: &str) -> &[CallKey] {
+        self.by_extension.get(extension).map_or(&[], Vec::as_slice)
+    }
+
     /// The oldest call that an extension is in.
     pub(crate) fn first_of(&self, extension: &str) -> Option<CallKey> {
-        self.by_extension.get(extension)?.first().copied()
+        self.of_extension(extension).first().copied()
     }
 
     /// Takes out a call that is over, as its record.

@@ -56,7 +56,7 @@ pub struct Agent {
     pub enabled: bool,
     /// Presented to the PSTN (E.164), when set.
     pub caller_id_number: Option<String>,
-    /// Calls at once, 0 = no limit of its own.
+    /// Calls at once, 0 = no limit of its own. While it holds all of them it can make one more.
     pub max_concurrent_calls: u32,
 }
 

@@ -78,7 +78,9 @@ impl Switchboard {
         let known = agent.as_ref().and_then(|id| self.directory.agents.get(id));
         let busy = known.is_some_and(|agent| {
             let calls = self.calls.usage.of(&Occupation::Agent(agent.id.clone()));
-            agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls
+            let most = agent.max_concurrent_calls;
+            // Who holds all it has may ask somebody about it: one more than it takes.
+            most > 0 && calls >= most && !(calls == most && self.holds_everything(&agent.id))
         });
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
         let to = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
@@ -96,6 +98,16 @@ impl Switchboard {
             steps: decision.map(|decision| decision.steps).unwrap_or_default(),
             refused,
         })
+    }
+
+    /// Whether an agent holds whoever it talks to, in each of its calls.
+    fn holds_everything(&self, agent: &str) -> bool {
+        let is_its = |party: &Party| matches!(party, Party::Extension { agent: Some(id), .. } if id == agent);
+        let extensions =
+            self.directory.extensions.values().filter(|extension| extension.agent_id.as_deref() == Some(agent));
+        let calls = extensions.flat_map(|extension| self.calls.of_extension(&extension.number));
+        let mut legs = calls.filter_map(|key| self.calls.facts(*key)).flat_map(|facts| &facts.legs);
+        legs.all(|leg| leg.is_over() || !is_its(&leg.party) || leg.media.hold != media::Hold::None)
     }
 
     fn admit_trunk(&mut self, request: &Request, flow: Flow) -> Result<Caller, Box<ResponseDraft>> {
@@ -264,7 +276,7 @@ impl Switchboard {
         let (config, directory, registrar, ids) = (&self.config, &*self.directory, &self.registrar, &mut self.ids);
         let done = self.calls.with(
             key,
-            |usage| Context { now, config, directory, registrar, usage, ids },
+            |usage, occupied| Context { now, config, directory, registrar, usage, occupied, ids },
             |call, context| act(call, context, &mut actions),
         );
         for action in actions {

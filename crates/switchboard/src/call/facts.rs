@@ -110,7 +110,17 @@ pub(crate) struct Context<'a> {
     pub(crate) directory: &'a Directory,
     pub(crate) registrar: &'a Registrar,
     pub(crate) usage: &'a Usage,
+    /// What of it is this call's, as it was before the event.
+    pub(crate) occupied: &'a [Occupation],
     pub(crate) ids: &'a mut Ids,
+}
+
+impl Context<'_> {
+    /// How often something is taken up now: by other calls, and by this one as it is at the moment, whose legs may just have been let go.
+    pub(crate) fn taken(&self, occupation: &Occupation, facts: &Facts) -> u32 {
+        let count = |all: &[Occupation]| u32::try_from(all.iter().filter(|it| *it == occupation).count()).unwrap_or(0);
+        self.usage.of(occupation).saturating_sub(count(self.occupied)) + count(&facts.occupies())
+    }
 }
 
 impl Facts {

@@ -196,7 +196,7 @@ impl Hunt {
         self.phones.clear();
         self.rung.clear();
         while let Some(step) = self.steps.pop_front() {
-            match resolve(&step.target, &self.seeker, ctx) {
+            match resolve(&step.target, &self.seeker, facts, ctx) {
                 Resolved::Phones { numbers, legs, patience } => {
                     self.phones = numbers;
                     self.patience(step.timeout.unwrap_or(patience), actions);
@@ -235,7 +235,7 @@ impl Hunt {
     /// The next gateway of the present step; false when there is none left.
     fn next_candidate(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> bool {
         while let Some(candidate) = self.candidates.pop_front() {
-            match candidate.leg(&self.seeker, ctx) {
+            match candidate.leg(&self.seeker, facts, ctx) {
                 Ok(leg) => {
                     self.open(leg, facts, ctx, actions);
                     return true;

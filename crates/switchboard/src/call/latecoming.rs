@@ -26,7 +26,7 @@ impl Hunt {
         };
         let is_called = self.branches.iter().any(rings);
         let room = ctx.config.max_branches.saturating_sub(self.branches.len());
-        for leg in latecomers(extension, &self.rung, is_called, &self.seeker, ctx).into_iter().take(room) {
+        for leg in latecomers(extension, &self.rung, is_called, &self.seeker, facts, ctx).into_iter().take(room) {
             self.open(leg, facts, ctx, actions);
         }
         if !self.branches.is_empty() || self.expects_phone(ctx) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sip::{Flow, Host, NameAddr, Transport, Uri};
 
 use super::cause::Failure;
-use super::facts::{Context, Occupation};
+use super::facts::{Context, Facts, Occupation};
 use super::leg::{Envelope, Leg, LegId, Party, Signal};
 use super::seeker::Seeker;
 use crate::config::SwitchboardConfig;
@@ -45,12 +45,12 @@ pub(crate) struct Candidate {
 }
 
 /// Who a target is, now.
-pub(crate) fn resolve(target: &Target, seeker: &Seeker, ctx: &mut Context<'_>) -> Resolved {
+pub(crate) fn resolve(target: &Target, seeker: &Seeker, facts: &Facts, ctx: &mut Context<'_>) -> Resolved {
     match target {
-        Target::Extension(number) => phones(std::slice::from_ref(number), seeker, ctx),
-        Target::RingGroup(numbers) => phones(numbers, seeker, ctx),
+        Target::Extension(number) => phones(std::slice::from_ref(number), seeker, facts, ctx),
+        Target::RingGroup(numbers) => phones(numbers, seeker, facts, ctx),
         Target::NumberAssignment => match seeker.assigned.clone() {
-            Some(number) => phones(&[number], seeker, ctx),
+            Some(number) => phones(&[number], seeker, facts, ctx),
             None => Resolved::Nobody(Failure::new(404, format!("No extension is assigned to {}.", seeker.dialled))),
         },
         Target::Trunks { names, number } => gateways(names, number, ctx),
@@ -63,13 +63,13 @@ pub(crate) fn resolve(target: &Target, seeker: &Seeker, ctx: &mut Context<'_>) -
     }
 }
 
-fn phones(numbers: &[String], seeker: &Seeker, ctx: &mut Context<'_>) -> Resolved {
+fn phones(numbers: &[String], seeker: &Seeker, facts: &Facts, ctx: &mut Context<'_>) -> Resolved {
     let mut legs = Vec::new();
     let mut patience = Duration::ZERO;
     let mut why = Failure::new(480, "No phone of the target is registered.");
     let mut expected = false;
     for number in numbers {
-        let extension = match callable(number, 0, ctx) {
+        let extension = match callable(number, 0, facts, ctx) {
             Ok(extension) => extension,
             Err(failure) => {
                 why = failure;
@@ -114,9 +114,10 @@ pub(super) fn latecomers(
     rung: &[Uri],
     is_called: bool,
     seeker: &Seeker,
+    facts: &Facts,
     ctx: &mut Context<'_>,
 ) -> Vec<Leg> {
-    let Ok(extension) = callable(number, u32::from(is_called), ctx) else { return Vec::new() };
+    let Ok(extension) = callable(number, u32::from(is_called), facts, ctx) else { return Vec::new() };
     let party = Party::Extension { number: number.to_owned(), agent: extension.agent_id.clone() };
     let mut legs = legs_to(number, &party, seeker, ctx);
     legs.retain(|leg| leg.contact.as_ref().is_some_and(|contact| !rung.contains(contact)));
@@ -133,7 +134,7 @@ fn one_flow_each(bindings: &[Binding]) -> impl Iterator<Item = &Binding> {
 }
 
 /// The extension, when its agent may be called now; so many of the agent's calls are the one this is about.
-fn callable<'a>(number: &str, own: u32, ctx: &Context<'a>) -> Result<&'a Extension, Failure> {
+fn callable<'a>(number: &str, own: u32, facts: &Facts, ctx: &Context<'a>) -> Result<&'a Extension, Failure> {
     let Some(extension) = ctx.directory.extensions.get(number) else {
         return Err(Failure::new(404, format!("There is no extension {number}.")));
     };
@@ -141,7 +142,7 @@ fn callable<'a>(number: &str, own: u32, ctx: &Context<'a>) -> Result<&'a Extensi
     let Some(agent) = ctx.directory.agents.get(id).filter(|agent| agent.enabled) else {
         return Err(Failure::new(480, format!("The agent of extension {number} is disabled.")));
     };
-    let calls = ctx.usage.of(&Occupation::Agent(id.clone())).saturating_sub(own);
+    let calls = ctx.taken(&Occupation::Agent(id.clone()), facts).saturating_sub(own);
     if agent.max_concurrent_calls > 0 && calls >= agent.max_concurrent_calls {
         return Err(Failure::new(486, format!("The agent of extension {number} is in another call.")));
     }
@@ -222,12 +223,12 @@ fn ordered<'a>(gateways: &'a [Gateway], ctx: &mut Context<'_>) -> Vec<&'a Gatewa
 
 impl Candidate {
     /// The leg to this address, or why the trunk cannot take one more call.
-    pub(crate) fn leg(&self, seeker: &Seeker, ctx: &mut Context<'_>) -> Result<Leg, Failure> {
+    pub(crate) fn leg(&self, seeker: &Seeker, facts: &Facts, ctx: &mut Context<'_>) -> Result<Leg, Failure> {
         let directory = ctx.directory;
         let Some(trunk) = directory.trunks.get(&self.trunk) else {
             return Err(Failure::new(503, "The trunk was removed."));
         };
-        let calls = ctx.usage.of(&Occupation::Trunk(trunk.id.clone()));
+        let calls = ctx.taken(&Occupation::Trunk(trunk.id.clone()), facts);
         if trunk.max_channels > 0 && calls >= trunk.max_channels {
             return Err(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)));
         }

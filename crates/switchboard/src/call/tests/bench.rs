@@ -105,7 +105,11 @@ impl Bench {
         let mut actions = Actions::new();
         let (config, directory, registrar) = (&self.config, &*self.directory, &self.registrar);
         let (usage, ids, now) = (&self.usage, &mut self.ids, self.now);
-        self.call.on(event, &mut Context { now, config, directory, registrar, usage, ids }, &mut actions);
+        self.call.on(
+            event,
+            &mut Context { now, config, directory, registrar, usage, occupied: &[], ids },
+            &mut actions,
+        );
         actions.iter().filter_map(|action| self.words(action)).collect::<Vec<_>>().join(", ")
     }
 
