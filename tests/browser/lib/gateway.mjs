@@ -74,7 +74,8 @@ shutdown_s = 1
   }
 
   async api(method, path, body) {
-    const { status, json } = await call(method, this.origin + '/v1' + path, this.key, body)
+    const { status, text } = await call(method, this.origin + '/v1' + path, this.key, body)
+    const json = text ? JSON.parse(text) : null
     if (status >= 400) throw new Error(`${method} ${path}: ${status} ${JSON.stringify(json)}`)
     return json
   }
@@ -93,6 +94,13 @@ shutdown_s = 1
       inbound: { cidrs: ['127.0.0.1/32'] },
       ...fields
     })
+  }
+
+  // What a counter of `/metrics` has come to, all its labels together.
+  async counter(name) {
+    const { text } = await call('GET', `${this.origin}/metrics`, this.key)
+    const lines = text.split('\n').filter((line) => line.startsWith(name))
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
   }
 
   // Asks until an answer is the one that is wanted: what happens at a peer is known here a little later.
@@ -160,7 +168,7 @@ function call(method, url, key, body) {
     const sent = request(url, { method, headers, family: 4, rejectUnauthorized: false }, (response) => {
       let answer = ''
       response.on('data', (chunk) => { answer += chunk })
-      response.on('end', () => done({ status: response.statusCode, json: answer ? JSON.parse(answer) : null }))
+      response.on('end', () => done({ status: response.statusCode, text: answer }))
     })
     sent.on('error', failed)
     sent.end(text)
