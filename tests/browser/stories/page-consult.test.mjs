@@ -25,8 +25,8 @@ async function consult() {
 
 // The agent is out of it, and the two others hear each other.
 async function handedOn() {
-  await page.notice('The call was handed on.')
   await page.noCall()
+  assert.equal(await page.text('.notice p'), 'The call was handed on.')
   const joined = desk.since()
   await desk.colleagueHears([TRUNK])
   const ended = desk.since()

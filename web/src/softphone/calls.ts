@@ -204,7 +204,7 @@ export class Calls {
     this.forget(view)
     if (!why || view.joining) return
     const left = this.active
-    const isAlone = !left || left.state === 'incoming'
+    const isAlone = !left || left.state === 'incoming' || left.joining
     this.listener.inform(isAlone ? why : `${nameOf(view)}: ${why} You are with ${nameOf(left)}.`)
   }
 

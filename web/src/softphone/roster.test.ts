@@ -58,9 +58,10 @@ describe('when a call ends', () => {
     expect(succession([first], 2, call(2, { consults: 1 }))).toEqual({ active: 1, resumed: first })
   })
 
-  test('a first party that is not held is not resumed, nor one that is being joined', () => {
+  test('a first party that is not held is not resumed, nor one that is being joined or handed on', () => {
     expect(succession([call(1)], 2, call(2, { consults: 1 })).resumed).toBeNull()
     expect(succession([call(1, { held: true, joining: true })], 2, call(2, { consults: 1 })).resumed).toBeNull()
+    expect(succession([call(1, { held: true, transfer: '1002' })], 2, call(2, { consults: 1 })).resumed).toBeNull()
   })
 
   test('a call that was answered meanwhile waits on hold until the agent takes it back', () => {

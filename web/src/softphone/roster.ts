@@ -56,7 +56,8 @@ export interface Succession {
 export function succession(calls: readonly CallView[], active: number | null, ended: CallView): Succession {
   if (ended.id !== active) return { active, resumed: null }
   const first = calls.find((call) => call.id === ended.consults)
-  if (first) return { active: first.id, resumed: isUp(first) && first.held && !first.joining ? first : null }
+  const isLeaving = first?.joining || first?.transfer != null
+  if (first) return { active: first.id, resumed: isUp(first) && first.held && !isLeaving ? first : null }
   const next = calls.find((call) => call.state !== 'incoming') ?? calls[0]
   return { active: next?.id ?? null, resumed: null }
 }
