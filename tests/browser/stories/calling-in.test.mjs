@@ -1,7 +1,7 @@
 // A customer phones in: all browsers of the extension ring, the first answer wins, and everyone hears the right thing.
 
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, describe, test } from 'node:test'
 
 import { Baresip } from '../lib/baresip.mjs'
 import { Browser } from '../lib/browser.mjs'
@@ -31,6 +31,8 @@ for (const [library, other] of [['sipjs', 'jssip'], ['jssip', 'sipjs']]) {
       await carrier?.stop()
       await gateway?.stop()
     })
+
+    afterEach(() => gateway.hangUp())
 
     const dial = (number) => carrier.dial(`sip:${number}@127.0.0.1:${gateway.sipPort}`)
 

@@ -1,7 +1,7 @@
 // An agent phones through a trunk: what both sides hear, and who hangs up.
 
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, describe, test } from 'node:test'
 
 import { Baresip } from '../lib/baresip.mjs'
 import { Browser } from '../lib/browser.mjs'
@@ -29,6 +29,8 @@ for (const library of ['sipjs', 'jssip']) {
       await carrier?.stop()
       await gateway?.stop()
     })
+
+    afterEach(() => gateway.hangUp())
 
     test('both sides hear the right tone without gaps, and the agent hangs up', async () => {
       await phone.run('call', CUSTOMER)

@@ -1,7 +1,7 @@
 // Calls that need no trunk: agent to agent with Opus relayed, and the echo test.
 
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, describe, test } from 'node:test'
 
 import { Browser } from '../lib/browser.mjs'
 import { Gateway } from '../lib/gateway.mjs'
@@ -27,6 +27,8 @@ for (const [caller, callee] of [['sipjs', 'jssip'], ['jssip', 'sipjs']]) {
       await browser?.stop()
       await gateway?.stop()
     })
+
+    afterEach(() => gateway.hangUp())
 
     async function callBob() {
       await alice.run('call', '1002')
