@@ -13,6 +13,7 @@
 mod agents;
 mod calling;
 mod container;
+mod killed;
 mod process;
 mod serving;
 mod sipp;
