@@ -83,20 +83,22 @@ impl AgentAccess {
     /// Who asks, by the directory as it is now.
     pub(super) fn verify(&self, now: Instant, claim: &Claim<'_>, directory: &Directory) -> Result<Agent, Denial> {
         let mut checks = self.checks();
-        // Counted under the name that is claimed: guesses at one agent's secret do not shut the others out.
-        let named = claim.credentials.iter().find_map(|value| sip::AuthParams::parse(value)?.get("username"));
-        let key = (customer(claim.address), named.map(std::borrow::Cow::into_owned).unwrap_or_default());
-        if let Some(left) = checks.shut_out(now, &key) {
-            let detail = "too many wrong answers for this username: wait before the next";
-            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail);
-            return Err(Denial::Refused(problem.with_retry_after(left)));
+        let peer = customer(claim.address);
+        // Counted under the name that is claimed: guesses at one agent's secret do not shut the others out. Of several credentials any may
+        // be the one that is looked at.
+        for named in claim.credentials.iter().filter_map(|value| sip::AuthParams::parse(value)?.get("username")) {
+            if let Some(left) = checks.shut_out(now, &(peer, named.into_owned())) {
+                let detail = "too many wrong answers for this username: wait before the next";
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail);
+                return Err(Denial::Refused(problem.with_retry_after(left)));
+            }
         }
         let lookup = |username: &str| directory.credentials.get(username).map(|credential| credential.ha1.clone());
         let credentials = claim.credentials.iter().copied();
         match checks.authenticator.verify_http(now, claim.method, claim.target, credentials, lookup) {
             Verdict::Accepted { username } => {
-                checks.wrong.remove(&key);
                 let credential = directory.credentials.get(&username);
+                checks.wrong.remove(&(peer, username.clone()));
                 let allowed = credential.filter(|credential| directory.may_use(&credential.extension));
                 let agent = allowed
                     .map(|allowed| Agent { extension: allowed.extension.clone(), credential: allowed.id.clone() });
@@ -107,8 +109,8 @@ impl AgentAccess {
             }
             Verdict::Missing => Err(Denial::Unauthenticated { stale: false }),
             Verdict::Stale | Verdict::Replayed => Err(Denial::Unauthenticated { stale: true }),
-            Verdict::Wrong { .. } => {
-                checks.count(now, key);
+            Verdict::Wrong { username } => {
+                checks.count(now, (peer, username));
                 Err(Denial::Unauthenticated { stale: false })
             }
         }

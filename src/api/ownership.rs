@@ -116,7 +116,8 @@ async fn confined(api: &ApiState, agent: &Agent, request: Request) -> Result<Req
     let path = request.uri().path().to_owned();
     let segments = segments(&path);
     let ["calls", id, operation @ ..] = segments.as_slice() else { return Ok(request) };
-    let call = api.gateway.call(id).filter(|call| own(call, agent).next().is_some());
+    // No id has escapes; read here as they are written and below unescaped, they would name one thing here and another there.
+    let call = api.gateway.call(id).filter(|call| !path.contains('%') && own(call, agent).next().is_some());
     let call = call.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not_found", "no running call has this id"))?;
     let leg_use = LegUse::of(request.method(), operation);
     if leg_use == LegUse::None {

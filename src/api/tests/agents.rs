@@ -256,6 +256,10 @@ async fn an_agent_acts_on_behalf_of_its_own_leg_and_no_other() {
         let answer = page.ask("POST", &format!("/v1/calls/call_1/{operation}"), Value::Null).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{operation} is for who transfers");
     }
+    for path in ["call_1/transfers/trf_%31/cancel", "call_%31/hold"] {
+        let answer = page.ask("POST", &format!("/v1/calls/{path}"), Value::Null).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}: nor does spelling it otherwise help");
+    }
     assert!(asked.try_recv().is_err(), "the switchboard heard of none of these");
     // Digits are for whom she talks to.
     for body in [json!({"digits": "1"}), json!({"digits": "1", "leg_id": "leg_bob"})] {
@@ -321,4 +325,21 @@ async fn an_idempotency_key_is_one_agents_own() {
     assert!(asked.try_recv().is_ok() && asked.try_recv().is_err(), "it was carried out once");
     let other = api.call_with("POST", "/v1/calls/call_1/hold", Value::Null, &key).await;
     assert_eq!((other.status, other.headers.contains_key("idempotent-replayed")), (StatusCode::ACCEPTED, false));
+}
+
+#[tokio::test]
+async fn wrong_answers_count_under_the_name_that_was_tried_whatever_else_is_claimed() {
+    let api = with_ada().await;
+    let wrong = Page { secret: "battery staple", ..page(&api) };
+    let guess = async |count: u32| {
+        let challenged = wrong.send(None, "GET", "/v1/calls", &Value::Null).await;
+        let decoy =
+            format!("Digest username=\"decoy{count}\", realm=\"{REALM}\", nonce=\"00\", uri=\"/\", response=\"00\"");
+        let value = wrong.answering(&nonce(&challenged), 1, "GET", "/v1/calls");
+        wrong.send_with(Some(&decoy), "GET", "/v1/calls", &Value::Null, &[("authorization", &value)]).await.status
+    };
+    for count in 0..10 {
+        assert_eq!(guess(count).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(guess(10).await, StatusCode::TOO_MANY_REQUESTS);
 }
