@@ -101,7 +101,7 @@ fn the_agent_hands_its_caller_on_and_is_told_step_by_step() {
     assert!(heard, "who is handed on hears it ring");
     talk.pick_up(colleague, asked);
     let reports = talk.simulation.reports(talk.browser);
-    let report = |state: &str, status| ("refer".to_owned(), state.to_owned(), status);
+    let report = |state: &str, status| ("refer;id=2".to_owned(), state.to_owned(), status);
     assert_eq!(reports, [report("active", 100), report("active", 180), report("terminated", 200)]);
     let last = talk.simulation.requests_to(talk.browser, &Method::Notify).pop().unwrap();
     assert_eq!(last.headers.get("Subscription-State"), Some("terminated;reason=noresource"));

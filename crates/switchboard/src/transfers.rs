@@ -36,9 +36,6 @@ pub(crate) struct Whereto {
 impl Switchboard {
     /// A REFER inside a dialog.
     pub(crate) fn refer(&mut self, now: Instant, key: CallKey, leg: LegId, id: RequestId, request: &Request) {
-        if let Some(facts) = self.calls.facts_mut(key) {
-            facts.count_refer(leg);
-        }
         let transfer = self.ids.random("trf_");
         match self.referred(key, leg, transfer, request) {
             Ok((mut transfer, other)) => {
@@ -301,7 +298,7 @@ impl Switchboard {
 
     /// Tells a leg how its transfer goes (RFC 3515 §2.4.4).
     pub(crate) fn notify(&mut self, now: Instant, key: CallKey, leg: LegId, report: &Report) {
-        let event = report.id.map_or_else(|| "refer".to_owned(), |id| format!("refer;id={id}"));
+        let event = format!("refer;id={}", report.id);
         let state =
             if report.last { "terminated;reason=noresource".to_owned() } else { format!("active;expires={EXPIRES}") };
         let mut headers = vec![("Event".to_owned(), event), ("Subscription-State".to_owned(), state)];

@@ -15,8 +15,6 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// A leg's transfers, as far as it asks for them itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Referring {
-    /// REFERs that came in its dialog.
-    asked: u32,
     subscription: Option<Subscription>,
     /// The leg has no part in the call any more; a BYE is still owed.
     departing: bool,
@@ -33,8 +31,9 @@ struct Subscription {
 /// One report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Tells the transfers of a dialog apart, from its second REFER on (RFC 3515 §2.4.6).
-    pub(crate) id: Option<u32>,
+    /// Tells the transfers of a dialog apart: the CSeq number of the REFER. The first one's reports need none (RFC 3515 §2.4.6), but a
+    /// client with two under way, one of them about to be refused, takes none without.
+    pub(crate) id: u32,
     /// What the target said.
     pub(crate) status: StatusCode,
     /// Nothing follows.
@@ -46,26 +45,13 @@ impl Referring {
     pub(crate) fn is_departing(&self) -> bool {
         self.departing
     }
-
-    fn id(&self, sequence: u32) -> Option<u32> {
-        (self.asked > 1).then_some(sequence)
-    }
-}
-
-impl Facts {
-    /// A REFER came from a leg, whatever becomes of it.
-    pub(crate) fn count_refer(&mut self, leg: LegId) {
-        if let Some(leg) = self.leg_mut(leg) {
-            leg.referring.asked = leg.referring.asked.saturating_add(1);
-        }
-    }
 }
 
 /// A leg's REFER was accepted: it is told at once how things stand (RFC 3515 §2.4.4).
 pub(super) fn subscribe(leg: LegId, sequence: u32, facts: &mut Facts, actions: &mut Actions) {
     let Some(known) = facts.leg_mut(leg) else { return };
     known.referring.subscription = Some(Subscription { sequence, told: StatusCode::TRYING });
-    let report = Report { id: known.referring.id(sequence), status: StatusCode::TRYING, last: false };
+    let report = Report { id: sequence, status: StatusCode::TRYING, last: false };
     actions.push(Action::Notify { leg, report });
 }
 
@@ -75,7 +61,7 @@ pub(super) fn report(leg: LegId, status: StatusCode, facts: &mut Facts, actions:
     let Some(subscription) = known.referring.subscription.as_mut().filter(|known| known.told != status) else { return };
     subscription.told = status;
     let sequence = subscription.sequence;
-    let report = Report { id: known.referring.id(sequence), status, last: false };
+    let report = Report { id: sequence, status, last: false };
     actions.push(Action::Notify { leg, report });
 }
 
@@ -86,7 +72,7 @@ pub(super) fn conclude(leg: LegId, status: StatusCode, facts: &mut Facts, action
     if known.signal != Signal::Up {
         return false;
     }
-    let report = Report { id: known.referring.id(sequence), status, last: true };
+    let report = Report { id: sequence, status, last: true };
     actions.push(Action::Notify { leg, report });
     true
 }

@@ -330,9 +330,8 @@ impl Bench {
                 format!("{} to {}{}", status.code(), self.letter(*leg), if sdp.is_some() { " sdp" } else { "" })
             }
             Action::Notify { leg, report } => {
-                let id = report.id.map_or(String::new(), |id| format!(" id {id}"));
                 let last = if report.last { " at last" } else { "" };
-                format!("NOTIFY {} {}{id}{last}", self.letter(*leg), report.status.code())
+                format!("NOTIFY {} {}{last}", self.letter(*leg), report.status.code())
             }
             Action::Modify { leg, .. } => format!("re-INVITE {}", self.letter(*leg)),
             Action::TakeBack { leg } => format!("take back {}", self.letter(*leg)),
