@@ -398,6 +398,19 @@ fn who_gave_no_name_comes_back_as_the_only_phone_of_its_extension() {
 }
 
 #[test]
+fn a_phone_that_was_there_all_the_time_takes_no_call_of_one_that_gave_no_name() {
+    let mut talk = talk();
+    let other = talk.simulation.browser(2);
+    talk.simulation.register_as(other, "100", ANOTHER, 600);
+    talk.cut();
+    // A refresh, after which it is the only phone of the extension still.
+    talk.simulation.register_as(other, "100", ANOTHER, 600);
+    talk.simulation.hang_up(talk.trunk, talk.incoming);
+    assert!(talk.simulation.requests_to(other, &Method::Bye).is_empty());
+    talk.simulation.assert_all_over();
+}
+
+#[test]
 fn a_call_whose_media_is_dead_too_ends_no_later_than_without_the_wait() {
     let mut talk = registered_talk();
     talk.cut();

@@ -142,7 +142,9 @@ impl Switchboard {
         if devices.is_empty() {
             return;
         }
-        let mut returning = self.absences.of(extension, &devices, elsewhere.is_empty());
+        // One that has been here all the time is not whoever is missing.
+        let has_come = here.iter().any(|binding| !before.contains(&(binding.id.clone(), flow.connection)));
+        let mut returning = self.absences.of(extension, &devices, has_come && elsewhere.is_empty());
         // Its old connection may not be known to be gone yet.
         let left = before.iter().filter(|(id, _)| here.iter().any(|binding| binding.id == *id));
         let left = left.filter_map(|(_, connection)| *connection).filter(|it| Some(*it) != flow.connection);
