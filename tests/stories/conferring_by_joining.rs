@@ -9,7 +9,7 @@ use testkit::{MediaScript, Simulation};
 use crate::conferring::{add, asking_in, assert_talking, call_of, three_in};
 use crate::consulting::{Consultation, consulted_in, ringing_in, several};
 use crate::taking_over::{dialog_of, take_over};
-use crate::{PLAN, Talk, talk, talk_in};
+use crate::{PLAN, Talk, reclaiming, talk, talk_in};
 
 fn several_calls() -> Talk {
     talk_in(Simulation::with(PLAN, several))
@@ -186,6 +186,26 @@ fn the_agents_reloaded_page_takes_its_place_in_a_conference() {
         simulation.assert_all_over();
         assert_eq!(simulation.records.len(), 1);
     }
+}
+
+#[test]
+fn an_agents_lost_place_in_a_conference_is_reclaimed_by_rest() {
+    let mut three = three_in(reclaiming::calling());
+    let simulation = &mut three.talk.simulation;
+    simulation.disconnect(three.talk.browser);
+    let page = reclaiming::reloaded(simulation);
+    reclaiming::reclaim(simulation).unwrap();
+    let sessions = opened(simulation);
+    assert_talking(simulation, &sessions[..3]);
+    let session = reclaiming::pick_up(simulation, page);
+    assert_talking(simulation, &[sessions[0], sessions[2], sessions[3]]);
+    simulation.pass(std::time::Duration::from_secs(50));
+    assert_talking(simulation, &[sessions[0], sessions[2], sessions[3]]);
+    simulation.hang_up(three.colleague, three.asked);
+    simulation.hang_up(page, session);
+    assert!(simulation.is_hung_up(three.talk.trunk, three.talk.incoming));
+    simulation.assert_all_over();
+    assert_eq!(simulation.records.len(), 1);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(crate) fn called() -> Talk {
     Talk { simulation, browser, outgoing, trunk, incoming }
 }
 
-fn reclaim(simulation: &mut Simulation) -> Result<Granted, OperatorError> {
+pub(crate) fn reclaim(simulation: &mut Simulation) -> Result<Granted, OperatorError> {
     let (call, now) = (simulation.views.last().unwrap().id.clone(), simulation.now);
     let answer = simulation.switchboard.handle_operator(now, Operator::Reclaim { call, leg: None });
     simulation.settle();
@@ -45,13 +45,13 @@ fn reclaim(simulation: &mut Simulation) -> Result<Granted, OperatorError> {
 }
 
 /// Another page of the same agent, registered.
-fn reloaded(simulation: &mut Simulation) -> SocketAddr {
+pub(crate) fn reloaded(simulation: &mut Simulation) -> SocketAddr {
     let page = simulation.browser(5);
     assert_eq!(simulation.register_as(page, "100", ANOTHER, 600).status, StatusCode::OK);
     page
 }
 
-fn pick_up(simulation: &mut Simulation, page: SocketAddr) -> SessionId {
+pub(crate) fn pick_up(simulation: &mut Simulation, page: SocketAddr) -> SessionId {
     let session = simulation.incoming(page);
     simulation.answer(page, session, StatusCode::OK, Some("v=0 again"));
     session
