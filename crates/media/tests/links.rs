@@ -388,6 +388,39 @@ fn whoever_is_held_across_hears_music_and_nothing_of_the_holder() {
 }
 
 #[test]
+fn a_leg_is_heard_and_hears_in_a_mix_of_another_shard() {
+    for a in [PCMU, PCMA] {
+        let mut linked = Linked::new(a, PCMU);
+        linked.open(0);
+        linked.open(1);
+        linked.bridge(0);
+        for session in [B, FAR] {
+            linked.command(1, Command::Mix { session, mix: MixId(1) });
+        }
+        let talking = MediaState { hold: Hold::None, hears: Hears::Party };
+        assert_eq!((linked.state(A), linked.state(B)), (talking, talking));
+        let payload_type = if a == PCMU { 0 } else { 8 };
+        for n in 0..100 {
+            let of_b = sound(&[(TONE * 1.6, PEAK)], n * 160);
+            // In A-law one sound is as good as another.
+            let of_a = if a == PCMU { tone(n) } else { vec![0x80 | u8::try_from(n).unwrap(); 160] };
+            linked.say(Some((payload_type, 160, &of_a)), Some((0, 160, &of_b)));
+        }
+        assert!(linked.heard(A).iter().all(|sent| sent.payload_type == payload_type));
+        let loss = level(&linked.audio(A)[40 * 160..90 * 160], TONE * 1.6) - unchanged();
+        assert!(loss.abs() < 2.0, "{loss} dB");
+        if a == PCMU {
+            let loss = level(&linked.audio(B)[40 * 160..90 * 160], TONE) - unchanged();
+            assert!(loss.abs() < 2.0, "{loss} dB");
+        }
+        linked.command(0, Command::Hold { session: A, hold: true });
+        assert_eq!(linked.state(B).hears, Hears::Music, "all others hold");
+        linked.command(0, Command::Hold { session: A, hold: false });
+        assert_eq!((linked.state(A), linked.state(B)), (talking, talking));
+    }
+}
+
+#[test]
 fn a_hold_from_before_the_link_is_known_across_whichever_end_is_opened_first() {
     for order in [[0, 1], [1, 0]] {
         let mut linked = Linked::new(PCMU, PCMU);
