@@ -1,5 +1,8 @@
 //! What a leg that transfers is told about it (RFC 3515: an implicit subscription), and its farewell: once it has confirmed the last
 //! report, or has not for a while, it is hung up on. A BYE that overtakes that report would leave its client in doubt.
+//!
+//! A leg that hangs up first is told nothing more. Its subscription is a usage of its own that its BYE leaves alone (RFC 5057 §4.2), but
+//! clients in browsers forget the dialog with the call and would answer 481, which ends the subscription as well (RFC 6665 §4.1.3).
 
 use std::time::Duration;
 
