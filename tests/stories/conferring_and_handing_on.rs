@@ -3,7 +3,7 @@
 
 use media::{Command, MediaSessionId};
 use sip::{Method, StatusCode};
-use switchboard::{Operator, OperatorError, TransferMode, TransferStatus, TransferTarget, TransferView};
+use switchboard::{CallState, Operator, OperatorError, TransferMode, TransferStatus, TransferTarget, TransferView};
 use testkit::{MediaScript, Simulation};
 
 use crate::conferring::{Three, add, assert_talking, call_of, three_in};
@@ -290,4 +290,69 @@ fn who_has_no_place_there_hands_none_on() {
     talk.simulation.hang_up(talk.browser, talk.outgoing);
     assert_eq!(talk.simulation.requests_to(colleague, &Method::Cancel).len(), 1);
     talk.simulation.assert_all_over();
+}
+
+/// The agent's page is loaded again and wants its place back, or a phone of it is called for it, while media is being agreed on with the
+/// target that has just answered. Gives where, and the session there.
+fn back_too_late(three: &mut Three, reclaims: bool) -> (std::net::SocketAddr, sip::SessionId) {
+    let call = three.call.clone();
+    let simulation = &mut three.talk.simulation;
+    let (fourth, asked) = fourth(simulation);
+    let other = simulation.browser(5);
+    if !reclaims {
+        let replaces = dialog_of(simulation, three.talk.browser, three.talk.outgoing);
+        simulation.script = MediaScript::Slow;
+        simulation.answer(fourth, asked, StatusCode::OK, Some("v=0 fourth"));
+        return (other, take_over(simulation, other, "100", &replaces));
+    }
+    simulation.register(other, "100", 3600);
+    simulation.disconnect(three.talk.browser);
+    let now = simulation.now;
+    simulation.switchboard.handle_operator(now, Operator::Reclaim { call, leg: None }).unwrap();
+    simulation.settle();
+    let called = simulation.incoming(other);
+    simulation.script = MediaScript::Slow;
+    simulation.answer(fourth, asked, StatusCode::OK, Some("v=0 fourth"));
+    simulation.answer(other, called, StatusCode::OK, Some("v=0 page"));
+    (other, called)
+}
+
+#[test]
+fn whoever_wants_back_a_place_that_is_just_handed_on_comes_too_late() {
+    // Two are left beside the target, or one; the page asks for its place by itself, or is called for it.
+    for case in 0..4 {
+        let [two, reclaims] = [1, 2].map(|bit| case & bit != 0);
+        let mut three = three();
+        let accepted = three.talk.simulation.refer(three.talk.browser, three.talk.outgoing, TO_FOURTH);
+        assert_eq!(accepted, StatusCode::ACCEPTED);
+        let asked = fourth(&mut three.talk.simulation);
+        if !two {
+            three.talk.simulation.hang_up(three.colleague, three.asked);
+        }
+        let (other, late) = back_too_late(&mut three, reclaims);
+        let simulation = &mut three.talk.simulation;
+        simulation.shards_catch_up();
+        if reclaims {
+            assert!(simulation.is_hung_up(other, late), "case {case}");
+        } else {
+            let refusal = simulation.refusal(other, late).expect("a refusal");
+            assert_eq!(refusal.status, StatusCode::DECLINE, "case {case}");
+        }
+        talk_of(simulation, if two { &[0, 2, 3] } else { &[0, 3] });
+        assert_eq!(transfer_of(simulation).status, TransferStatus::Succeeded);
+        simulation.script = MediaScript::Works;
+        simulation.pass(std::time::Duration::from_secs(50));
+        assert!(!simulation.is_hung_up(asked.0, asked.1), "case {case}: nor does it end later");
+        // The agent has been told by now.
+        let shown = simulation.views.last().unwrap().clone();
+        let talking = shown.legs.iter().filter(|leg| leg.state == CallState::Connected).count();
+        assert_eq!(talking, if two { 3 } else { 2 }, "case {case}: {:?}", shown.legs);
+        simulation.hang_up(three.talk.trunk, three.talk.incoming);
+        if two {
+            simulation.hang_up(three.colleague, three.asked);
+        }
+        assert!(simulation.is_hung_up(asked.0, asked.1), "case {case}");
+        simulation.assert_all_over();
+        assert_eq!(simulation.records.len(), 1);
+    }
 }

@@ -4,7 +4,7 @@
 use media::Command;
 use sip::StatusCode;
 
-use super::action::{Action, Actions, CallEvent};
+use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::cause::Failure;
 use super::conference::{Awaited, Conference};
 use super::facts::{Context, Facts};
@@ -13,7 +13,7 @@ use super::leg::LegId;
 use super::participant::{Adding, Whom};
 use super::reaching::{Reach, Reaching};
 use super::transferring::Transfer;
-use super::{State, referral};
+use super::{State, referral, replacing};
 use crate::output::{TransferMode, TransferStatus};
 
 impl Conference {
@@ -137,8 +137,12 @@ impl Conference {
         self.settle()
     }
 
-    /// Whose place was taken does not talk here any more, and is told so.
+    /// Whose place was taken does not talk here any more, and is told so. Nor is there a place for whoever was about to take it.
     fn part(&mut self, transferor: LegId, facts: &mut Facts, actions: &mut Actions) {
+        if let Some(replacing) = self.replacing.take_if(|replacing| replacing.old == transferor) {
+            actions.push(Action::ClearTimer(CallTimer::Place));
+            replacing::reject(replacing.new, StatusCode::DECLINE, facts, actions);
+        }
         self.members.retain(|member| *member != transferor);
         facts.settle_transfer(TransferStatus::Succeeded, StatusCode::OK);
         facts.close_media(transferor, actions);
