@@ -160,7 +160,8 @@ pub(super) async fn create(
 }
 
 /// Completes a consultation: who was to be transferred and the target talk, and who transfers is hung up on. While the target still rings, the
-/// transfer goes on as a blind one, but for the leg that transfers, which is hung up on at once.
+/// transfer goes on as a blind one: the one to be transferred hears it ring, who transfers is hung up on once the target answers, and when it
+/// does not, the two talk again.
 #[utoipa::path(post, path = "/calls/{id}/transfers/{transfer_id}/complete", tag = "calls", operation_id = "complete_transfer",
     params(("id" = String, Path, description = "`call_…`"), ("transfer_id" = String, Path, description = "`trf_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),

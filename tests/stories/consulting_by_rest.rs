@@ -288,14 +288,15 @@ fn a_caller_from_outside_waits_while_who_answered_asks() {
 }
 
 #[test]
-fn completed_while_it_rings_it_goes_on_as_a_blind_transfer_without_the_agent() {
+fn completed_while_it_rings_it_goes_on_as_a_blind_transfer_and_the_agent_goes_when_the_target_answers() {
     let mut asking = ringing();
     let shown = asking.complete().unwrap();
     assert_eq!(shown.status, TransferStatus::Trying);
-    assert!(asking.has_left(AGENT), "it is let go as soon as it asks");
-    assert_eq!(asking.all_hear(), [Hears::Ringback, Hears::Nothing, Hears::Nothing]);
-    assert!(!asking.has_left(TARGET));
+    assert_eq!(asking.all_hear(), [Hears::Ringback, Hears::Ringback, Hears::Nothing]);
+    assert!(!asking.has_left(AGENT) && !asking.has_left(TARGET));
+    assert_eq!(asking.complete(), Err(OperatorError::NotConsulting), "once is enough");
     asking.pick_up();
+    assert!(asking.has_left(AGENT), "its part is done");
     asking.ends_between(TRUNK, TARGET, TransferStatus::Succeeded);
 }
 
@@ -310,27 +311,65 @@ fn completed_before_it_rings_the_caller_hears_music_until_it_does() {
     asking.ends_between(TRUNK, TARGET, TransferStatus::Succeeded);
 }
 
-#[test]
-fn completed_while_it_rings_and_nobody_answers_the_call_ends_with_the_cause() {
-    for answer in [Some(StatusCode::BUSY_HERE), Some(StatusCode::DECLINE), None] {
-        let mut asking = ringing();
-        asking.complete().unwrap();
+/// What a target may do that does not come, and the status and cause that mean so.
+const REFUSALS: [(Option<StatusCode>, u16, &str); 3] = [
+    (Some(StatusCode::BUSY_HERE), 486, "cause=17"),
+    (Some(StatusCode::DECLINE), 603, "cause=21"),
+    (None, 480, "cause=19"),
+];
+
+impl Asking {
+    fn refuse(&mut self, answer: Option<StatusCode>) {
         match answer {
-            Some(status) => asking.talk.simulation.answer(asking.colleague, asking.asked, status, None),
-            None => asking.talk.simulation.pass(Duration::from_secs(61)),
+            Some(status) => self.talk.simulation.answer(self.colleague, self.asked, status, None),
+            None => self.talk.simulation.pass(Duration::from_secs(61)),
         }
-        assert!(asking.has_left(TRUNK));
-        let bye = asking.talk.simulation.requests_to(asking.talk.trunk, &Method::Bye).pop().unwrap();
-        let cause = match answer {
-            Some(StatusCode::BUSY_HERE) => "cause=17",
-            Some(_) => "cause=21",
-            None => "cause=19",
-        };
-        assert!(bye.headers.get("Reason").unwrap().contains(cause), "{:?}", bye.headers.get("Reason"));
-        asking.talk.simulation.assert_all_over();
-        let record = &asking.talk.simulation.records[0];
-        assert_eq!(record.call.transfers[0].status, TransferStatus::Failed);
-        assert!(record.explanation.contains("transferred to nobody"));
+    }
+}
+
+#[test]
+fn completed_while_it_rings_and_nobody_answers_the_agent_has_its_caller_back() {
+    for (answer, status, _) in REFUSALS {
+        for mut asking in [called(), ringing()] {
+            asking.complete().unwrap();
+            asking.talk.simulation.answer(asking.colleague, asking.asked, StatusCode::RINGING, None);
+            asking.refuse(answer);
+            asking.goes_back(TransferStatus::Failed, status);
+        }
+    }
+    // Nothing has rung, and who waits has heard music all the time.
+    let mut asking = called();
+    asking.complete().unwrap();
+    asking.refuse(Some(StatusCode::BUSY_HERE));
+    asking.goes_back(TransferStatus::Failed, 486);
+    // It answers, and media cannot be agreed on.
+    let mut asking = ringing();
+    asking.complete().unwrap();
+    asking.talk.simulation.script = testkit::MediaScript::RejectsAnswers;
+    asking.pick_up();
+    asking.talk.simulation.script = testkit::MediaScript::Works;
+    asking.goes_back(TransferStatus::Failed, 488);
+}
+
+#[test]
+fn completed_while_it_rings_by_an_agent_who_then_hangs_up_the_call_ends_with_the_cause_when_nobody_answers() {
+    for completes in [true, false] {
+        for (answer, _, cause) in REFUSALS {
+            let mut asking = ringing();
+            if completes {
+                asking.complete().unwrap();
+            }
+            asking.hang_up(AGENT);
+            assert_eq!(asking.hears(TRUNK), Hears::Ringback);
+            asking.refuse(answer);
+            assert!(asking.has_left(TRUNK));
+            let bye = asking.talk.simulation.requests_to(asking.talk.trunk, &Method::Bye).pop().unwrap();
+            assert!(bye.headers.get("Reason").unwrap().contains(cause), "{:?}", bye.headers.get("Reason"));
+            asking.talk.simulation.assert_all_over();
+            let record = &asking.talk.simulation.records[0];
+            assert_eq!(record.call.transfers[0].status, TransferStatus::Failed);
+            assert!(record.explanation.contains("transferred to nobody"));
+        }
     }
 }
 

@@ -95,7 +95,8 @@ pub enum Operator {
         /// `leg_…`
         participant: String,
     },
-    /// Completes a consultation: whom the agent talked to before and whom it asks, or who rings, are joined, and the agent let go.
+    /// Completes a consultation: whom the agent talked to before and whom it asks are joined, and the agent let go. While nobody has
+    /// answered it becomes a blind transfer.
     CompleteTransfer {
         /// Which call.
         call: CallId,

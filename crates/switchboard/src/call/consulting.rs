@@ -15,7 +15,6 @@ use super::facts::{Context, Facts};
 use super::leg::LegId;
 use super::modifying::{self, Pair};
 use super::reaching::{Reach, Reaching};
-use super::referral;
 use super::seeker::Seeker;
 use super::transferring::{self, Transferring};
 use crate::dialplan::Step;
@@ -221,9 +220,9 @@ impl Consulting {
         match self.stage {
             Stage::Talking(target) => transferring::join(agent, transferee, target, facts, actions),
             Stage::Reaching(mut reaching) => {
-                referral::part(agent, StatusCode::OK, facts, actions);
+                // The agent's leg stays, if it is still there: should nobody answer, it has its caller back.
                 reaching.seek_for(self.waiting, facts, actions);
-                State::Transferring(Box::new(Transferring::reaching(self.before, agent, transferee, reaching)))
+                State::Transferring(Box::new(Transferring::parted(self.before, agent, transferee, reaching)))
             }
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Transferring {
     transferor: LegId,
     transferee: LegId,
     reaching: Reaching,
+    /// The two did not hear each other before it began: one waited while the other asked.
+    parted: bool,
 }
 
 impl Transferring {
@@ -57,18 +59,18 @@ impl Transferring {
         }
         let transferee = seeker.leg;
         let reaching = Reaching::new(seeker, steps);
-        Self { before, transferor, transferee, reaching }.seek(CallEvent::Start, facts, ctx, actions)
+        Self { before, transferor, transferee, reaching, parted: false }.seek(CallEvent::Start, facts, ctx, actions)
     }
 
     /// Somebody is transferred to whom is already being called.
     pub(super) fn hunting(before: Connected, transferor: LegId, hunt: Hunt) -> Self {
         let transferee = hunt.seeker.leg;
-        Self::reaching(before, transferor, transferee, Reaching::hunting(hunt))
+        Self { before, transferor, transferee, reaching: Reaching::hunting(hunt), parted: false }
     }
 
-    /// As above, or a target has just answered.
-    pub(super) fn reaching(before: Connected, transferor: LegId, transferee: LegId, reaching: Reaching) -> Self {
-        Self { before, transferor, transferee, reaching }
+    /// Somebody who waited is transferred to whom the other was asking: to whoever answers of them, or has just answered.
+    pub(super) fn parted(before: Connected, transferor: LegId, transferee: LegId, reaching: Reaching) -> Self {
+        Self { before, transferor, transferee, reaching, parted: true }
     }
 
     /// The extensions that ring, or are waited for.
@@ -220,7 +222,7 @@ impl Transferring {
         facts.settle_transfer(TransferStatus::Failed, failure.status_code());
         referral::conclude(self.transferor, failure.status_code(), facts, actions);
         if facts.leg(self.transferor).is_some_and(|leg| leg.signal == Signal::Up) {
-            if let ([Some(a), Some(b)], true) = (self.pair(), self.reaching.is_heard()) {
+            if let ([Some(a), Some(b)], true) = (self.pair(), self.parted || self.reaching.is_heard()) {
                 actions.push(Action::Media(Command::Bridge { a: a.media(), b: b.media() }));
             }
             return State::Connected(self.before);
