@@ -10,29 +10,11 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::digest::{Agent, Claim, Denial};
+use super::digest::{Claim, Denial};
 use super::ownership::is_for_agents;
+use super::principal::Principal;
 use super::{ApiState, Problem};
 use crate::store::ApiKey;
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub(super) enum Principal {
-    /// The holder of an API key that has the scope.
-    Key(ApiKey),
-    /// An agent, on a path that agents may use.
-    Agent(Agent),
-}
-
-impl Principal {
-    /// `key_…` or `crd_…`
-    pub(super) fn id(&self) -> &str {
-        match self {
-            Self::Key(key) => &key.id,
-            Self::Agent(agent) => &agent.credential,
-        }
-    }
-}
 
 /// Every scope there is.
 pub const SCOPES: &[&str] = &[

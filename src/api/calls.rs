@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use switchboard::{CallId, CallView, LegView, Operator};
 use utoipa::ToSchema;
 
-use super::auth::Principal;
+use super::principal::Principal;
 use super::problem::Refusals;
 use super::request::{Body, Listing, PageQuery, Placed, chronological};
 use super::{ApiState, Problem, validate};

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::auth::Principal;
+use super::principal::Principal;
 use super::request::{BODY_LIMIT, too_large};
 use super::{ApiState, Problem};
 use crate::store::{Claim, Replay};

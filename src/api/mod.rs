@@ -15,6 +15,7 @@ mod idempotency;
 mod numbers;
 mod ownership;
 mod participants;
+mod principal;
 mod problem;
 mod request;
 mod resource;

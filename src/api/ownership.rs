@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use switchboard::{CallState, CallView, LegView};
 
-use super::auth::Principal;
 use super::digest::Agent;
+use super::principal::Principal;
 use super::request::{BODY_LIMIT, too_large};
 use super::{ApiState, Problem};
 

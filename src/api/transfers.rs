@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use switchboard::{CallId, Granted, Operator, TransferMode, TransferStatus, TransferTarget, TransferView};
 use utoipa::ToSchema;
 
 use super::problem::Refusals;
 use super::request::{Body, Listing, PageQuery, Placed};
-use super::validate::{self, TransferDraft, TransferTo};
+use super::validate::{self, Mode, TransferDraft, TransferTo};
 use super::{ApiState, FieldError, Problem};
 
 /// A transfer of a running call.
@@ -33,17 +33,6 @@ pub(super) struct Transfer {
     status: &'static str,
     /// How it ended, as a SIP status.
     sip_status: Option<u16>,
-}
-
-/// How a transfer is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Mode {
-    /// Without asking the target first.
-    Blind,
-    /// The target is asked first: in a consultation of this call, or, with a `call_id`, in another call of the agent's, which becomes one
-    /// with this.
-    Attended,
 }
 
 impl Transfer {

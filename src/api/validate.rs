@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Problem;
 use super::fields::Fields;
-use super::transfers::Mode;
 use crate::store::{
     Agent, CallerId, CallerIdFormat, CodecName, Document, DtmfMode, Extension, Gateway, GatewayTransport, Inbound,
     Number, OnLimit, Target, TargetKind, Trunk,
@@ -136,6 +137,17 @@ fn dialled(text: &str) -> Option<String> {
     let fits =
         (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-_.*#".contains(&b));
     (!fits).then(|| "expected 1 to 64 digits or letters, or +, -, _, ., *, #".into())
+}
+
+/// How a transfer is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mode {
+    /// Without asking the target first.
+    Blind,
+    /// The target is asked first: in a consultation of this call, or, with a `call_id`, in another call of the agent's, which becomes one
+    /// with this.
+    Attended,
 }
 
 /// A transfer to be made.

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::link::LinkEnd;
-
 /// Names one media session (one leg's media) for the life of the process; chosen by signalling, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MediaSessionId(pub u64);
@@ -33,6 +31,15 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law (RFC 3551).
     Pcma,
+}
+
+/// One end of a link: a session opened with [`Keying::Link`], and the shard it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkEnd {
+    /// The shard, as the runtime numbers them.
+    pub shard: usize,
+    /// The session there.
+    pub session: MediaSessionId,
 }
 
 /// How a leg's media is carried and protected.

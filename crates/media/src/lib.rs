@@ -17,12 +17,12 @@ mod tone;
 mod transcoder;
 
 pub use command::{
-    Bandwidth, Codec, Command, Dtmf, Event, Hears, Hold, Keying, LocalPort, MediaSessionId, MediaState, MixId,
+    Bandwidth, Codec, Command, Dtmf, Event, Hears, Hold, Keying, LinkEnd, LocalPort, MediaSessionId, MediaState, MixId,
     PortRequest, SocketId, Statistics,
 };
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };
-pub use link::{LinkContent, LinkEnd, LinkTransmit, Standing};
+pub use link::{LinkContent, LinkTransmit, Standing};
 pub use music::{Music, MusicError};
 pub use shard::{Shard, ShardConfig, ShardCounters, Transmit};

@@ -4,16 +4,7 @@
 use bytes::BytesMut;
 
 use crate::codec::Rate;
-use crate::command::{Codec, MediaSessionId};
-
-/// One end of a link: a session opened with [`crate::Keying::Link`], and the shard it is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LinkEnd {
-    /// The shard, as the runtime numbers them.
-    pub shard: usize,
-    /// The session there.
-    pub session: MediaSessionId,
-}
+use crate::command::{Codec, LinkEnd};
 
 /// Something for the other end of a link; to be given to that shard's [`crate::Shard::handle_link`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! One direction of a bridge between different codecs: packet in, decoded, regrouped to the length the peer wants, encoded. Driven by
 //! packets; has no clock of its own.
 
+use crate::codec::OpusParameters;
 use crate::codec::{CodecError, Conditions, Decoder, Encoder, LONGEST, RATE};
 use crate::command::Codec;
-use crate::sdp::{Negotiated, OpusParameters};
+use crate::sdp::Negotiated;
 
 /// Samples of 20 ms.
 const FRAME: usize = 160;

@@ -1,13 +1,10 @@
-//! Browsers whose WebSocket closed while calls wait for them, and their return (RFC 5626 §5.3): the same device, by `+sip.instance`, else by
-//! its Contact; else, of one that named neither, the only phone of its extension. What waits and for how long; the endpoint does the rest.
+//! Connections that closed while sessions of browsers go on over them: which sessions wait for which devices, and until when (RFC 5626 §5.3).
+//! The same device is known by `+sip.instance`, else by its Contact.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use sip::{ConnectionId, Contact, Flow, SessionId, Uri};
-
-use crate::call::{CallEvent, Signal};
-use crate::switchboard::Switchboard;
+use sip::{ConnectionId, Contact, SessionId};
 
 /// A connection that closed under sessions.
 #[derive(Debug)]
@@ -28,7 +25,13 @@ pub(crate) struct Absences {
 
 impl Absences {
     /// A session waits for who had registered these devices over a connection.
-    fn add(&mut self, session: SessionId, connection: ConnectionId, until: Instant, devices: &[(String, Contact)]) {
+    pub(crate) fn add(
+        &mut self,
+        session: SessionId,
+        connection: ConnectionId,
+        until: Instant,
+        devices: &[(String, Contact)],
+    ) {
         let absence = self.connections.entry(connection).or_insert_with(|| {
             self.deadlines.insert((until, connection));
             Absence { until, devices: devices.to_vec(), waiting: BTreeSet::new() }
@@ -48,18 +51,25 @@ impl Absences {
         }
     }
 
+    /// Every session that waits, the oldest first.
+    pub(crate) fn all(&self) -> Vec<SessionId> {
+        let mut sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        sessions.sort_unstable();
+        sessions
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// A session that was waited for in vain until now.
-    fn overdue(&self, now: Instant) -> Option<SessionId> {
+    pub(crate) fn overdue(&self, now: Instant) -> Option<SessionId> {
         let (_, connection) = self.deadlines.first().filter(|(until, _)| *until <= now)?;
         self.connections.get(connection)?.waiting.first().copied()
     }
 
     /// What waits for one of these devices of an extension; when that is its only phone, also what waits for one that gave no name.
-    fn of(&self, extension: &str, devices: &[Contact], is_only: bool) -> Vec<SessionId> {
+    pub(crate) fn of(&self, extension: &str, devices: &[Contact], is_only: bool) -> Vec<SessionId> {
         let mut found = Vec::new();
         for absence in self.connections.values() {
             let mut known = absence.devices.iter().filter(|(number, _)| number == extension).map(|(_, device)| device);
@@ -78,112 +88,5 @@ fn is_same_device(one: &Contact, other: &Contact) -> bool {
         (Some(one), Some(other)) => one == other,
         (None, None) => one.uri().is_equivalent(other.uri()),
         (Some(_), None) | (None, Some(_)) => false,
-    }
-}
-
-impl Switchboard {
-    /// A connection closed: a browser's sessions wait. A trunk is reached over another that we open.
-    pub(crate) fn begin_absence(&mut self, now: Instant, connection: ConnectionId) {
-        let devices = self.registrar.devices_on(connection);
-        let until = now + self.config.reconnect;
-        for session in self.endpoint.sessions_on(connection) {
-            if !self.endpoint.flow(session).is_some_and(|flow| flow.transport.is_websocket()) {
-                continue;
-            }
-            self.absences.add(session, connection, until, &devices);
-            if let Some((key, leg)) = self.calls.of_session(session)
-                && let Some(leg) = self.calls.facts_mut(key).and_then(|facts| facts.leg_mut(leg))
-            {
-                leg.away = true;
-                self.show(now, key);
-            }
-        }
-    }
-
-    /// A session's connection closed. One that nobody knows, or is waited for, ends.
-    pub(crate) fn await_return(&mut self, now: Instant, session: SessionId) {
-        if self.config.reconnect.is_zero() || self.calls.of_session(session).is_none() {
-            self.endpoint.abandon(now, session);
-        }
-    }
-
-    /// Who has not come back in time is not waited for any more.
-    pub(crate) fn give_up_absent(&mut self, now: Instant) {
-        while let Some(session) = self.absences.overdue(now) {
-            self.absences.settle(session);
-            self.endpoint.abandon(now, session);
-            self.drain(now);
-        }
-    }
-
-    /// Nobody is waited for any more.
-    pub(crate) fn give_up_all_absent(&mut self, now: Instant) {
-        let mut sessions: Vec<SessionId> = self.absences.sessions.keys().copied().collect();
-        sessions.sort_unstable();
-        for session in sessions {
-            self.absences.settle(session);
-            self.endpoint.abandon(now, session);
-            self.drain(now);
-        }
-    }
-
-    /// A phone has registered over a flow; `before` is where its extension's bindings were. Its calls go on there.
-    pub(crate) fn welcome_back(
-        &mut self,
-        now: Instant,
-        extension: &str,
-        flow: Flow,
-        before: &[(String, Option<ConnectionId>)],
-    ) {
-        let bindings = self.registrar.bindings(extension);
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            bindings.iter().partition(|binding| binding.flow.connection == flow.connection);
-        let devices: Vec<Contact> = here.iter().map(|binding| binding.address.clone()).collect();
-        if devices.is_empty() {
-            return;
-        }
-        // One that has been here all the time is not whoever is missing.
-        let has_come = here.iter().any(|binding| !before.contains(&(binding.id.clone(), flow.connection)));
-        let mut returning = self.absences.of(extension, &devices, has_come && elsewhere.is_empty());
-        // Its old connection may not be known to be gone yet.
-        let left = before.iter().filter(|(id, _)| here.iter().any(|binding| binding.id == *id));
-        let left = left.filter_map(|(_, connection)| *connection).filter(|it| Some(*it) != flow.connection);
-        for connection in left {
-            returning.extend(self.endpoint.sessions_on(connection));
-        }
-        returning.retain(|session| self.calls.extension_of(*session) == Some(extension));
-        let contacts: Vec<Uri> = devices.iter().map(|device| device.uri().clone()).collect();
-        for session in returning {
-            if self.rings_in_vain(session, &contacts) {
-                self.endpoint.abandon(now, session);
-                continue;
-            }
-            self.moved(now, session, flow, true);
-            self.endpoint.rebind(now, session, flow);
-        }
-    }
-
-    /// Whether an INVITE of ours is to a Contact that its phone has no more; the new one rings instead.
-    fn rings_in_vain(&self, session: SessionId, contacts: &[Uri]) -> bool {
-        let leg = self.calls.of_session(session).and_then(|(key, leg)| self.calls.facts(key)?.leg(leg));
-        leg.filter(|leg| leg.signal == Signal::Calling)
-            .and_then(|leg| leg.contact.as_ref())
-            .is_some_and(|dialled| !contacts.contains(dialled))
-    }
-
-    /// The phones of an extension are others than before: calls that ring there, or wait for one to come back, are told.
-    pub(crate) fn tell_of_phones(&mut self, now: Instant, extension: &str) {
-        for key in self.calls.ringing_at(extension) {
-            self.call_event(now, key, CallEvent::Phones { extension: extension.to_owned() });
-        }
-    }
-
-    /// A session's peer is reached over another flow now; `returned` when it does not say so in the session itself.
-    pub(crate) fn moved(&mut self, now: Instant, session: SessionId, flow: Flow, returned: bool) {
-        self.absences.settle(session);
-        if let Some((key, leg)) = self.calls.of_session(session) {
-            self.calls.move_leg(key, leg, flow, returned);
-            self.show(now, key);
-        }
     }
 }

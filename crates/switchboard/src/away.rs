@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sip::Contact;
 
-use crate::registrar::Binding;
+use crate::binding::Binding;
 
 /// Phones of one extension that are expected back; more than it has.
 const MAX_AWAY: usize = 16;

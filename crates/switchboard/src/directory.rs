@@ -9,8 +9,6 @@ use ipnet::IpNet;
 use media::Codec;
 use sip::Ha1;
 
-use crate::proven::Proof;
-
 /// Everything the switchboard may look up. Keys are ids with their prefixes (`agt_`, `ext_`, `crd_`, `trk_`, `num_`).
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
@@ -36,12 +34,6 @@ impl Directory {
             Some(id) => self.agents.get(id).is_some_and(|agent| agent.enabled),
             None => true,
         })
-    }
-
-    /// Whether a credential is still what it was when a request verified with it, and its extension may be used.
-    pub(crate) fn upholds(&self, proof: &Proof) -> bool {
-        self.credentials.get(&proof.username).is_some_and(|now| Proof::of(now) == *proof)
-            && self.may_use(&proof.extension)
     }
 }
 

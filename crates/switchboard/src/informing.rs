@@ -4,12 +4,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use sip::{InsideRequest, Method, OutgoingId};
+use sip::OutgoingId;
 
 use crate::call::LegId;
-use crate::info::{DTMF_RELAY, relay};
-use crate::switchboard::Switchboard;
 
 /// Digits waiting on a leg; more than anyone dials ahead.
 const MAX_WAITING: usize = 64;
@@ -31,7 +28,8 @@ pub(crate) struct Informing {
 }
 
 impl Informing {
-    fn push(&mut self, leg: LegId, digit: char, duration: Duration) {
+    /// A digit waits its turn; one too many is dropped.
+    pub(crate) fn push(&mut self, leg: LegId, digit: char, duration: Duration) {
         let queue = self.queues.entry(leg).or_default();
         if queue.waiting.len() < MAX_WAITING {
             queue.waiting.push_back((digit, duration));
@@ -39,7 +37,7 @@ impl Informing {
     }
 
     /// The next digit whose time has come.
-    fn due(&mut self, now: Instant) -> Option<(LegId, char, Duration)> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<(LegId, char, Duration)> {
         let is_due = |queue: &Queue| queue.deadline().is_some_and(|at| at.is_none_or(|at| at <= now));
         let (leg, queue) = self.queues.iter_mut().find(|(_, queue)| is_due(queue))?;
         let (digit, duration) = queue.waiting.pop_front()?;
@@ -47,14 +45,16 @@ impl Informing {
         Some((*leg, digit, duration))
     }
 
-    fn sent(&mut self, leg: LegId, id: OutgoingId) {
+    /// A digit went out, to be answered.
+    pub(crate) fn sent(&mut self, leg: LegId, id: OutgoingId) {
         if let Some(queue) = self.queues.get_mut(&leg) {
             queue.asked = Some(id);
             self.asked.insert(id, leg);
         }
     }
 
-    fn answered(&mut self, id: OutgoingId) {
+    /// What was sent got its answer, or will not.
+    pub(crate) fn answered(&mut self, id: OutgoingId) {
         if let Some(queue) = self.asked.remove(&id).and_then(|leg| self.queues.get_mut(&leg)) {
             queue.asked = None;
         }
@@ -77,34 +77,5 @@ impl Queue {
     /// When its next digit may be sent; at once without a time. `None` while there is none or an answer is awaited.
     fn deadline(&self) -> Option<Option<Instant>> {
         (self.asked.is_none() && !self.waiting.is_empty()).then_some(self.ready_at)
-    }
-}
-
-impl Switchboard {
-    /// Has a leg told of a digit by INFO.
-    pub(crate) fn inform(&mut self, now: Instant, leg: LegId, digit: char, duration: Duration) {
-        self.informing.push(leg, digit, duration);
-        self.send_due_digits(now);
-    }
-
-    /// A request inside a session was answered, or will not be.
-    pub(crate) fn asked_and_answered(&mut self, now: Instant, id: OutgoingId) {
-        if self.is_report(now, id) {
-            return;
-        }
-        self.informing.answered(id);
-        self.send_due_digits(now);
-    }
-
-    pub(crate) fn send_due_digits(&mut self, now: Instant) {
-        while let Some((leg, digit, duration)) = self.informing.due(now) {
-            let body = Some((DTMF_RELAY.to_owned(), Bytes::from(relay(digit, duration))));
-            let asked = InsideRequest { method: Method::Info, headers: Vec::new(), body };
-            let session = self.calls.session_of(leg);
-            match session.and_then(|session| self.endpoint.ask(now, session, asked)) {
-                Some(id) => self.informing.sent(leg, id),
-                None => self.informing.forget(leg),
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@ mod absences;
 mod admission;
 mod away;
 mod believed;
+mod binding;
 mod call;
 mod calls;
 mod config;
@@ -25,8 +26,10 @@ mod refer_to;
 mod registrar;
 mod registration;
 mod requests;
+mod returning;
 mod switchboard;
 mod takeover;
+mod telling_digits;
 mod transfers;
 
 pub use config::{Clock, SwitchboardConfig};

@@ -26,6 +26,12 @@ impl Proof {
         }
     }
 
+    /// Whether its credential is still what it was, and its extension may be used.
+    pub(crate) fn holds(&self, directory: &Directory) -> bool {
+        directory.credentials.get(&self.username).is_some_and(|now| Self::of(now) == *self)
+            && directory.may_use(&self.extension)
+    }
+
     /// For tests in which credentials play no part.
     #[cfg(test)]
     pub(crate) fn some(extension: &str) -> Self {
@@ -70,6 +76,6 @@ impl Proven {
     /// Whether the flow speaks for an extension.
     pub(crate) fn speaks_for(&self, flow: Flow, extension: &str, directory: &Directory) -> bool {
         let proofs = flow.connection.and_then(|connection| self.0.get(&connection));
-        proofs.into_iter().flatten().any(|proof| proof.extension == extension && directory.upholds(proof))
+        proofs.into_iter().flatten().any(|proof| proof.extension == extension && proof.holds(directory))
     }
 }

@@ -226,7 +226,7 @@ impl Switchboard {
         self.directory = directory;
         self.admission = Admission::new(&self.directory);
         let directory = &self.directory;
-        let concerned = self.registrar.retain(|proof| directory.upholds(proof));
+        let concerned = self.registrar.retain(|proof| proof.holds(directory));
         for extension in concerned {
             self.show_bindings(&extension);
             self.tell_of_phones(now, &extension);

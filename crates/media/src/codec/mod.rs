@@ -6,11 +6,10 @@ mod opus;
 mod plc;
 
 pub(crate) use g711::Law;
-pub(crate) use opus::{BITRATE, LOSS_AT_FIRST, OpusDecoder, OpusEncoder};
+pub(crate) use opus::{BITRATE, LOSS_AT_FIRST, OpusDecoder, OpusEncoder, OpusParameters};
 pub(crate) use plc::Plc;
 
 use crate::command::Codec;
-use crate::sdp::OpusParameters;
 
 /// The rate of decoded sound, in Hz.
 pub(crate) const RATE: u32 = 8000;

@@ -3,8 +3,6 @@
 
 use opus::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
 
-use crate::sdp::OpusParameters;
-
 use super::{CodecError, Conditions, Rate};
 
 /// Speech of telephone bandwidth is transparent at this rate (RFC 7587 §3.1.1 recommends 8-12 kbit/s for NB), and it is what libopus
@@ -24,6 +22,19 @@ const MOST_LOSS: u8 = 25;
 pub(crate) const LOSS_AT_FIRST: u8 = 10;
 /// Opus's longest frame at any rate (RFC 6716 §3.2.1: 1275 bytes); packets here hold one frame.
 const MAX_PAYLOAD: usize = 1275;
+
+/// What a peer says of Opus it wants to receive (RFC 7587 §6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OpusParameters {
+    /// `useinbandfec=1`.
+    pub(crate) fec: bool,
+    /// `usedtx=1`.
+    pub(crate) dtx: bool,
+    /// `maxaveragebitrate`, in bit/s.
+    pub(crate) max_average_bitrate: Option<u32>,
+    /// `maxplaybackrate`, in Hz.
+    pub(crate) max_playback_rate: Option<u32>,
+}
 
 fn failed(error: &opus::Error) -> CodecError {
     CodecError(error.description().to_owned())

@@ -5,9 +5,11 @@ use bytes::BytesMut;
 use smallvec::smallvec;
 
 use super::Sink;
+use crate::codec::OpusParameters;
+use crate::command::LinkEnd;
 use crate::command::{Codec, Dtmf};
-use crate::link::{LinkContent, LinkEnd, LinkTransmit, Standing};
-use crate::sdp::{Direction, Negotiated, OpusParameters, TelephoneEvent};
+use crate::link::{LinkContent, LinkTransmit, Standing};
+use crate::sdp::{Direction, Negotiated, TelephoneEvent};
 
 /// Both ends are ours: nothing is negotiated.
 const EVENTS: [TelephoneEvent; 2] = [event(101, 8000), event(110, 48_000)];

@@ -13,6 +13,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use thiserror::Error;
 
+use crate::codec::OpusParameters;
 use crate::command::{Bandwidth, Codec, Dtmf};
 use crate::keying::Peer;
 
@@ -158,19 +159,6 @@ pub(crate) struct TelephoneEvent {
     pub(crate) receive_payload_type: u8,
     /// In Hz.
     pub(crate) clock_rate: u32,
-}
-
-/// What a peer says of Opus it wants to receive (RFC 7587 §6.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct OpusParameters {
-    /// `useinbandfec=1`.
-    pub(crate) fec: bool,
-    /// `usedtx=1`.
-    pub(crate) dtx: bool,
-    /// `maxaveragebitrate`, in bit/s.
-    pub(crate) max_average_bitrate: Option<u32>,
-    /// `maxplaybackrate`, in Hz.
-    pub(crate) max_playback_rate: Option<u32>,
 }
 
 /// What both sides agreed on.

@@ -152,7 +152,7 @@ fn negotiated(
         rtcp_mux: remote.rtcp_mux,
         direction,
         peer_receives: remote.direction.receives(),
-        opus: super::OpusParameters::default(),
+        opus: crate::codec::OpusParameters::default(),
         peer: remote.peer.clone(),
     }
 }

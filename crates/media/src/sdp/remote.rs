@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Direction, OpusParameters};
+use super::Direction;
+use crate::codec::OpusParameters;
 use crate::command::Codec;
 use crate::keying::Peer;
 

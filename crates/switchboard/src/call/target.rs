@@ -10,12 +10,12 @@ use super::cause::Failure;
 use super::facts::{Context, Facts, Occupation};
 use super::leg::{Envelope, Leg, LegId, Party, Signal};
 use super::seeker::Seeker;
+use crate::binding::Binding;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Target;
 use crate::directory::{Extension, Gateway, NumberFormat, Trunk};
 use crate::identity::asserted;
 use crate::number::e164;
-use crate::registrar::Binding;
 
 /// Trunk addresses one step may try: bounds the time a caller waits and what a directory can make us send.
 const MAX_CANDIDATES: usize = 16;
