@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+#[allow(dead_code, reason = "not for every test that shares this file")]
 mod support;
 
 use std::time::Duration;

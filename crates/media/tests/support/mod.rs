@@ -15,13 +15,13 @@ pub(crate) const TRUNK: MediaSessionId = MediaSessionId(2);
 pub(crate) const TRUNK_PORT: SocketAddr = address(1, 20_000);
 pub(crate) const TRUNK_RTP: SocketId = SocketId(10);
 pub(crate) const TRUNK_RTCP: SocketId = SocketId(11);
-const GATEWAY: SocketAddr = address(1, 3478);
+pub(crate) const GATEWAY: SocketAddr = address(1, 3478);
 pub(crate) const BROWSER_ADDRESS: SocketAddr = address(7, 50_000);
 pub(crate) const CARRIER: SocketAddr = address(9, 30_000);
 const AMPLITUDE: f64 = 8000.0;
 const PEER_FRAME: usize = 960;
 
-const fn address(host: u8, port: u16) -> SocketAddr {
+pub(crate) const fn address(host: u8, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port)
 }
 
@@ -68,7 +68,10 @@ pub(crate) struct Call {
     pub(crate) shard: Shard,
     pub(crate) events: Vec<Event>,
     pub(crate) trunk_packets: Vec<TrunkPacket>,
-    browser: SecureTransport,
+    pub(crate) browser: SecureTransport,
+    pub(crate) browser_address: SocketAddr,
+    /// The SSRC the browser sends under.
+    pub(crate) browser_ssrc: u32,
     certificate: Arc<Certificate>,
     encoder: opus::Encoder,
     decoder: opus::Decoder,
@@ -125,6 +128,8 @@ impl Call {
             events: Vec::new(),
             trunk_packets: Vec::new(),
             browser: SecureTransport::controlling(theirs.clone(), "brow".to_owned()),
+            browser_address: BROWSER_ADDRESS,
+            browser_ssrc: 42,
             certificate,
             encoder,
             decoder: opus::Decoder::new(8000, opus::Channels::Mono).unwrap(),
@@ -136,19 +141,8 @@ impl Call {
             delayed: None,
         };
         call.open_browser(BROWSER, vec![Codec::Opus]);
-        let print = theirs.fingerprint_sha256().map(|byte| format!("{byte:02X}")).join(":");
-        let sdp = offer_with(&print).into_bytes();
-        call.command(Command::HandleOffer { session: BROWSER, sdp, bandwidth: Bandwidth::Narrow });
-        let answer = call.description(BROWSER);
-        call.browser.set_peer(Peer {
-            ufrag: attribute(&answer, "ice-ufrag"),
-            pwd: attribute(&answer, "ice-pwd"),
-            fingerprint: Fingerprint {
-                hash: FingerprintHash::Sha256,
-                value: call.certificate.fingerprint_sha256().to_vec(),
-            },
-            setup: Setup::Passive,
-        });
+        let answer = call.browser_offers("brow", &theirs);
+        call.browser.set_peer(answer);
         call.browser.set_candidate(GATEWAY);
         let silence_timeout = Duration::from_secs(30);
         let keying = Keying::Plain { networks: vec![] };
@@ -164,6 +158,21 @@ impl Call {
         assert!(call.browser.is_connected());
         assert!(call.events.iter().any(|event| matches!(event, Event::Connected { session: BROWSER, .. })));
         call
+    }
+
+    /// The browser offers itself under this name and certificate; gives the gateway as the answer describes it.
+    pub(crate) fn browser_offers(&mut self, ufrag: &str, theirs: &Certificate) -> Peer {
+        let print = theirs.fingerprint_sha256().map(|byte| format!("{byte:02X}")).join(":");
+        let sdp = offer_with(&print).replace("ufrag:brow", &format!("ufrag:{ufrag}")).into_bytes();
+        self.command(Command::HandleOffer { session: BROWSER, sdp, bandwidth: Bandwidth::Narrow });
+        let answer = self.description(BROWSER);
+        let value = self.certificate.fingerprint_sha256().to_vec();
+        Peer {
+            ufrag: attribute(&answer, "ice-ufrag"),
+            pwd: attribute(&answer, "ice-pwd"),
+            fingerprint: Fingerprint { hash: FingerprintHash::Sha256, value },
+            setup: Setup::Passive,
+        }
     }
 
     pub(crate) fn open_browser(&mut self, session: MediaSessionId, codecs: Vec<Codec>) {
@@ -194,13 +203,13 @@ impl Call {
             let mut quiet = true;
             while let Some((to, packet)) = self.browser.poll_transmit() {
                 assert_eq!(to, GATEWAY);
-                self.shard.handle_packet(self.now, SocketId::BROWSERS, BROWSER_ADDRESS, &packet);
+                self.shard.handle_packet(self.now, SocketId::BROWSERS, self.browser_address, &packet);
                 quiet = false;
             }
             while let Some(transmit) = self.shard.poll_transmit() {
                 quiet = false;
                 if transmit.socket == SocketId::BROWSERS {
-                    assert_eq!(transmit.to, BROWSER_ADDRESS);
+                    assert_eq!(transmit.to, self.browser_address);
                     let received = self.browser.handle_packet(self.now, GATEWAY, &transmit.bytes);
                     if let Received::Rtp(clear) = received {
                         self.browser_hears(&clear);
@@ -296,15 +305,15 @@ impl Call {
         let mut packet = vec![0x80, payload_type | (u8::from(marker) << 7)];
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&timestamp.to_be_bytes());
-        packet.extend_from_slice(&42_u32.to_be_bytes());
+        packet.extend_from_slice(&self.browser_ssrc.to_be_bytes());
         packet.extend_from_slice(payload);
         self.sequence = self.sequence.wrapping_add(1);
         packet
     }
 
-    fn browser_sends(&mut self, packet: &[u8]) {
+    pub(crate) fn browser_sends(&mut self, packet: &[u8]) {
         let (_, sealed) = self.browser.protect_rtp(packet).unwrap();
-        self.shard.handle_packet(self.now, SocketId::BROWSERS, BROWSER_ADDRESS, &sealed);
+        self.shard.handle_packet(self.now, SocketId::BROWSERS, self.browser_address, &sealed);
     }
 
     pub(crate) fn browser_says(&mut self, samples: &[f64]) {
@@ -352,7 +361,16 @@ impl Call {
 
     pub(crate) fn trunk_says(&mut self, samples: &[f64]) {
         let packet = self.trunk_packet(samples);
-        self.shard.handle_packet(self.now, TRUNK_RTP, CARRIER, &packet);
+        self.trunk_sends(&packet);
+    }
+
+    pub(crate) fn trunk_sends(&mut self, packet: &[u8]) {
+        self.shard.handle_packet(self.now, TRUNK_RTP, CARRIER, packet);
+    }
+
+    /// What was heard since the last time it was asked for.
+    pub(crate) fn take_heard(&mut self) -> HeardAudio {
+        std::mem::take(&mut self.heard)
     }
 
     pub(crate) fn stranger_says(&mut self, samples: &[f64]) {
