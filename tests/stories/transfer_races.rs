@@ -51,6 +51,31 @@ fn a_last_report_and_a_bye_that_cross_do_no_harm() {
 }
 
 #[test]
+fn a_last_report_and_a_bye_19_us_apart_do_no_harm_whichever_is_first() {
+    let apart = Duration::from_micros(19);
+    for (bye_is_first, confirms) in [(true, None), (true, Some(200)), (false, None), (false, Some(200))] {
+        let (mut talk, colleague, asked) = ringing();
+        let browser = talk.browser;
+        talk.simulation.peer(browser).confirms = confirms.and_then(StatusCode::new);
+        let reports = told(&mut talk.simulation, browser).len();
+        if bye_is_first {
+            talk.simulation.hang_up(browser, talk.outgoing);
+            talk.simulation.pass(apart);
+            talk.pick_up(colleague, asked);
+        } else {
+            // Our BYE, which follows the answer to the report, has not arrived when the client sends its own.
+            talk.simulation.loses = Box::new(move |peer, text| peer == browser && text.starts_with("BYE "));
+            talk.pick_up(colleague, asked);
+            assert_eq!(told(&mut talk.simulation, browser).len(), reports + 1);
+            talk.simulation.loses = Box::new(|_, _| false);
+            talk.simulation.pass(apart);
+            talk.simulation.hang_up(browser, talk.outgoing);
+        }
+        talk.ends_handed_on(colleague, asked);
+    }
+}
+
+#[test]
 fn a_last_report_that_is_not_answered_or_not_understood_is_followed_by_bye() {
     for (confirms, waits) in [(None, true), (Some(481), false), (Some(400), false), (Some(500), false)] {
         let (mut talk, colleague, asked) = ringing();
