@@ -9,7 +9,7 @@ import { Story } from './lib/story.mjs'
 
 // Those that take longest, longest first: they begin first, so that none is left over at the end.
 const LONGEST = [
-  'conference', 'page-consult', 'mid-call', 'page-return', 'transfer-jssip', 'transfer-sipjs', 'hold-sipjs', 'page-conference', 'hold-jssip',
+  'conference', 'page-consult', 'mid-call', 'page-return', 'transfer-jssip', 'transfer-sipjs', 'hold-sipjs', 'page-conference', 'hold-jssip', 'reclaiming',
   'keeping-alive', 'inside', 'media', 'registering'
 ]
 // A story waits more than it computes, but sound stutters where the processor is short.
