@@ -44,21 +44,10 @@ fn a_browser_stops_ringing_when_its_own_credential_is_removed_or_renewed_and_oth
     for renewed in [true, false] {
         let mut simulation = Simulation::new(PLAN);
         let (lost, kept, caller) = (simulation.browser(1), simulation.browser(2), simulation.browser(3));
-        simulation.change(|directory| {
-            let second = sip::Ha1::new("100b", testkit::REALM, "secret-100b");
-            let credential = directory.credentials["100"].clone();
-            let credential = switchboard::Credential { username: "100b".to_owned(), ha1: second, ..credential };
-            directory.credentials.insert("100b".to_owned(), credential);
-        });
+        simulation.add_credential("100");
         simulation.register(lost, "100", 600);
         // The same extension with another credential.
-        let now = simulation.now;
-        let contact = "<sip:100@kept.invalid;transport=ws>";
-        simulation.peer(kept).register(now, "100", contact, 600, None);
-        simulation.settle();
-        let challenge = simulation.last_response(kept);
-        simulation.peer(kept).register_with("100b", now, "100", contact, 600, Some((&challenge, "secret-100b")));
-        simulation.settle();
+        simulation.register_by("100b", kept, "100", "<sip:100@kept.invalid;transport=ws>", 600);
         assert_eq!(simulation.bindings["100"].len(), 2);
         simulation.change(|directory| {
             if renewed {

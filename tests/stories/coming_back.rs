@@ -398,6 +398,19 @@ fn who_gave_no_name_comes_back_as_the_only_phone_of_its_extension() {
 }
 
 #[test]
+fn who_gave_no_name_does_not_come_back_with_another_credential() {
+    for username in ["100", "100b"] {
+        let mut talk = talk();
+        talk.simulation.add_credential("100");
+        talk.cut();
+        let other = talk.simulation.browser(2);
+        talk.simulation.register_by(username, other, "100", ANOTHER, 600);
+        talk.simulation.hang_up(talk.trunk, talk.incoming);
+        assert_eq!(talk.simulation.requests_to(other, &Method::Bye).len(), usize::from(username == "100"));
+    }
+}
+
+#[test]
 fn a_phone_that_was_there_all_the_time_takes_no_call_of_one_that_gave_no_name() {
     let mut talk = talk();
     let other = talk.simulation.browser(2);

@@ -6,12 +6,16 @@ use std::time::Instant;
 
 use sip::{ConnectionId, Contact, SessionId};
 
+use crate::proven::Proof;
+
 /// A connection that closed under sessions.
 #[derive(Debug)]
 struct Absence {
     until: Instant,
     /// What had registered over it: extension and Contact.
     devices: Vec<(String, Contact)>,
+    /// What was proven on it.
+    proofs: Vec<Proof>,
     waiting: BTreeSet<SessionId>,
 }
 
@@ -24,17 +28,18 @@ pub(crate) struct Absences {
 }
 
 impl Absences {
-    /// A session waits for who had registered these devices over a connection.
+    /// A session waits for who had registered these devices, and proven this, over a connection.
     pub(crate) fn add(
         &mut self,
         session: SessionId,
         connection: ConnectionId,
         until: Instant,
         devices: &[(String, Contact)],
+        proofs: &[Proof],
     ) {
         let absence = self.connections.entry(connection).or_insert_with(|| {
             self.deadlines.insert((until, connection));
-            Absence { until, devices: devices.to_vec(), waiting: BTreeSet::new() }
+            Absence { until, devices: devices.to_vec(), proofs: proofs.to_vec(), waiting: BTreeSet::new() }
         });
         absence.waiting.insert(session);
         self.sessions.insert(session, connection);
@@ -68,13 +73,15 @@ impl Absences {
         self.connections.get(connection)?.waiting.first().copied()
     }
 
-    /// What waits for one of these devices of an extension; when that is its only phone, also what waits for one that gave no name.
-    pub(crate) fn of(&self, extension: &str, devices: &[Contact], is_only: bool) -> Vec<SessionId> {
+    /// What waits for one of these devices of an extension; also what waits for one that gave no name, but has proven the same as the only
+    /// phone there is.
+    pub(crate) fn of(&self, extension: &str, devices: &[Contact], only: Option<&Proof>) -> Vec<SessionId> {
         let mut found = Vec::new();
         for absence in self.connections.values() {
             let mut known = absence.devices.iter().filter(|(number, _)| number == extension).map(|(_, device)| device);
             let is_same = known.clone().any(|known| devices.iter().any(|device| is_same_device(known, device)));
-            if is_same || (is_only && known.all(|known| known.instance().is_none())) {
+            let is_nameless = known.all(|known| known.instance().is_none());
+            if is_same || (is_nameless && only.is_some_and(|proof| absence.proofs.contains(proof))) {
                 found.extend(&absence.waiting);
             }
         }

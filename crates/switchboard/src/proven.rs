@@ -63,9 +63,9 @@ impl Proven {
         proofs.push(proof.clone());
     }
 
-    /// A connection closed.
-    pub(crate) fn close(&mut self, connection: ConnectionId) {
-        self.0.remove(&connection);
+    /// A connection closed. Gives what was proven on it.
+    pub(crate) fn close(&mut self, connection: ConnectionId) -> Vec<Proof> {
+        self.0.remove(&connection).unwrap_or_default()
     }
 
     /// Whether anything was proven on a flow.

@@ -1,23 +1,24 @@
 //! Browsers whose WebSocket closed while calls wait for them, and their return: the same device, else, of one that named neither instance
-//! nor Contact, the only phone of its extension. Who waits for how long is with the absences; the endpoint does the rest.
+//! nor Contact, the only phone of its extension by the same credential. Who waits for how long is with the absences; the endpoint does the rest.
 
 use std::time::Instant;
 
 use sip::{ConnectionId, Contact, Flow, SessionId, Uri};
 
 use crate::call::{CallEvent, Signal};
+use crate::proven::Proof;
 use crate::switchboard::Switchboard;
 
 impl Switchboard {
-    /// A connection closed: a browser's sessions wait. A trunk is reached over another that we open.
-    pub(crate) fn begin_absence(&mut self, now: Instant, connection: ConnectionId) {
+    /// A connection closed, on which this was proven: a browser's sessions wait. A trunk is reached over another that we open.
+    pub(crate) fn begin_absence(&mut self, now: Instant, connection: ConnectionId, proofs: &[Proof]) {
         let devices = self.registrar.devices_on(connection);
         let until = now + self.config.reconnect;
         for session in self.endpoint.sessions_on(connection) {
             if !self.endpoint.flow(session).is_some_and(|flow| flow.transport.is_websocket()) {
                 continue;
             }
-            self.absences.add(session, connection, until, &devices);
+            self.absences.add(session, connection, until, &devices, proofs);
             if let Some((key, leg)) = self.calls.of_session(session)
                 && let Some(leg) = self.calls.facts_mut(key).and_then(|facts| facts.leg_mut(leg))
             {
@@ -68,8 +69,9 @@ impl Switchboard {
             return;
         }
         // One that has been here all the time is not whoever is missing.
-        let has_come = here.iter().any(|binding| !before.contains(&(binding.id.clone(), flow.connection)));
-        let mut returning = self.absences.of(extension, &devices, has_come && elsewhere.is_empty());
+        let mut come = here.iter().filter(|binding| !before.contains(&(binding.id.clone(), flow.connection)));
+        let only = come.next().filter(|_| elsewhere.is_empty()).map(|binding| &binding.proof);
+        let mut returning = self.absences.of(extension, &devices, only);
         // Its old connection may not be known to be gone yet.
         let left = before.iter().filter(|(id, _)| here.iter().any(|binding| binding.id == *id));
         let left = left.filter_map(|(_, connection)| *connection).filter(|it| Some(*it) != flow.connection);

@@ -112,8 +112,8 @@ impl Switchboard {
 
     /// A connection closed: its bindings are gone. Its calls wait for the browser to come back on another.
     pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
-        self.proven.close(connection);
-        self.begin_absence(now, connection);
+        let proofs = self.proven.close(connection);
+        self.begin_absence(now, connection, &proofs);
         for extension in self.registrar.close(now, connection, self.config.grace) {
             self.show_bindings(&extension);
         }

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use sip::{InsideRequest, Message, Method, Modification, Response, SessionEvent, SessionId, StatusCode};
+use sip::{Ha1, InsideRequest, Message, Method, Modification, Response, SessionEvent, SessionId, StatusCode};
+
+use switchboard::Credential;
 
 use crate::directory::REALM;
 use crate::simulation::Simulation;
@@ -16,12 +18,35 @@ impl Simulation {
 
     /// As [`Self::register`], with this Contact.
     pub fn register_as(&mut self, browser: SocketAddr, user: &str, contact: &str, expires: u32) -> Response {
+        self.register_by(user, browser, user, contact, expires)
+    }
+
+    /// Gives an extension a second credential, `<number>b`.
+    pub fn add_credential(&mut self, number: &str) {
+        self.change(|directory| {
+            let username = format!("{number}b");
+            let ha1 = Ha1::new(&username, REALM, &format!("secret-{username}"));
+            let credential = Credential { username: username.clone(), ha1, ..directory.credentials[number].clone() };
+            directory.credentials.insert(username, credential);
+        });
+    }
+
+    /// As [`Self::register_as`], with the credential of this username.
+    pub fn register_by(
+        &mut self,
+        username: &str,
+        browser: SocketAddr,
+        user: &str,
+        contact: &str,
+        expires: u32,
+    ) -> Response {
         let now = self.now;
         self.peer(browser).register(now, user, contact, expires, None);
         self.settle();
         let challenge = self.last_response(browser);
         assert_eq!(challenge.status, StatusCode::UNAUTHORIZED);
-        self.peer(browser).register(now, user, contact, expires, Some((&challenge, &format!("secret-{user}"))));
+        let answering = Some((&challenge, &*format!("secret-{username}")));
+        self.peer(browser).register_with(username, now, user, contact, expires, answering);
         self.settle();
         self.last_response(browser)
     }
