@@ -17,6 +17,7 @@ mod cancelling;
 mod carrier;
 mod changing_the_directory;
 mod coming_back;
+mod coming_back_to_a_consultation;
 mod conferring;
 mod conferring_and_handing_on;
 mod conferring_by_joining;

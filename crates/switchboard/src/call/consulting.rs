@@ -46,14 +46,14 @@ pub(crate) struct Consultation {
 
 /// Somebody is being asked.
 pub(crate) struct Consulting {
-    /// The two as they talked before.
-    before: Connected,
-    agent: LegId,
-    waiting: Seeker,
-    stage: Stage,
+    /// The two as they talked before, and a leg that is taking the agent's place.
+    pub(super) before: Connected,
+    pub(super) agent: LegId,
+    pub(super) waiting: Seeker,
+    pub(super) stage: Stage,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// The target is being called; the agent hears it ring.
     Reaching(Reaching),
     /// The agent talks to it, or in the echo test to itself.
@@ -105,9 +105,22 @@ impl Consulting {
     pub(super) fn on(self, event: CallEvent, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
         let present = self.present();
         if let Some((leg, departure)) = Departure::of(&event, facts).filter(|(leg, _)| present.contains(leg)) {
-            return self.leave(leg, departure, facts, actions);
+            // The place of one who is replaced is taken in a moment.
+            return if self.is_replaced(leg) { self.stay() } else { self.leave(leg, departure, facts, actions) };
         }
         match event {
+            CallEvent::Replace(replacement) => return self.replace(*replacement, facts, ctx, actions),
+            CallEvent::Media { leg, event } if self.is_newcomer(leg) => {
+                return self.on_newcomer(event, facts, actions);
+            }
+            CallEvent::Timer(CallTimer::Place) => {
+                return self.turn_away(StatusCode::SERVER_INTERNAL_ERROR, facts, actions);
+            }
+            CallEvent::Bye { leg, .. } | CallEvent::SessionOver { leg } | CallEvent::FlowLost { leg }
+                if self.is_newcomer(leg) =>
+            {
+                return self.turn_away(StatusCode::REQUEST_TERMINATED, facts, actions);
+            }
             CallEvent::Consult(Consult::Complete) => return self.complete(facts, actions),
             CallEvent::Consult(Consult::Cancel) => return self.cancel(facts, actions),
             CallEvent::Hangup => {
@@ -131,7 +144,6 @@ impl Consulting {
             | CallEvent::Join(_)
             | CallEvent::Add(_)
             | CallEvent::Dismiss { .. }
-            | CallEvent::Replace(_)
             | CallEvent::Notified { .. } => {}
             CallEvent::Start
             | CallEvent::Progress { .. }
@@ -146,6 +158,10 @@ impl Consulting {
             | CallEvent::Phones { .. }
             | CallEvent::Timer(_) => return self.reach(event, facts, ctx, actions),
         }
+        self.stay()
+    }
+
+    pub(super) fn stay(self) -> State {
         State::Consulting(Box::new(self))
     }
 
@@ -155,9 +171,9 @@ impl Consulting {
 
     /// What happens to targets.
     fn reach(mut self, event: CallEvent, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
-        let Stage::Reaching(reaching) = &mut self.stage else { return State::Consulting(Box::new(self)) };
+        let Stage::Reaching(reaching) = &mut self.stage else { return self.stay() };
         match reaching.on(event, facts, ctx, actions) {
-            Reach::Stay => State::Consulting(Box::new(self)),
+            Reach::Stay => self.stay(),
             Reach::Reached { target } => self.talk(Some(target), facts, actions),
             Reach::Echo => self.talk(None, facts, actions),
             Reach::Failed(failure) => self.fail(failure.status_code(), None, facts, actions),
@@ -175,15 +191,19 @@ impl Consulting {
         }));
         facts.advance_transfer(TransferStatus::Consulting);
         self.stage = Stage::Talking(target);
-        State::Consulting(Box::new(self))
+        self.stay()
     }
 
     /// Media of those who are answered.
     fn on_media(self, leg: LegId, event: media::Event, facts: &mut Facts, actions: &mut Actions) -> State {
         let Some(event) = modifying::of_shard(leg, event, self.pair(leg), facts, actions) else {
-            return State::Consulting(Box::new(self));
+            return self.stay();
         };
         if let Some(departure) = Departure::of_media(leg, &event, facts) {
+            if self.is_replaced(leg) {
+                facts.release(leg, Some(departure.reason), actions);
+                return self.stay();
+            }
             return self.leave(leg, departure, facts, actions);
         }
         if let media::Event::Digit { digit, duration, .. } = event {
@@ -191,11 +211,11 @@ impl Consulting {
             let far = self.company(leg).filter(|_| leg != self.waiting.leg && self.target().is_some());
             facts.pass_on(leg, far, digit, duration, actions);
         }
-        State::Consulting(Box::new(self))
+        self.stay()
     }
 
     /// Somebody is gone.
-    fn leave(self, leg: LegId, departure: Departure, facts: &mut Facts, actions: &mut Actions) -> State {
+    pub(super) fn leave(self, leg: LegId, departure: Departure, facts: &mut Facts, actions: &mut Actions) -> State {
         facts.release(leg, Some(departure.reason.clone()), actions);
         if leg == self.agent {
             // It has done its part.
@@ -209,7 +229,8 @@ impl Consulting {
             // Nobody is asked for somebody who is gone.
             Stage::Reaching(_) => departure.end(facts, actions),
             Stage::Talking(far) => {
-                State::Connected(Connected { near: self.agent, far, answer_owed: false, replacing: None })
+                let replacing = self.before.replacing;
+                State::Connected(Connected { near: self.agent, far, answer_owed: false, replacing })
             }
         }
     }

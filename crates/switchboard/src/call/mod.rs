@@ -30,6 +30,7 @@ mod reaching;
 mod reclaiming;
 mod referral;
 mod replacing;
+mod returning;
 mod ringing;
 mod routing;
 mod seeker;
@@ -240,11 +241,12 @@ impl Call {
     /// Whether a transfer is a consultation under way, which can be completed or cancelled.
     ///
     /// # Errors
-    /// When there is no such transfer, or it is none, or none any more.
+    /// When there is no such transfer, it is none, or none any more, or the agent's place is about to be taken.
     pub(crate) fn check_consulting(&self, transfer: &str) -> Result<(), OperatorError> {
         let known = self.facts.transfers.iter().find(|known| known.id == transfer);
         let is_under_way = known.ok_or(OperatorError::UnknownTransfer)?.status.is_under_way();
         match &self.state {
+            State::Consulting(consulting) if is_under_way && consulting.is_changing() => Err(OperatorError::Changing),
             State::Consulting(_) if is_under_way => Ok(()),
             State::Routing(_)
             | State::Ringing(_)
@@ -297,7 +299,10 @@ impl Call {
             State::Connected(_) => Ok(()),
             State::Conference(conference) => conference.check_replaceable(leg),
             State::Routing(Routing { hunt }) | State::Ringing(Ringing { hunt }) => hunt.check_replaceable(leg),
-            State::Answering(_) | State::Transferring(_) | State::Consulting(_) => Err(StatusCode::REQUEST_PENDING),
+            State::Consulting(consulting) => consulting.check_replaceable(leg),
+            // Whose place the target takes has none to give in a moment, and has it again if the target does not come: 491 has who asks
+            // try again, and by then it is known.
+            State::Answering(_) | State::Transferring(_) => Err(StatusCode::REQUEST_PENDING),
             State::Ending(_) | State::Over => Err(StatusCode::DECLINE),
         }
     }

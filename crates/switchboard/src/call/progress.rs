@@ -59,6 +59,20 @@ impl Hunt {
         }
     }
 
+    /// Who seeks, and talks already, does so at another leg from now on, and hears there what it heard.
+    pub(super) fn move_seeker(&mut self, leg: LegId, actions: &mut Actions) {
+        self.seeker.leg = leg;
+        self.seeker.transferor = Some(leg);
+        let session = leg.media();
+        match self.early {
+            Early::Ringback => actions.push(Action::Media(Command::Ringback { session })),
+            Early::Flowing(target) => {
+                actions.push(Action::Media(Command::Bridge { a: session, b: target.media() }));
+            }
+            Early::None | Early::Callee(_) | Early::Caller(_) => {}
+        }
+    }
+
     /// Who is transferred hears a target's early media.
     fn join_early(&mut self, leg: LegId, facts: &mut Facts, actions: &mut Actions) {
         self.early = Early::Flowing(leg);

@@ -79,6 +79,15 @@ impl Reaching {
         }
     }
 
+    /// Goes on for the same one at another leg.
+    pub(super) fn move_seeker(&mut self, leg: LegId, actions: &mut Actions) {
+        match &mut self.stage {
+            Stage::Hunting(hunt) => hunt.move_seeker(leg, actions),
+            // They are joined in a moment.
+            Stage::Agreeing { .. } => {}
+        }
+    }
+
     /// What happens to targets. Events about others mean nothing here.
     pub(super) fn on(
         &mut self,

@@ -114,11 +114,16 @@ pub(super) fn reject(new: LegId, status: StatusCode, facts: &mut Facts, actions:
     facts.release(new, Some(Reason::sip(status.code(), status.reason_phrase())), actions);
 }
 
-/// The new leg stands where the old one stood, which is let go.
+/// The new leg stands where the old one stood, which is let go. What the old one has begun, the new one may end.
 pub(super) fn take_place(Replacing { old, new }: Replacing, facts: &mut Facts, actions: &mut Actions) {
     let at = |id| facts.legs.iter().position(|leg| leg.id == id);
     if let (Some(before), Some(after)) = (at(old), at(new)) {
         facts.legs.swap(before, after);
+    }
+    let name = |id| facts.leg(id).map(|leg| leg.name.clone());
+    if let (Some(before), Some(after)) = (name(old), name(new)) {
+        let open = facts.transfers.iter_mut().filter(|transfer| transfer.sip_status.is_none() && transfer.by == before);
+        open.for_each(|transfer| transfer.by.clone_from(&after));
     }
     facts.release(old, Some(Reason::sip(200, "Call taken over elsewhere")), actions);
 }
