@@ -134,10 +134,12 @@ export class Returning {
 
   private async refresh(): Promise<void> {
     clearTimeout(this.timer)
+    // The answer tells of a time when a call that is returned to meanwhile had its old dialog.
+    const before = this.dialogs()
     const calls = await this.context.gateway()?.calls().catch(() => null)
     if (calls) {
       this.forgetEnded(calls)
-      if (!this.asked) this.offerAway(calls)
+      if (!this.asked) this.offerAway(calls, new Set([...before, ...this.dialogs()]))
       this.asked = true
     }
     clearTimeout(this.timer)
@@ -154,14 +156,17 @@ export class Returning {
     }
   }
 
-  // Calls of this extension whose phone is gone, and which nobody has kept.
-  private offerAway(calls: RunningCall[]): void {
+  // The Call-IDs of this page's calls, of those it is in and of those that were lost.
+  private dialogs(): string[] {
+    const kept = [...this.lost.values()].flatMap(({ call }) => call?.callId ?? [])
+    return [...kept, ...this.state.calls.flatMap((view) => this.context.dialog(view)?.callId ?? [])]
+  }
+
+  // Calls of this extension whose phone is gone, and which nobody has kept: none of `ours`.
+  private offerAway(calls: RunningCall[], ours: Set<string>): void {
     const own = this.context.own()
-    const isOurs = (callId: string | null | undefined) =>
-      [...this.lost.values()].some(({ call }) => call?.callId === callId) ||
-      this.state.calls.some((view) => this.context.dialog(view)?.callId === callId)
     for (const { id, legs } of calls) {
-      const away = legs.find((leg) => leg.away && leg.extension === own && !isOurs(leg.sip_call_id))
+      const away = legs.find((leg) => leg.away && leg.extension === own && !ours.has(leg.sip_call_id ?? ''))
       const other = legs.find((leg) => leg !== away)
       if (away) this.offer({ key: id, party: other?.party ?? '', name: '', busy: false }, { call: null, id, release: () => undefined })
     }
