@@ -168,7 +168,8 @@ pub(super) struct NewDigits {
     /// 1 to 32 of `0-9 * # A-D`.
     #[schema(min_length = 1, max_length = 32, pattern = "^[0-9*#A-Da-d]+$", example = "12#")]
     digits: String,
-    /// The leg they go to, `leg_…`; without it the trunk, else the called agent. When an agent asks: whom it talks to.
+    /// The leg they go to, `leg_…`; without it whom an agent consults, else the trunk, else the called agent. When an agent
+    /// asks: whom it talks to.
     leg_id: Option<String>,
     /// Length of each in milliseconds.
     #[schema(minimum = 40, maximum = 3000, default = 160)]

@@ -157,7 +157,7 @@ fn has_part(call: &CallView, leg: &LegView) -> bool {
 /// Whether an agent may decide for all who talk: it is one of two, or the call is its own.
 fn leads(call: &CallView, agent: &Agent) -> bool {
     let talking = call.legs.iter().filter(|leg| leg.state == CallState::Connected).count();
-    talking <= 2 || own(call, agent).any(|leg| leg.agent_id == call.agent_id)
+    talking <= 2 || own(call, agent).any(|leg| leg.agent_id.is_some() && leg.agent_id == call.agent_id)
 }
 
 /// The body with the leg that is meant, when it names none. What is no body of this API is left for the operation to refuse.

@@ -102,3 +102,37 @@ fn the_agents_keys_go_to_whom_it_talks_to() {
     asking.end_all();
     asking.ends_for(&[TRUNK, AGENT, TARGET]);
 }
+
+#[test]
+fn digits_by_rest_go_to_whom_the_agent_talks_to_and_not_to_who_waits() {
+    let dial = |asking: &mut crate::consulting_by_rest::Asking, leg: Option<String>| {
+        let (call, now) = (asking.talk.simulation.views.last().unwrap().id.clone(), asking.talk.simulation.now);
+        let duration = std::time::Duration::from_millis(100);
+        let operator = Operator::SendDigits { call, leg, digits: "7".to_owned(), duration };
+        let done = asking.talk.simulation.switchboard.handle_operator(now, operator);
+        asking.talk.simulation.settle();
+        done
+    };
+    let dialled = |asking: &crate::consulting_by_rest::Asking| {
+        let sent = asking.talk.simulation.commands.iter().filter_map(|command| match command {
+            Command::SendDigits { session, .. } => Some(*session),
+            _ => None,
+        });
+        sent.collect::<Vec<_>>()
+    };
+    let mut asking = ringing();
+    assert_eq!(dial(&mut asking, None), Err(OperatorError::LegHeld), "it talks to nobody");
+    asking.pick_up();
+    assert_eq!(dial(&mut asking, None), Ok(Granted::Done));
+    let target = asking.talk.simulation.commands.iter().rev().find_map(|command| match command {
+        Command::Bridge { b, .. } => Some(*b),
+        _ => None,
+    });
+    assert_eq!(dialled(&asking), [target.unwrap()]);
+    let trunk = asking.talk.simulation.views.last().unwrap().legs.iter().find(|leg| leg.extension.is_none()).unwrap();
+    let trunk = trunk.id.clone();
+    assert_eq!(dial(&mut asking, Some(trunk)), Ok(Granted::Done), "who is named gets them");
+    assert_eq!(dialled(&asking)[1], asking.talk.session_of(TRUNK));
+    asking.end_all();
+    asking.ends_for(&[TRUNK, AGENT, TARGET]);
+}

@@ -515,8 +515,8 @@ impl Chaos {
         }
     }
 
-    /// Where people talk there are two of them, and whoever was in a conference hears somebody; unless one is being handed on, or its place
-    /// taken.
+    /// Where people talk there are two of them, and whoever was in a conference hears somebody; unless one of them is being handed on, or
+    /// its place taken.
     fn assert_nobody_is_left_alone(&mut self) {
         let mut last = BTreeMap::new();
         for view in &self.simulation.views {
@@ -526,25 +526,37 @@ impl Chaos {
             last.remove(&record.call.id);
         }
         let is_under_way = |transfer: &switchboard::TransferView| transfer.sip_status.is_none();
-        if last.values().any(|view| view.transfers.iter().any(is_under_way)) {
-            return;
-        }
-        for view in last.values().filter(|view| view.state == CallState::Connected) {
+        let is_changing = |view: &switchboard::CallView| view.transfers.iter().any(is_under_way);
+        for view in last.values().filter(|view| view.state == CallState::Connected && !is_changing(view)) {
             let echo = view.to == "9196" || view.transfers.iter().any(|transfer| transfer.target == "9196");
             let is_replaced = view.legs.iter().any(|leg| leg.state == CallState::Routing);
             let talking = view.participants.iter().filter(|it| it.state == ParticipantState::Connected).count();
             assert!(talking > 1 || echo || is_replaced, "one is alone in {view:?}");
         }
-        if !self.simulation.commands.iter().any(|command| matches!(command, Command::Mix { .. })) {
-            return;
-        }
+        self.assert_nobody_is_left_alone_in_a_mix(last.values().any(|view| is_changing(view)));
+    }
+
+    /// Who is in a mix hears somebody; who was in one, too, unless somebody is being handed on, in whatever call.
+    fn assert_nobody_is_left_alone_in_a_mix(&mut self, is_changing: bool) {
+        let mut mixed = BTreeMap::new();
         for command in &self.simulation.commands {
             match command {
-                Command::Mix { session, .. } if self.simulation.is_open(*session) => {
-                    assert!(!self.simulation.wiring.heard(*session).is_empty(), "{session:?} is alone");
-                    self.conferences += 1;
+                Command::Mix { session, .. } => drop(mixed.insert(session.0, (*session, true))),
+                Command::Bridge { a, b } => {
+                    for session in [a, b] {
+                        mixed.entry(session.0).and_modify(|(_, is_in)| *is_in = false);
+                    }
+                }
+                Command::Music { session } | Command::Ringback { session } | Command::Echo { session } => {
+                    mixed.entry(session.0).and_modify(|(_, is_in)| *is_in = false);
                 }
                 _ => {}
+            }
+        }
+        for (session, is_in) in mixed.into_values() {
+            if (is_in || !is_changing) && self.simulation.is_open(session) {
+                assert!(!self.simulation.wiring.heard(session).is_empty(), "{session:?} is alone");
+                self.conferences += 1;
             }
         }
     }

@@ -441,3 +441,32 @@ fn only_who_talks_can_be_reclaimed() {
     simulation.pass(Duration::from_secs(60));
     assert!(simulation.requests_to(page, &Method::Invite).is_empty());
 }
+
+#[test]
+fn a_leg_that_is_lost_for_good_is_missed_also_when_the_phone_that_answers_for_it_comes_at_a_wrong_moment() {
+    let Talk { mut simulation, browser, trunk, incoming, .. } = calling();
+    simulation.disconnect(browser);
+    let page = reloaded(&mut simulation);
+    simulation.pass(Duration::from_secs(15));
+    reclaim(&mut simulation).unwrap();
+    let called = simulation.incoming(page);
+    simulation.answer(page, called, StatusCode::RINGING, None);
+    simulation.pass(Duration::from_secs(16));
+    assert_eq!(state(&simulation), CallState::Connected, "its place may yet be taken");
+    // The trunk is just taking over its own side.
+    let replaces = crate::taking_over::dialog_of(&mut simulation, trunk, incoming);
+    simulation.script = MediaScript::Slow;
+    let now = simulation.now;
+    simulation.peer(trunk).headers = vec![("Replaces".to_owned(), replaces)];
+    let (from, to) = ("sip:+15551234567@x.example", "sip:100@203.0.113.1");
+    let taking = simulation.peer(trunk).invite(now, from, to, Some("v=0 elsewhere"), None);
+    simulation.peer(trunk).headers.clear();
+    simulation.settle();
+    simulation.answer(page, called, StatusCode::OK, Some("v=0 again"));
+    assert!(simulation.is_hung_up(page, called), "there is no place for it now");
+    assert!(simulation.is_hung_up(trunk, incoming) && simulation.refusal(trunk, taking).is_some(), "nor anybody left");
+    simulation.script = MediaScript::Works;
+    simulation.shards_catch_up();
+    simulation.assert_all_over();
+    assert!(simulation.records[0].explanation.contains("lost its connection"), "{}", simulation.records[0].explanation);
+}

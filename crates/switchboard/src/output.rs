@@ -61,7 +61,7 @@ pub enum Operator {
     SendDigits {
         /// Which.
         call: CallId,
-        /// `leg_…`; without it the trunk, else the callee.
+        /// `leg_…`; without it whom an agent consults, else the trunk, else the callee.
         leg: Option<String>,
         /// Of `0-9 * # A-D`.
         digits: String,

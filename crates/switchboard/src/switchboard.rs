@@ -165,6 +165,10 @@ impl Switchboard {
             Operator::SendDigits { call, leg, digits, duration } => {
                 let key = self.calls.of_id(&call).ok_or(OperatorError::UnknownCall)?;
                 let count = digits.chars().count();
+                let leg = match (leg, self.calls.call(key)) {
+                    (None, Some(call)) => call.dialled_by_default()?.map(str::to_owned),
+                    (leg, _) => leg,
+                };
                 let facts = self.calls.facts_mut(key).ok_or(OperatorError::UnknownCall)?;
                 let leg = facts.reserve_digits(now, leg.as_deref(), count, duration)?;
                 self.call_event(now, key, CallEvent::Dial { leg, digits, duration });

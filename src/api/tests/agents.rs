@@ -306,10 +306,15 @@ async fn of_three_who_talk_an_agent_who_was_asked_to_join_lets_itself_go_and_nob
     };
     let wishes = [("POST", "hangup"), ("DELETE", "participants/leg_2"), ("DELETE", "participants/leg_ada")];
     assert_eq!(statuses(wishes).await, [403, 403, 204]);
+    let mut nobodys = three.clone();
+    nobodys.agent_id = None;
+    nobodys.legs[2].agent_id = None;
+    api.tables.call_changed(nobodys);
+    assert_eq!(statuses(wishes).await, [403, 403, 204], "that both are no agent's makes it nobody's own");
     three.agent_id = Some("agt_a".to_owned());
     api.tables.call_changed(three);
     assert_eq!(statuses(wishes).await, [202, 204, 204], "the call is her own");
-    assert_eq!(std::iter::from_fn(|| asked.try_recv().ok()).count(), 4);
+    assert_eq!(std::iter::from_fn(|| asked.try_recv().ok()).count(), 5);
 }
 
 #[tokio::test]

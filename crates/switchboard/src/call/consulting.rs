@@ -90,7 +90,7 @@ impl Consulting {
     }
 
     /// The target that has answered.
-    fn target(&self) -> Option<LegId> {
+    pub(super) fn target(&self) -> Option<LegId> {
         match self.stage {
             Stage::Reaching(_) => None,
             Stage::Talking(target) => target,

@@ -61,7 +61,7 @@ use self::reclaiming::Affair;
 use self::ringing::Ringing;
 use self::routing::Routing;
 use self::transferring::Transferring;
-use sip::{Reason, StatusCode};
+use sip::StatusCode;
 
 use crate::dialplan::Step;
 use crate::output::{CallState, OperatorError};
@@ -133,14 +133,10 @@ impl Call {
         let event = match reclaiming::on(event, &mut self.facts, actions) {
             Affair::Own => return,
             Affair::Others(event) => event,
-            Affair::Answered(replacement) if self.check_replaceable(replacement.old).is_ok() => {
-                CallEvent::Replace(replacement)
-            }
-            // The state has moved on: there is no such place any more.
-            Affair::Answered(replacement) => {
-                self.facts.release(replacement.new.id, Some(Reason::sip(200, "Call completed elsewhere")), actions);
-                return;
-            }
+            Affair::Answered(replacement, lost) => match self.replacement(replacement, lost, actions) {
+                Some(event) => event,
+                None => return,
+            },
         };
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = state.on(event, &mut self.facts, ctx, actions);
@@ -179,6 +175,16 @@ impl Call {
             None => matches!(leg.party, Party::Extension { .. }),
         });
         found.ok_or(OperatorError::UnknownLeg)
+    }
+
+    /// The leg that digits go to when none is named while one waits: whom the agent talks to meanwhile. `None` when nobody waits.
+    ///
+    /// # Errors
+    /// When the agent talks to nobody.
+    pub(crate) fn dialled_by_default(&self) -> Result<Option<&str>, OperatorError> {
+        let State::Consulting(consulting) = &self.state else { return Ok(None) };
+        let target = consulting.target().and_then(|target| self.facts.leg(target)).ok_or(OperatorError::LegHeld)?;
+        Ok(Some(&target.name))
     }
 
     /// Those who talk, or do again when a transfer fails.

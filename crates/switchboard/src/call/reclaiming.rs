@@ -35,8 +35,8 @@ pub(super) enum Affair {
     Others(CallEvent),
     /// It is dealt with.
     Own,
-    /// A phone has answered, and the state shall let it take the place.
-    Answered(Box<Replacement>),
+    /// A phone has answered, and the state shall let it take the place; of a leg that was lost so.
+    Answered(Box<Replacement>, Option<Box<CallEvent>>),
 }
 
 impl Call {
@@ -77,6 +77,26 @@ impl Call {
             _ => OperatorError::Changing,
         })?;
         begin(old, &mut self.facts, ctx, actions)
+    }
+
+    /// What the state is told once a phone has answered that was called for a leg.
+    pub(super) fn replacement(
+        &mut self,
+        replacement: Box<Replacement>,
+        lost: Option<Box<CallEvent>>,
+        actions: &mut Actions,
+    ) -> Option<CallEvent> {
+        if self.check_replaceable(replacement.old).is_ok() {
+            if lost.is_some() {
+                // Should the place not be taken after all, nobody has it any more.
+                let reason = Reason::sip(200, "Call taken over elsewhere");
+                self.facts.release(replacement.old, Some(reason), actions);
+            }
+            return Some(CallEvent::Replace(replacement));
+        }
+        // The state has moved on: there is no such place now. It has not heard yet that the leg is lost.
+        self.facts.release(replacement.new.id, Some(Reason::sip(200, "Call completed elsewhere")), actions);
+        lost.map(|lost| *lost)
     }
 
     /// Who was called for a leg that talks no more rings in vain.
@@ -212,12 +232,8 @@ fn answered(new: LegId, answer: Bytes, facts: &mut Facts, actions: &mut Actions)
     for phone in phones.into_iter().filter(|phone| *phone != new) {
         facts.release(phone, Some(Reason::sip(200, "Call completed elsewhere")), actions);
     }
-    if lost.is_some() {
-        // Should the place not be taken after all, nobody has it any more.
-        facts.release(old, Some(Reason::sip(200, "Call taken over elsewhere")), actions);
-    }
     let Some(leg) = facts.leg(new).cloned() else { return Affair::Own };
-    Affair::Answered(Box::new(Replacement { old, new: leg, offer: Some(answer) }))
+    Affair::Answered(Box::new(Replacement { old, new: leg, offer: Some(answer) }), lost)
 }
 
 fn drop_phone(leg: LegId, facts: &mut Facts, actions: &mut Actions) -> Affair {
