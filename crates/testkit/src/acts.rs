@@ -26,7 +26,8 @@ impl Simulation {
         self.change(|directory| {
             let username = format!("{number}b");
             let ha1 = Ha1::new(&username, REALM, &format!("secret-{username}"));
-            let credential = Credential { username: username.clone(), ha1, ..directory.credentials[number].clone() };
+            let known = directory.credentials.get(number).cloned().expect("the first credential");
+            let credential = Credential { username: username.clone(), ha1, ..known };
             directory.credentials.insert(username, credential);
         });
     }
