@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use crate::call::{Adding, CallEvent, LegId, Meanwhile, Party, Seeker, Whom};
 use crate::calls::CallKey;
-use crate::output::{CallId, OperatorError, ParticipantView, TransferTarget};
+use crate::operator::OperatorError;
+use crate::output::{CallId, ParticipantView, TransferTarget};
 use crate::switchboard::Switchboard;
 use crate::transfers::Whereto;
 

@@ -16,7 +16,8 @@ use crate::directory::Directory;
 use crate::ids::Ids;
 use crate::informing::Informing;
 use crate::links::Links;
-use crate::output::{BindingView, CallId, Granted, Operator, OperatorError, Output, ShardIndex};
+use crate::operator::{Granted, Operator, OperatorError};
+use crate::output::{BindingView, CallId, Output, ShardIndex};
 use crate::proven::Proven;
 use crate::registrar::Registrar;
 

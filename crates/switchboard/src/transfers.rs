@@ -16,7 +16,8 @@ use crate::call::{
 use crate::calls::CallKey;
 use crate::dialplan::{Decision, Lookup, Origin, Step, Target};
 use crate::number::e164;
-use crate::output::{CallId, OperatorError, TransferMode, TransferTarget, TransferView};
+use crate::operator::OperatorError;
+use crate::output::{CallId, TransferMode, TransferTarget, TransferView};
 use crate::refer_to::ReferTo;
 use crate::switchboard::Switchboard;
 

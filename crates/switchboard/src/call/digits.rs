@@ -7,7 +7,7 @@ use media::{Command, Dtmf, Hold};
 use super::action::{Action, Actions};
 use super::facts::Facts;
 use super::leg::{LegId, Medium, Party, Signal};
-use crate::output::OperatorError;
+use crate::operator::OperatorError;
 
 /// Digits that may wait on a leg at once.
 pub(crate) const MAX_DIALLED: usize = 32;

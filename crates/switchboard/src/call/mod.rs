@@ -64,7 +64,8 @@ use self::transferring::Transferring;
 use sip::StatusCode;
 
 use crate::dialplan::Step;
-use crate::output::{CallState, OperatorError};
+use crate::operator::OperatorError;
+use crate::output::CallState;
 
 /// A running call.
 pub(crate) struct Call {

@@ -14,7 +14,8 @@ use super::reaching::leg_of;
 use super::replacing::Replacement;
 use super::seeker::Seeker;
 use super::{Call, modifying, target};
-use crate::output::{CallState, OperatorError};
+use crate::operator::OperatorError;
+use crate::output::CallState;
 
 /// How long phones may take that are asked to answer by themselves: one that asks its user first has time for that, and who waits at the
 /// other end is not kept for a whole ring time.
