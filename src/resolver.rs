@@ -102,21 +102,11 @@ async fn follow_others(store: &Store, stop: &CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{CallerId, Document, DtmfMode, Gateway, GatewayTransport, Inbound, Trunk};
+    use crate::store::{Document, Gateway, GatewayTransport, Trunk};
 
     fn trunk(name: &str, host: &str) -> Trunk {
         let gateway = Gateway { uri: format!("sip:{host}"), transport: GatewayTransport::Udp, priority: 1, weight: 1 };
-        Trunk {
-            name: name.into(),
-            enabled: true,
-            gateways: Document(vec![gateway]),
-            inbound: Document(Inbound::default()),
-            media_cidrs: Document(Vec::new()),
-            codecs: Document(Vec::new()),
-            caller_id: Document(CallerId::default()),
-            dtmf: DtmfMode::Auto,
-            max_channels: 0,
-        }
+        Trunk { name: name.into(), enabled: true, gateways: Document(vec![gateway]), ..Trunk::default() }
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Makes domain types of JSON bodies: the edge where values become believed.
 
+mod trunk;
+
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -9,10 +11,9 @@ use utoipa::ToSchema;
 
 use super::Problem;
 use super::fields::Fields;
-use crate::store::{
-    Agent, CallerId, CallerIdFormat, CodecName, Document, DtmfMode, Extension, Gateway, GatewayTransport, Inbound,
-    Number, OnLimit, Target, TargetKind, Trunk,
-};
+use crate::store::{Agent, CodecName, Document, Extension, Number, OnLimit, Target, TargetKind};
+
+pub(super) use trunk::trunk;
 
 /// Entries of a list at most: gateways, networks.
 const LIST_LIMIT: usize = 64;
@@ -285,41 +286,6 @@ pub(super) fn rotation(body: Value) -> Result<Option<String>, Problem> {
     let mut fields = Fields::of(body);
     let password = fields.text("password", secret);
     fields.finish(password)
-}
-
-pub(super) fn trunk(body: Value) -> Result<Trunk, Problem> {
-    let mut fields = Fields::of(body);
-    let g711 = [CodecName::Pcmu, CodecName::Pcma];
-    let trunk = Trunk {
-        name: fields.required_text("name", user),
-        enabled: fields.boolean("enabled", true),
-        gateways: Document(fields.objects("gateways", LIST_LIMIT, gateway)),
-        inbound: Document(fields.object("inbound", |inbound| Inbound { cidrs: networks(inbound, "cidrs") })),
-        media_cidrs: Document(networks(&mut fields, "media_cidrs")),
-        codecs: codecs(&mut fields, "pcmu, pcma", &g711, &g711),
-        caller_id: Document(fields.object("caller_id", caller_id)),
-        dtmf: fields.choice("dtmf", "auto, rfc4733, info, inband", DtmfMode::Auto),
-        max_channels: fields.integer("max_channels", 0..=100_000, 0),
-    };
-    fields.finish(trunk)
-}
-
-fn gateway(fields: &mut Fields) -> Gateway {
-    let small = |number: i64| u16::try_from(number).unwrap_or_default();
-    Gateway {
-        uri: fields.required_text("uri", gateway_uri),
-        transport: fields.choice("transport", "udp, tcp", GatewayTransport::Udp),
-        priority: small(fields.integer("priority", 0..=65_535, 10)),
-        weight: small(fields.integer("weight", 0..=65_535, 100)),
-    }
-}
-
-fn caller_id(fields: &mut Fields) -> CallerId {
-    CallerId {
-        fallback: fields.text("fallback", e164),
-        domain: fields.text("domain", host),
-        format: fields.choice("format", "e164, e164_without_plus", CallerIdFormat::E164),
-    }
 }
 
 pub(super) fn number(body: Value) -> Result<Number, Problem> {

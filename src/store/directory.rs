@@ -1,18 +1,19 @@
 //! Makes the [`Directory`] the switchboard works from out of the tables, and publishes it.
 
+mod trunk;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sip::Ha1;
-use switchboard::{Directory, NumberFormat};
+use switchboard::Directory;
 use tokio::sync::watch;
 
 use super::sql::{Pool, rows};
-use super::{
-    Addresses, Agent, CallerIdFormat, Extension, GatewayTransport, Number, OnLimit, Store, StoreError, Stored, Trunk,
-};
+use super::{Addresses, Agent, Extension, Number, OnLimit, Store, StoreError, Stored, Trunk};
+use trunk::{resolved, trunk};
 
 /// The default SIP port (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
@@ -202,59 +203,12 @@ fn extension(row: Stored<Extension>) -> switchboard::Extension {
     }
 }
 
-fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::Trunk {
-    let trunk = row.value;
-    let mut gateways: Vec<_> = trunk
-        .gateways
-        .0
-        .iter()
-        .map(|gateway| switchboard::Gateway {
-            host: gateway.host().to_owned(),
-            transport: match gateway.transport {
-                GatewayTransport::Udp => sip::Transport::Udp,
-                GatewayTransport::Tcp => sip::Transport::Tcp,
-            },
-            addresses: resolved(gateway.host(), addresses),
-            priority: gateway.priority,
-            weight: gateway.weight,
-        })
-        .collect();
-    gateways.sort_by_key(|gateway| (gateway.priority, std::cmp::Reverse(gateway.weight)));
-    switchboard::Trunk {
-        id: row.id,
-        name: trunk.name,
-        enabled: trunk.enabled,
-        gateways,
-        inbound_networks: trunk.inbound.0.cidrs,
-        media_networks: trunk.media_cidrs.0,
-        codecs: trunk.codecs.0.into_iter().map(Into::into).collect(),
-        caller_id: switchboard::CallerId {
-            fallback: trunk.caller_id.0.fallback,
-            domain: trunk.caller_id.0.domain,
-            format: match trunk.caller_id.0.format {
-                CallerIdFormat::E164 => NumberFormat::E164,
-                CallerIdFormat::E164WithoutPlus => NumberFormat::E164WithoutPlus,
-            },
-        },
-        dtmf: trunk.dtmf.into(),
-        max_channels: unsigned(trunk.max_channels),
-    }
-}
-
 fn number(row: Stored<Number>, numbers: &HashMap<String, String>) -> switchboard::Number {
     switchboard::Number {
         id: row.id,
         e164: row.value.e164,
         trunk_id: row.value.trunk_id,
         extension: row.value.target.and_then(|target| numbers.get(&target.0).cloned()),
-    }
-}
-
-/// A numeric host needs no resolver.
-fn resolved(host: &str, addresses: &Addresses) -> Vec<SocketAddr> {
-    match numeric(host) {
-        Some(address) => vec![address],
-        None => addresses.get(host).cloned().unwrap_or_default(),
     }
 }
 

@@ -31,7 +31,7 @@ pub use error::StoreError;
 pub use idempotency::{Claim, Replay};
 pub use model::{
     Agent, CallerId, CallerIdFormat, CodecName, Credential, Document, DtmfMode, Extension, Gateway, GatewayTransport,
-    Inbound, Number, OnLimit, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk,
+    Inbound, Number, OnLimit, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkSettings,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

@@ -17,8 +17,8 @@ impl Store {
         let trunk = &row.value;
         commit!(
             self,
-            "INSERT INTO trunks (id, version, created_at, updated_at, name, enabled, gateways, inbound, media_cidrs, codecs, caller_id, max_channels, dtmf) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "INSERT INTO trunks (id, version, created_at, updated_at, name, enabled, gateways, inbound, media_cidrs, codecs, caller_id, max_channels, dtmf, settings) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             &row.id,
             row.version,
             row.created_at,
@@ -31,7 +31,8 @@ impl Store {
             trunk.codecs.text(),
             trunk.caller_id.text(),
             trunk.max_channels,
-            trunk.dtmf.text()
+            trunk.dtmf.text(),
+            trunk.settings.text()
         )
         .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
         self.publish_change().await;
@@ -62,7 +63,7 @@ impl Store {
     pub async fn update_trunk(&self, id: &str, version: i64, trunk: Trunk) -> Result<Row, StoreError> {
         let done = commit!(
             self,
-            "UPDATE trunks SET version = version + 1, updated_at = $3, name = $4, enabled = $5, gateways = $6, inbound = $7, media_cidrs = $8, codecs = $9, caller_id = $10, max_channels = $11, dtmf = $12 \
+            "UPDATE trunks SET version = version + 1, updated_at = $3, name = $4, enabled = $5, gateways = $6, inbound = $7, media_cidrs = $8, codecs = $9, caller_id = $10, max_channels = $11, dtmf = $12, settings = $13 \
              WHERE id = $1 AND version = $2",
             id,
             version,
@@ -75,7 +76,8 @@ impl Store {
             trunk.codecs.text(),
             trunk.caller_id.text(),
             trunk.max_channels,
-            trunk.dtmf.text()
+            trunk.dtmf.text(),
+            trunk.settings.text()
         )
         .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
         if done == 0 {

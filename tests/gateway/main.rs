@@ -16,7 +16,6 @@ mod container;
 mod killed;
 mod process;
 mod serving;
-mod sipp;
 mod stopping;
 mod streams;
 mod support;

@@ -94,7 +94,7 @@ pub struct Credential {
 }
 
 /// A carrier.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Trunk {
     /// `trk_…`
     pub id: String,

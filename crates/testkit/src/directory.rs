@@ -63,12 +63,9 @@ pub fn directory() -> Directory {
             name: name.to_owned(),
             enabled: true,
             gateways: vec![gateway],
-            inbound_networks: Vec::new(),
-            media_networks: Vec::new(),
             codecs: vec![Codec::Pcmu],
             caller_id: CallerId { fallback: Some("+493011100".to_owned()), ..CallerId::default() },
-            dtmf: media::Dtmf::Auto,
-            max_channels: 0,
+            ..Trunk::default()
         };
         directory.trunks.insert(trunk.id.clone(), trunk);
     }

@@ -97,6 +97,7 @@ fn trunk(host: &str) -> Trunk {
         }),
         dtmf: DtmfMode::Inband,
         max_channels: 30,
+        settings: Document::default(),
     }
 }
 

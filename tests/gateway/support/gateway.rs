@@ -98,15 +98,21 @@ impl Gateway {
     }
 
     /// Adds a trunk whose gateway is at `address`; [`NUMBER`] is assigned to extension 100.
-    pub(crate) async fn trunk(&self, address: SocketAddr, transport: &str) {
+    pub(crate) async fn trunk(&self, address: SocketAddr, transport: &str) -> Value {
         let gateways = json!([{"uri": format!("sip:{address}"), "transport": transport}]);
         let inbound = json!({"cidrs": [format!("{}/32", address.ip())]});
-        let trunk = json!({"name": "carrier", "gateways": gateways, "inbound": inbound});
+        self.trunk_with(json!({"gateways": gateways, "inbound": inbound})).await
+    }
+
+    /// Adds the trunk `carrier` with these fields; [`NUMBER`] is assigned to extension 100.
+    pub(crate) async fn trunk_with(&self, mut trunk: Value) -> Value {
+        trunk["name"] = json!("carrier");
         let trunk = self.post("/v1/trunks", trunk).await;
         let extensions = self.get("/v1/extensions").await;
         let extension = extensions["data"].as_array().unwrap().iter().find(|row| row["number"] == "100").unwrap();
         let target = json!({"type": "extension", "id": extension["id"]});
         self.post("/v1/numbers", json!({"e164": NUMBER, "trunk_id": trunk["id"], "target": target})).await;
+        trunk
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -15,7 +15,7 @@ use crate::call::{
 };
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
-use crate::directory::{CallerId, Directory, Extension, Gateway, OnLimit, Trunk};
+use crate::directory::{Directory, Extension, Gateway, OnLimit, Trunk};
 use crate::ids::Ids;
 use crate::output::{CallId, Direction};
 use crate::proven::Proof;
@@ -484,12 +484,8 @@ fn directory() -> Directory {
             name: name.to_owned(),
             enabled: true,
             gateways: vec![gateway],
-            inbound_networks: Vec::new(),
-            media_networks: Vec::new(),
             codecs: vec![Codec::Pcmu],
-            caller_id: CallerId::default(),
-            dtmf: media::Dtmf::Auto,
-            max_channels: 0,
+            ..Trunk::default()
         };
         directory.trunks.insert(trunk.id.clone(), trunk);
     }

@@ -1,0 +1,162 @@
+//! A trunk as the database holds it and the API shows it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{CodecName, Document};
+
+/// A carrier.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, sqlx::FromRow, ToSchema)]
+pub struct Trunk {
+    /// What the dialplan calls it; unique.
+    pub name: String,
+    /// A disabled trunk neither sends nor receives calls.
+    pub enabled: bool,
+    /// Where outbound calls go.
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Vec<Gateway>)]
+    pub gateways: Document<Vec<Gateway>>,
+    /// How inbound calls are recognised.
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Inbound)]
+    pub inbound: Document<Inbound>,
+    /// Networks RTP is believed from beside the address in the SDP.
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Vec<String>)]
+    pub media_cidrs: Document<Vec<ipnet::IpNet>>,
+    /// Codecs offered, best first.
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Vec<CodecName>)]
+    pub codecs: Document<Vec<CodecName>>,
+    /// How outbound calls present themselves.
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = CallerId)]
+    pub caller_id: Document<CallerId>,
+    /// How digits travel over it.
+    #[sqlx(try_from = "String")]
+    pub dtmf: DtmfMode,
+    /// Calls at once; 0 = no limit.
+    pub max_channels: i64,
+    /// Everything else, in one column.
+    #[serde(flatten)]
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = TrunkSettings)]
+    pub settings: Document<TrunkSettings>,
+}
+
+/// What most trunks leave at its default. An absent field has its default, so that older rows need no migration.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TrunkSettings {}
+
+/// How digits travel over a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DtmfMode {
+    /// As telephone-events where the carrier has them, else as tones in the audio.
+    #[default]
+    Auto,
+    /// As telephone-events (RFC 4733), or not at all.
+    Rfc4733,
+    /// By SIP INFO (`application/dtmf-relay`).
+    Info,
+    /// As tones in the audio.
+    Inband,
+}
+
+impl DtmfMode {
+    pub(in crate::store) fn text(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rfc4733 => "rfc4733",
+            Self::Info => "info",
+            Self::Inband => "inband",
+        }
+    }
+}
+
+impl TryFrom<String> for DtmfMode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            "rfc4733" => Ok(Self::Rfc4733),
+            "info" => Ok(Self::Info),
+            "inband" => Ok(Self::Inband),
+            other => Err(format!("unknown dtmf {other:?}")),
+        }
+    }
+}
+
+impl From<DtmfMode> for media::Dtmf {
+    fn from(mode: DtmfMode) -> Self {
+        match mode {
+            DtmfMode::Auto => Self::Auto,
+            DtmfMode::Rfc4733 => Self::Rfc4733,
+            DtmfMode::Info => Self::Info,
+            DtmfMode::Inband => Self::Inband,
+        }
+    }
+}
+
+/// One address of a trunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gateway {
+    /// `sip:host[:port]`; the host stays in the request URI.
+    pub uri: String,
+    /// How it is reached.
+    pub transport: GatewayTransport,
+    /// Lower first.
+    pub priority: u16,
+    /// Share within a priority.
+    pub weight: u16,
+}
+
+impl Gateway {
+    /// `host[:port]` without the scheme.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.uri.strip_prefix("sip:").unwrap_or(&self.uri)
+    }
+}
+
+/// How a gateway is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayTransport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+}
+
+/// How inbound calls of a trunk are recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Inbound {
+    /// Networks the carrier calls from; nothing else is believed.
+    #[schema(value_type = Vec<String>, examples(json!(["203.0.113.0/24"])))]
+    pub cidrs: Vec<ipnet::IpNet>,
+}
+
+/// How outbound calls present themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct CallerId {
+    /// Used when the agent has no number of its own (E.164).
+    pub fallback: Option<String>,
+    /// The host in From; the gateway's own when absent.
+    pub domain: Option<String>,
+    /// How numbers are written.
+    pub format: CallerIdFormat,
+}
+
+/// How a trunk wants numbers written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallerIdFormat {
+    /// `+4930123456`
+    #[default]
+    E164,
+    /// `4930123456`
+    E164WithoutPlus,
+}

@@ -1,0 +1,17 @@
+//! The whole gateway in this process against SIP implementations that are not ours, in the place of a carrier: SIPp with the scenarios in
+//! `scenarios/`. Media is the test's own sockets, so that what arrives can be asserted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    missing_docs
+)]
+
+mod calling;
+mod sipp;
+#[allow(dead_code, reason = "shared with the gateway's own tests, which use more of it")]
+#[path = "../gateway/support/mod.rs"]
+mod support;
