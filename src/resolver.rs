@@ -122,12 +122,18 @@ mod tests {
         let mut directory = store.directory();
         let resolved = directory.wait_for(|directory| {
             let addresses =
-                |trunk: &switchboard::Trunk| trunk.gateways.iter().flat_map(|gateway| &gateway.addresses).count();
+                |trunk: &switchboard::Trunk| trunk.gateways.iter().flat_map(|gateway| &gateway.hops).count();
             directory.trunks.values().any(|trunk| addresses(trunk) > 0)
         });
         let directory = timeout(Duration::from_secs(20), resolved).await.unwrap().unwrap().clone();
         let found = directory.trunks.values().find(|trunk| trunk.name == "found").unwrap();
-        assert!(found.gateways[0].addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 5070));
+        assert!(
+            found.gateways[0]
+                .hops
+                .iter()
+                .map(|hop| hop.address)
+                .all(|address| address.ip().is_loopback() && address.port() == 5070)
+        );
         assert_eq!(found.gateways[0].host, "localhost:5070");
         stop.cancel();
         timeout(Duration::from_secs(20), resolver).await.unwrap().unwrap();

@@ -175,7 +175,7 @@ async fn conflicts_are_409_and_dangling_references_point_at_their_field() {
     let directory = api.store.directory();
     assert_eq!(directory.borrow().numbers["+4930123456"].extension.as_deref(), Some("1001"));
     let gateways = directory.borrow().trunks[id(&trunk)].gateways.clone();
-    assert_eq!(gateways[0].addresses, ["127.0.0.1:5080".parse::<std::net::SocketAddr>().unwrap()]);
+    assert_eq!(gateways[0].hops[0].address, "127.0.0.1:5080".parse::<std::net::SocketAddr>().unwrap());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::sql::{Pool, rows};
 use super::{Addresses, Agent, Extension, Number, OnLimit, Store, StoreError, Stored, Trunk};
-use trunk::{resolved, trunk};
+use trunk::{hops, trunk};
 
 /// The default SIP port (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
@@ -98,7 +98,8 @@ impl Store {
         }
         self.shared.directory.send_modify(|directory| {
             for gateway in Arc::make_mut(directory).trunks.values_mut().flat_map(|trunk| &mut trunk.gateways) {
-                gateway.addresses = resolved(&gateway.host, &addresses);
+                let transport = gateway.transport.unwrap_or(sip::Transport::Udp);
+                gateway.hops = hops(&gateway.host, transport, &addresses);
             }
         });
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sip::{Flow, Method, StatusCode, Transport};
-use switchboard::{Directory, Gateway};
+use switchboard::{Directory, Gateway, Hop};
 use testkit::Simulation;
 
 use crate::PLAN;
@@ -119,8 +119,8 @@ fn order(changes: &[(u8, u16, u16)]) -> Vec<u8> {
     let change = |directory: &mut Directory| {
         let gateway = |(last, priority, weight): &(u8, u16, u16)| Gateway {
             host: format!("gw{last}.carrier.example"),
-            transport: Transport::Udp,
-            addresses: vec![SocketAddr::from(([198, 51, 100, *last], 5060))],
+            transport: Some(Transport::Udp),
+            hops: vec![Hop::new(Transport::Udp, SocketAddr::from(([198, 51, 100, *last], 5060)))],
             priority: *priority,
             weight: *weight,
         };

@@ -197,7 +197,7 @@ fn a_gateway_that_failed_takes_up_no_channel_of_its_trunk_when_the_next_one_is_t
         let trunk = directory.trunks.get_mut("trk_main").unwrap();
         trunk.max_channels = 1;
         let mut second = trunk.gateways[0].clone();
-        second.addresses = vec!["198.51.100.2:5060".parse().unwrap()];
+        second.hops[0].address = "198.51.100.2:5060".parse().unwrap();
         second.priority = trunk.gateways[0].priority + 1;
         trunk.gateways.push(second);
     });

@@ -25,8 +25,8 @@ impl Admission {
             for network in &trunk.inbound_networks {
                 admission.networks.push((*network, trunk.id.clone()));
             }
-            for address in trunk.gateways.iter().flat_map(|gateway| &gateway.addresses) {
-                admission.addresses.entry(address.ip()).or_default().push(trunk.id.clone());
+            for hop in trunk.gateways.iter().flat_map(|gateway| &gateway.hops) {
+                admission.addresses.entry(hop.address.ip()).or_default().push(trunk.id.clone());
             }
         }
         // The narrowest network knows best.

@@ -123,14 +123,41 @@ pub struct Trunk {
 pub struct Gateway {
     /// Host (and port) as configured: stays in the request URI, e.g. `example.pstn.twilio.com`.
     pub host: String,
-    /// UDP or TCP.
-    pub transport: sip::Transport,
-    /// What the host resolved to, port included; empty while unresolved.
-    pub addresses: Vec<SocketAddr>,
+    /// How it is reached, as configured: stays in the request URI too. `None` when the name server chooses (RFC 3263 §4.1).
+    pub transport: Option<sip::Transport>,
+    /// Where its servers are; empty while unresolved.
+    pub hops: Vec<Hop>,
     /// Lower first.
     pub priority: u16,
     /// Share within a priority.
     pub weight: u16,
+}
+
+/// One server of a gateway: what finding it (RFC 3263) came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// How it is reached.
+    pub transport: sip::Transport,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Of its SRV record, under the gateway's own: lower first (RFC 2782).
+    pub priority: u16,
+    /// Of its SRV record: share within a priority.
+    pub weight: u16,
+}
+
+impl Hop {
+    /// A server that no SRV record told of.
+    #[must_use]
+    pub fn new(transport: sip::Transport, address: SocketAddr) -> Self {
+        Self { transport, address, priority: 0, weight: 0 }
+    }
+
+    /// The flow to it: over TCP any connection to its address.
+    #[must_use]
+    pub fn flow(&self) -> sip::Flow {
+        sip::Flow { transport: self.transport, peer: self.address, connection: None }
+    }
 }
 
 /// The From of an outbound call.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use media::Codec;
 use sip::{Ha1, Transport};
-use switchboard::{Agent, CallerId, Credential, Directory, Extension, Gateway, Number, OnLimit, Trunk};
+use switchboard::{Agent, CallerId, Credential, Directory, Extension, Gateway, Hop, Number, OnLimit, Trunk};
 
 /// The agents' domain.
 pub const REALM: &str = "phone.example.com";
@@ -53,8 +53,8 @@ pub fn directory() -> Directory {
         let address = SocketAddr::from(([198, 51, 100, last], 5060));
         let gateway = Gateway {
             host: format!("{name}.carrier.example"),
-            transport: Transport::Udp,
-            addresses: vec![address],
+            transport: Some(Transport::Udp),
+            hops: vec![Hop::new(Transport::Udp, address)],
             priority: 1,
             weight: 1,
         };

@@ -1,8 +1,6 @@
 //! A trunk as the switchboard works from it.
 
-use std::net::SocketAddr;
-
-use switchboard::NumberFormat;
+use switchboard::{Hop, NumberFormat};
 
 use super::{numeric, unsigned};
 use crate::store::{Addresses, CallerIdFormat, GatewayTransport, Stored, Trunk};
@@ -13,15 +11,18 @@ pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::T
         .gateways
         .0
         .iter()
-        .map(|gateway| switchboard::Gateway {
-            host: gateway.host().to_owned(),
-            transport: match gateway.transport {
+        .map(|gateway| {
+            let transport = match gateway.transport {
                 GatewayTransport::Udp => sip::Transport::Udp,
                 GatewayTransport::Tcp => sip::Transport::Tcp,
-            },
-            addresses: resolved(gateway.host(), addresses),
-            priority: gateway.priority,
-            weight: gateway.weight,
+            };
+            switchboard::Gateway {
+                host: gateway.host().to_owned(),
+                transport: Some(transport),
+                hops: hops(gateway.host(), transport, addresses),
+                priority: gateway.priority,
+                weight: gateway.weight,
+            }
         })
         .collect();
     gateways.sort_by_key(|gateway| (gateway.priority, std::cmp::Reverse(gateway.weight)));
@@ -47,9 +48,10 @@ pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::T
 }
 
 /// A numeric host needs no resolver.
-pub(super) fn resolved(host: &str, addresses: &Addresses) -> Vec<SocketAddr> {
-    match numeric(host) {
+pub(super) fn hops(host: &str, transport: sip::Transport, addresses: &Addresses) -> Vec<Hop> {
+    let found = match numeric(host) {
         Some(address) => vec![address],
         None => addresses.get(host).cloned().unwrap_or_default(),
-    }
+    };
+    found.into_iter().map(|address| Hop::new(transport, address)).collect()
 }

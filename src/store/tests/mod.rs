@@ -128,7 +128,10 @@ async fn resources_round_trip(store: Store) {
     assert_eq!((seen.ring_timeout, seen.max_contacts), (Duration::from_secs(20), 3));
     assert_eq!(seen.codecs, [media::Codec::Opus, media::Codec::Pcma]);
     assert_eq!(directory.numbers["+4930999"].extension.as_deref(), Some("1001"));
-    assert_eq!(directory.trunks[&carrier.id].gateways[0].addresses, ["192.0.2.1:5060".parse::<SocketAddr>().unwrap()]);
+    assert_eq!(
+        directory.trunks[&carrier.id].gateways[0].hops[0].address,
+        "192.0.2.1:5060".parse::<SocketAddr>().unwrap()
+    );
     assert_eq!(directory.trunks[&carrier.id].caller_id.format, switchboard::NumberFormat::E164WithoutPlus);
     assert_eq!(directory.trunks[&carrier.id].dtmf, media::Dtmf::Inband);
     let changed = Trunk { dtmf: DtmfMode::Info, ..trunk("192.0.2.1") };
@@ -298,12 +301,13 @@ async fn realms(store: Store, url: String) {
 async fn addresses(store: Store) {
     let carrier = store.create_trunk(trunk("carrier.test:5070")).await.unwrap();
     let directory = store.directory();
-    let seen = || directory.borrow().trunks[&carrier.id].gateways[0].addresses.clone();
+    let seen = || directory.borrow().trunks[&carrier.id].gateways[0].hops.clone();
     assert!(seen().is_empty());
     assert!(store.gateway_hosts().iter().eq(["carrier.test:5070"]));
     let address: SocketAddr = "192.0.2.7:5070".parse().unwrap();
     store.set_addresses([("carrier.test:5070".to_owned(), vec![address])].into()).await;
-    assert_eq!(seen(), [address]);
+    let hop = switchboard::Hop::new(sip::Transport::Udp, address);
+    assert_eq!(seen(), [hop]);
     store.create_agent(agent("Ada")).await.unwrap();
-    assert_eq!(seen(), [address], "also after the directory was read anew");
+    assert_eq!(seen(), [hop], "also after the directory was read anew");
 }

@@ -1,7 +1,6 @@
 //! Targets made concrete: which phones ring at once, or which gateway addresses are tried one after another.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use sip::{Flow, Host, NameAddr, Transport, Uri};
@@ -13,7 +12,7 @@ use super::seeker::Seeker;
 use crate::binding::Binding;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Target;
-use crate::directory::{Extension, Gateway, NumberFormat, Trunk};
+use crate::directory::{Extension, Gateway, Hop, NumberFormat, Trunk};
 use crate::identity::asserted;
 use crate::number::e164;
 
@@ -39,8 +38,9 @@ pub(crate) enum Resolved {
 pub(crate) struct Candidate {
     trunk: String,
     host: String,
-    transport: Transport,
-    address: SocketAddr,
+    /// As configured.
+    transport: Option<Transport>,
+    hop: Hop,
     number: String,
 }
 
@@ -185,11 +185,11 @@ fn gateways(names: &[String], number: &str, ctx: &mut Context<'_>) -> Resolved {
     let mut candidates = VecDeque::new();
     for trunk in trunks {
         for gateway in ordered(&trunk.gateways, ctx) {
-            candidates.extend(gateway.addresses.iter().map(|address| Candidate {
+            candidates.extend(gateway.hops.iter().map(|hop| Candidate {
                 trunk: trunk.id.clone(),
                 host: gateway.host.clone(),
                 transport: gateway.transport,
-                address: *address,
+                hop: *hop,
                 number: number.to_owned(),
             }));
         }
@@ -239,11 +239,10 @@ impl Candidate {
             ));
         };
         let party = Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: self.number.clone() };
-        let flow = Flow { transport: self.transport, peer: self.address, connection: None };
-        let mut leg = new_leg(party, flow, ctx);
+        let mut leg = new_leg(party, self.hop.flow(), ctx);
         let from_host = trunk.caller_id.domain.as_deref().map_or_else(|| ctx.config.advertised_host.clone(), host);
         let from_user = written(&presented(seeker, trunk, ctx), trunk.caller_id.format);
-        let contact = own_contact(Some(&from_user), self.transport, ctx.config);
+        let contact = own_contact(Some(&from_user), self.hop.transport, ctx.config);
         let from = NameAddr::new(Uri::sip(Some(&from_user), from_host, None));
         leg.envelope = Some(Envelope {
             to: NameAddr::new(uri.clone()),
@@ -262,7 +261,7 @@ impl Candidate {
     fn uri(&self, format: NumberFormat) -> Option<Uri> {
         let at = Uri::parse(&format!("sip:{}", self.host)).ok()?;
         let mut uri = Uri::sip(Some(&written(&self.number, format)), at.host()?.clone(), at.port());
-        if self.transport == Transport::Tcp
+        if self.transport == Some(Transport::Tcp)
             && let Some(params) = uri.params_mut()
         {
             params.set("transport", Some("tcp"));

@@ -15,7 +15,7 @@ use crate::call::{
 };
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
-use crate::directory::{Directory, Extension, Gateway, OnLimit, Trunk};
+use crate::directory::{Directory, Extension, Gateway, Hop, OnLimit, Trunk};
 use crate::ids::Ids;
 use crate::output::{CallId, Direction};
 use crate::proven::Proof;
@@ -474,8 +474,8 @@ fn directory() -> Directory {
     for (name, last) in [("main", 1), ("spare", 2)] {
         let gateway = Gateway {
             host: format!("{name}.carrier.example"),
-            transport: Transport::Udp,
-            addresses: vec![SocketAddr::from(([198, 51, 100, last], 5060))],
+            transport: Some(Transport::Udp),
+            hops: vec![Hop::new(Transport::Udp, SocketAddr::from(([198, 51, 100, last], 5060)))],
             priority: 1,
             weight: 1,
         };
