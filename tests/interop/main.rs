@@ -10,7 +10,9 @@
     missing_docs
 )]
 
+mod behind_nat;
 mod calling;
+mod network;
 mod sipp;
 #[allow(dead_code, reason = "shared with the gateway's own tests, which use more of it")]
 #[path = "../gateway/support/mod.rs"]

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
+use crate::network::Namespace;
 use crate::support::within;
 
 /// A port nobody uses at the moment, the next three free as well: SIPp cannot choose its own and say which.
@@ -18,31 +19,67 @@ pub(crate) fn free_ports() -> u16 {
 pub(crate) struct Sipp {
     child: Child,
     pub(crate) address: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Sipp {
     /// Runs one call of a scenario that SIPp brings along.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (sip, media) = (free_ports(), free_ports());
-        let mut command = Command::new("sipp");
-        command.current_dir(folder.path()).kill_on_drop(true);
-        command.args(["-i", "127.0.0.1", "-p", &sip.to_string(), "-mp", &media.to_string(), "-m", "1", "-nostdin"]);
-        command.args(["-timeout", "20s", "-timeout_error"]).args(arguments);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], sip)), _folder: folder }
+        Self::run(Command::new("sipp"), "127.0.0.1", free_ports(), arguments)
     }
 
     /// Runs one call of a scenario of ours.
     pub(crate) fn play(scenario: &str, arguments: &[&str]) -> Self {
-        let file = format!("{}/tests/interop/scenarios/{scenario}.xml", env!("CARGO_MANIFEST_DIR"));
-        Self::start(&[&["-sf", &file], arguments].concat())
+        Self::start(&[&["-sf", &file(scenario)], arguments].concat())
+    }
+
+    /// Runs one call of a scenario of ours at this address of another network.
+    pub(crate) fn play_in(network: &Namespace, address: &str, scenario: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new("nsenter");
+        command.args(network.entry()).arg("sipp");
+        // Nobody else is there.
+        Self::run(command, address, 5060, &[&["-sf", &file(scenario)], arguments].concat())
+    }
+
+    fn run(mut command: Command, ip: &str, port: u16, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        command.current_dir(folder.path()).kill_on_drop(true);
+        command.args(["-i", ip, "-p", &port.to_string(), "-mp", &free_ports().to_string(), "-m", "1", "-nostdin"]);
+        command.args(["-trace_msg", "-message_file", MESSAGES]);
+        command.args(["-timeout", "20s", "-timeout_error"]).args(arguments);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { child, address: SocketAddr::new(ip.parse().unwrap(), port), folder }
+    }
+
+    /// The last message with a media description that it was sent, whole.
+    pub(crate) async fn description(&self) -> String {
+        within("a description for SIPp", async {
+            loop {
+                let messages = std::fs::read_to_string(self.folder.path().join(MESSAGES)).unwrap_or_default();
+                let mut received = messages.rsplit(SEPARATOR).filter(|entry| entry.contains("message received"));
+                if let Some(found) = received.find(|message| message.contains("\nm=audio")) {
+                    return found.to_owned();
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
     }
 
     /// SIPp's verdict: it exits with 0 when every message of the scenario was as expected.
     pub(crate) async fn assert_success(mut self) {
         let status = within("the end of SIPp", self.child.wait()).await.unwrap();
-        assert!(status.success(), "SIPp: {status}");
+        let messages = std::fs::read_to_string(self.folder.path().join(MESSAGES)).unwrap_or_default();
+        assert!(status.success(), "SIPp: {status}; its messages: {messages}");
     }
+}
+
+/// Where SIPp writes its messages down.
+const MESSAGES: &str = "messages.log";
+
+/// What SIPp writes between them.
+const SEPARATOR: &str = "-----------------------------------------------";
+
+fn file(scenario: &str) -> String {
+    format!("{}/tests/interop/scenarios/{scenario}.xml", env!("CARGO_MANIFEST_DIR"))
 }

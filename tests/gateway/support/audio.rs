@@ -43,6 +43,16 @@ impl TrunkAudio {
         Self { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), frame: 0 }
     }
 
+    /// At a socket that is bound already.
+    pub(crate) fn with(socket: std::net::UdpSocket) -> Self {
+        socket.set_nonblocking(true).unwrap();
+        Self { socket: UdpSocket::from_std(socket).unwrap(), frame: 0 }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
+    }
+
     /// Its offer or answer: PCMU alone.
     pub(crate) fn description(&self) -> String {
         let port = self.socket.local_addr().unwrap().port();

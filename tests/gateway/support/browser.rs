@@ -24,11 +24,17 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) async fn new() -> Self {
+        Self::with(std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+    }
+
+    /// At a socket that is bound already.
+    pub(crate) fn with(socket: std::net::UdpSocket) -> Self {
+        socket.set_nonblocking(true).unwrap();
         let certificate = Arc::new(Certificate::generate().unwrap());
         Self {
             transport: SecureTransport::controlling(Arc::clone(&certificate), "brow".to_owned()),
             certificate,
-            socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            socket: UdpSocket::from_std(socket).unwrap(),
             encoder: opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).unwrap(),
             decoder: opus::Decoder::new(8000, opus::Channels::Mono).unwrap(),
             heard: Vec::new(),
