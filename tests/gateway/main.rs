@@ -18,5 +18,6 @@ mod process;
 mod serving;
 mod stopping;
 mod streams;
+#[allow(dead_code, reason = "shared with tests/interop, which uses more of it")]
 mod support;
 mod websocket;
