@@ -13,6 +13,7 @@
 mod behind_nat;
 mod calling;
 mod network;
+mod session_border_controller;
 mod sipp;
 #[allow(dead_code, reason = "shared with the gateway's own tests, which use more of it")]
 #[path = "../gateway/support/mod.rs"]

@@ -45,7 +45,7 @@ impl Sipp {
         let folder = tempfile::tempdir().unwrap();
         command.current_dir(folder.path()).kill_on_drop(true);
         command.args(["-i", ip, "-p", &port.to_string(), "-mp", &free_ports().to_string(), "-m", "1", "-nostdin"]);
-        command.args(["-trace_msg", "-message_file", MESSAGES]);
+        command.args(["-trace_msg", "-message_file", MESSAGES, "-trace_err", "-error_file", ERRORS]);
         command.args(["-timeout", "20s", "-timeout_error"]).args(arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { child, address: SocketAddr::new(ip.parse().unwrap(), port), folder }
@@ -55,10 +55,8 @@ impl Sipp {
     pub(crate) async fn description(&self) -> String {
         within("a description for SIPp", async {
             loop {
-                let messages = std::fs::read_to_string(self.folder.path().join(MESSAGES)).unwrap_or_default();
-                let mut received = messages.rsplit(SEPARATOR).filter(|entry| entry.contains("message received"));
-                if let Some(found) = received.find(|message| message.contains("\nm=audio")) {
-                    return found.to_owned();
+                if let Some(found) = self.received().into_iter().rfind(|message| message.contains("\nm=audio")) {
+                    return found;
                 }
                 tokio::task::yield_now().await;
             }
@@ -66,16 +64,36 @@ impl Sipp {
         .await
     }
 
+    /// Waits until it has been sent so many messages whose first line begins like this.
+    pub(crate) async fn until(&self, start: &str, count: usize) {
+        let is_one = |message: &String| message.lines().nth(3).is_some_and(|line| line.starts_with(start));
+        within(&format!("{count} {start} for SIPp"), async {
+            while self.received().iter().filter(|message| is_one(message)).count() < count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    fn received(&self) -> Vec<String> {
+        let messages = std::fs::read_to_string(self.folder.path().join(MESSAGES)).unwrap_or_default();
+        let entries = messages.split(SEPARATOR).filter(|entry| entry.contains("message received"));
+        entries.map(str::to_owned).collect()
+    }
+
     /// SIPp's verdict: it exits with 0 when every message of the scenario was as expected.
     pub(crate) async fn assert_success(mut self) {
         let status = within("the end of SIPp", self.child.wait()).await.unwrap();
-        let messages = std::fs::read_to_string(self.folder.path().join(MESSAGES)).unwrap_or_default();
-        assert!(status.success(), "SIPp: {status}; its messages: {messages}");
+        let read = |file| std::fs::read_to_string(self.folder.path().join(file)).unwrap_or_default();
+        assert!(status.success(), "SIPp: {status}\n{}\nits messages: {}", read(ERRORS), read(MESSAGES));
     }
 }
 
 /// Where SIPp writes its messages down.
 const MESSAGES: &str = "messages.log";
+
+/// Where SIPp writes down what was not as expected.
+const ERRORS: &str = "errors.log";
 
 /// What SIPp writes between them.
 const SEPARATOR: &str = "-----------------------------------------------";
