@@ -1,8 +1,10 @@
 //! Bodies of the fuzz targets: what must hold for any bytes at all. Public for the fuzzer and for the test that replays its corpus;
 //! nothing else calls them.
 
+use crate::digest::{Attempts, Authorizer, Challenger, ClientCredentials, Ha1};
+use crate::flow::{Flow, Transport};
 use crate::framing::{Framed, StreamFramer};
-use crate::message::{Message, Uri};
+use crate::message::{AuthParams, Headers, Message, Method, Request, Uri};
 
 /// Parses, asks every typed getter, writes, and reads again: what was accepted once must be accepted in our own writing. Cuts the
 /// bytes as a stream too, at once and in two pieces, which must give the same.
@@ -61,4 +63,34 @@ fn ask(message: &Message) {
         assert!(again.as_ref() == Ok(&request.uri), "{text} read as {again:?}");
         assert!(request.uri.is_equivalent(&request.uri), "{text} is not equivalent to itself");
     }
+}
+
+/// Takes each line as a challenge to a request of ours. What is answered must be of our realm, and the answer must be read as what it says
+/// and survive being sent.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn challenge(bytes: &[u8]) {
+    const REALM: &str = "sip.example.net";
+    let Ok(uri) = Uri::parse("sip:+4930222333@sip.example.net") else { return };
+    let mut headers = Headers::new();
+    for line in String::from_utf8_lossy(bytes).lines() {
+        headers.push("WWW-Authenticate", line);
+    }
+    let flow = Flow { transport: Transport::Udp, peer: ([192, 0, 2, 1], 5060).into(), connection: None };
+    let credentials =
+        ClientCredentials { username: "user".into(), realm: REALM.into(), ha1: Ha1::new("user", REALM, "secret") };
+    let mut authorizer = Authorizer::new(credentials, flow);
+    let mut request = Request::new(Method::Options, uri);
+    let attempts = Attempts::default();
+    let taken = authorizer.take(flow, &request, attempts, Challenger::Server, &headers, "0a4f113b".to_owned());
+    let ours = |params: &AuthParams<'_>| params.get("realm").as_deref() == Some(REALM);
+    assert!(taken.is_none() || headers.auth_params("WWW-Authenticate").any(|params| ours(&params)), "{headers:?}");
+    authorizer.authorize(flow, &mut request);
+    assert_eq!(taken.is_some(), request.headers.contains("Authorization"));
+    let nonces: Vec<_> = headers.auth_params("WWW-Authenticate").filter_map(|it| it.get("nonce")).collect();
+    for answer in request.headers.auth_params("Authorization") {
+        assert!(ours(&answer) && answer.get("nonce").is_some_and(|nonce| nonces.contains(&nonce)), "{answer:?}");
+    }
+    assert_eq!(request.headers.auth_params("Authorization").count(), usize::from(taken.is_some()), "{request:?}");
 }

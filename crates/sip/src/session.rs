@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::dialog::Dialog;
+use crate::digest::Authorizer;
 use crate::flow::Flow;
 use crate::message::{Headers, Method, Reason, Response, Uri};
 use crate::session_timer::SessionTimer;
@@ -25,6 +26,8 @@ pub(crate) struct Session {
     /// Whether the INVITE was ours, and so the Call-ID: it decides who waits longer after glare (§14.1).
     pub(crate) owns_call_id: bool,
     pub(crate) keeping: Keeping,
+    /// What answers its challenges, when the INVITE was ours.
+    pub(crate) authorizer: Option<Box<Authorizer>>,
 }
 
 /// What keeps a session alive: its timer, and what a refresh says of us, which is what we said before (RFC 4028 §7.4).

@@ -1,5 +1,5 @@
 //! Replays the fuzz corpus and deterministic mutations of it through the fuzz targets of this crate. A finding of the fuzzer
-//! becomes a file in `fuzz/corpus/sip_message/` and so a test.
+//! becomes a file in `fuzz/corpus/sip_message/` or `sip_challenge/` and so a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::path::Path;
@@ -12,10 +12,10 @@ const ROUNDS: usize = 200;
 
 const SEED: u64 = 4475;
 
-fn corpus() -> Vec<(String, Vec<u8>)> {
+fn corpus(folders: &[&str]) -> Vec<(String, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in [root.join("../../fuzz/corpus/sip_message"), root.join("tests/torture")] {
+    for folder in folders.iter().map(|folder| root.join(folder)) {
         for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.unwrap().path();
             files.push((path.display().to_string(), std::fs::read(&path).unwrap()));
@@ -48,19 +48,30 @@ fn mutate(random: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-#[test]
-fn the_corpus_and_its_mutations_keep_the_promises_of_the_parser() {
+fn replay(corpus: Vec<(String, Vec<u8>)>, target: fn(&[u8])) {
     println!("seed {SEED}");
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let corpus = corpus();
-    assert!(corpus.len() > 49, "the corpus is missing");
     for (name, bytes) in corpus {
         println!("{name}");
-        sip::fuzz::message(&bytes);
+        target(&bytes);
         for _ in 0..ROUNDS {
             let mut changed = bytes.clone();
             mutate(&mut random, &mut changed);
-            sip::fuzz::message(&changed);
+            target(&changed);
         }
     }
+}
+
+#[test]
+fn the_corpus_and_its_mutations_keep_the_promises_of_the_parser() {
+    let corpus = corpus(&["../../fuzz/corpus/sip_message", "tests/torture"]);
+    assert!(corpus.len() > 49, "the corpus is missing");
+    replay(corpus, sip::fuzz::message);
+}
+
+#[test]
+fn whatever_challenges_only_our_realm_is_answered_and_by_what_can_be_read() {
+    let corpus = corpus(&["../../fuzz/corpus/sip_challenge"]);
+    assert!(corpus.len() > 3, "the corpus is missing");
+    replay(corpus, sip::fuzz::challenge);
 }

@@ -90,6 +90,7 @@ impl World {
             headers: Vec::new(),
             body: None,
             session_expires: None,
+            credentials: None,
         };
         let session = self.sides[0].invite(self.now, invitation);
         self.alive[0].push(session);

@@ -47,6 +47,7 @@ fn invite(side: &mut Side, session_expires: Option<Duration>) -> (SessionId, Req
         headers: Vec::new(),
         body: sdp("our offer"),
         session_expires,
+        credentials: None,
     };
     let session = side.endpoint.invite(side.now, invitation);
     (session, side.last_request())

@@ -30,6 +30,7 @@ fn options(side: &mut Side, flow: sip::Flow) -> sip::Request {
         series: None,
         headers: Vec::new(),
         body: None,
+        credentials: None,
     };
     side.endpoint.send_request(side.now, outgoing);
     side.last_request()

@@ -34,6 +34,7 @@ impl Switchboard {
                         headers: asserted.into_iter().chain(referred).chain(unasked).collect(),
                         body: Some((SDP.to_owned(), offer)),
                         session_expires,
+                        credentials: None,
                     },
                 );
                 self.calls.bind(session, key, leg);

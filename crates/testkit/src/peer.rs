@@ -117,6 +117,7 @@ impl Peer {
             series: None,
             headers,
             body: None,
+            credentials: None,
         };
         self.endpoint.send_request(now, request)
     }
@@ -148,6 +149,7 @@ impl Peer {
             headers,
             body: sdp.map(|sdp| ("application/sdp".to_owned(), sdp.to_owned().into())),
             session_expires: self.session_expires,
+            credentials: None,
         };
         self.endpoint.invite(now, invitation)
     }

@@ -17,6 +17,8 @@ pub(super) enum Algorithm {
 pub(super) enum Protection<'a> {
     /// `qop=auth` with the nonce count and client nonce as sent.
     Auth { nc: &'a str, cnonce: &'a str },
+    /// `qop=auth-int`: the body as well.
+    AuthInt { nc: &'a str, cnonce: &'a str, body: &'a [u8] },
     /// No `qop`, as RFC 2069 clients do.
     None,
 }
@@ -40,30 +42,45 @@ impl Algorithm {
         }
     }
 
-    fn hash(self, text: &str) -> String {
+    fn hash(self, text: impl AsRef<[u8]>) -> String {
         match self {
             Self::Sha256 => hex::encode(Sha256::digest(text)),
             Self::Md5 => hex::encode(Md5::digest(text)),
         }
     }
 
-    /// The response a client that knows the secret would send, in lower-case hex.
+    /// `H(A1)` of the plain algorithm.
+    pub(super) fn secret(self, ha1: &Ha1) -> String {
+        match self {
+            Self::Sha256 => hex::encode(ha1.sha256),
+            Self::Md5 => hex::encode(ha1.md5),
+        }
+    }
+
+    /// `H(A1)` of the `-sess` variant.
+    pub(super) fn session_secret(self, ha1: &Ha1, nonce: &str, cnonce: &str) -> String {
+        self.hash(format!("{}:{nonce}:{cnonce}", self.secret(ha1)))
+    }
+
+    /// The response a client that knows the secret, `H(A1)`, would send, in lower-case hex.
     pub(super) fn response(
         self,
-        ha1: &Ha1,
+        secret: &str,
         nonce: &str,
         method: &str,
         uri: &str,
         protection: Protection<'_>,
     ) -> String {
-        let ha1 = match self {
-            Self::Sha256 => hex::encode(ha1.sha256),
-            Self::Md5 => hex::encode(ha1.md5),
+        let ha2 = match protection {
+            Protection::Auth { .. } | Protection::None => self.hash(format!("{method}:{uri}")),
+            Protection::AuthInt { body, .. } => self.hash(format!("{method}:{uri}:{}", self.hash(body))),
         };
-        let ha2 = self.hash(&format!("{method}:{uri}"));
         match protection {
-            Protection::Auth { nc, cnonce } => self.hash(&format!("{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}")),
-            Protection::None => self.hash(&format!("{ha1}:{nonce}:{ha2}")),
+            Protection::Auth { nc, cnonce } => self.hash(format!("{secret}:{nonce}:{nc}:{cnonce}:auth:{ha2}")),
+            Protection::AuthInt { nc, cnonce, .. } => {
+                self.hash(format!("{secret}:{nonce}:{nc}:{cnonce}:auth-int:{ha2}"))
+            }
+            Protection::None => self.hash(format!("{secret}:{nonce}:{ha2}")),
         }
     }
 }
@@ -79,7 +96,9 @@ mod tests {
     #[test]
     fn the_examples_of_rfc_7616_3_9_1_are_met() {
         let ha1 = Ha1::new("Mufasa", "http-auth@example.org", "Circle of Life");
-        let response = |algorithm: Algorithm| algorithm.response(&ha1, NONCE, "GET", "/dir/index.html", PROTECTION);
+        let response = |algorithm: Algorithm| {
+            algorithm.response(&algorithm.secret(&ha1), NONCE, "GET", "/dir/index.html", PROTECTION)
+        };
         assert_eq!(response(Algorithm::Md5), "8ca523f5e9506fed4657c9700eebdbec");
         assert_eq!(response(Algorithm::Sha256), "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
     }
@@ -87,14 +106,14 @@ mod tests {
     #[test]
     fn the_example_of_rfc_2617_3_5_is_met() {
         let ha1 = Ha1::new("Mufasa", "testrealm@host.com", "Circle Of Life");
-        let nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093";
+        let (secret, nonce) = (Algorithm::Md5.secret(&ha1), "dcd98b7102dd2f0e8b11d0f600bfb0c093");
         let auth = Protection::Auth { nc: "00000001", cnonce: "0a4f113b" };
         assert_eq!(
-            Algorithm::Md5.response(&ha1, nonce, "GET", "/dir/index.html", auth),
+            Algorithm::Md5.response(&secret, nonce, "GET", "/dir/index.html", auth),
             "6629fae49393a05397450978507c4ef1"
         );
         assert_eq!(
-            Algorithm::Md5.response(&ha1, nonce, "GET", "/dir/index.html", Protection::None),
+            Algorithm::Md5.response(&secret, nonce, "GET", "/dir/index.html", Protection::None),
             "670fd8c2df070c60b045671b8b24ff02"
         );
     }

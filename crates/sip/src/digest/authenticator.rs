@@ -141,7 +141,7 @@ impl Authenticator {
         let (uri, response) = (auth.get("uri")?, auth.get("response")?);
         let known = lookup(&username);
         let ha1 = known.as_ref().unwrap_or(&self.nobody);
-        let expected = algorithm.response(ha1, &nonce, method, &uri, protection);
+        let expected = algorithm.response(&algorithm.secret(ha1), &nonce, method, &uri, protection);
         let right = bool::from(expected.as_bytes().ct_eq(response.to_ascii_lowercase().as_bytes()));
         if !right || known.is_none() || !is_named(&uri) {
             return wrong();
@@ -189,7 +189,7 @@ mod tests {
             let nonce = challenge.get("nonce").unwrap();
             let ha1 = Ha1::new(username, REALM, password);
             let protection = nc.map_or(Protection::None, |nc| Protection::Auth { nc, cnonce: "0a4f113b" });
-            let response = self.algorithm.response(&ha1, &nonce, "REGISTER", uri, protection);
+            let response = self.algorithm.response(&self.algorithm.secret(&ha1), &nonce, "REGISTER", uri, protection);
             let qop = nc.map(|nc| format!(", qop=auth, nc={nc}, cnonce=\"0a4f113b\"")).unwrap_or_default();
             let value = format!(
                 "Digest username=\"{username}\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\", algorithm={}{qop}",
@@ -293,7 +293,8 @@ mod tests {
             count += 1;
             let nc = format!("{count:08x}");
             let (ha1, protection) = (lookup("100").unwrap(), Protection::Auth { nc: &nc, cnonce: "0a4f113b" });
-            let response = Algorithm::Sha256.response(&ha1, &nonce, "GET", "/v1/calls?limit=2", protection);
+            let secret = Algorithm::Sha256.secret(&ha1);
+            let response = Algorithm::Sha256.response(&secret, &nonce, "GET", "/v1/calls?limit=2", protection);
             let value = format!(
                 "Digest username=\"100\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"/v1/calls?limit=2\", \
                  response=\"{response}\", algorithm=SHA-256, qop=auth, nc={nc}, cnonce=\"0a4f113b\""

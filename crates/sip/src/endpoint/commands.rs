@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use super::challenges::Clearance;
 use super::transactions::ClientUser;
 use super::{Endpoint, Invitation, OutgoingId, OutgoingRequest, RequestId, ResponseDraft, SessionId};
 use crate::dialog::Dialog;
+use crate::digest::Authorizer;
 use crate::message::{CSeq, Method, Reason, Request, Response, StatusCode};
 use crate::session::{Cancel, Established, Keeping, Session, State, TransactionId, Unacknowledged};
 use crate::session_timer::SessionTimer;
@@ -75,10 +77,11 @@ impl Endpoint {
             request = request.with_body(&content_type, body);
         }
         let Some(dialog) = Dialog::of_invite(&request) else { return session };
+        let authorizer = invitation.credentials.map(|known| Box::new(Authorizer::new(known, invitation.flow)));
         let id = self.start_client(now, invitation.flow, request, ClientUser::Invite(session));
         let state = State::Calling { transaction: id, heard: false, cancel: Cancel::Unwanted, early: Vec::new() };
         let timers = TimerTable::default();
-        let usage = Session { flow: invitation.flow, dialog, state, timers, owns_call_id: true, keeping };
+        let usage = Session { flow: invitation.flow, dialog, state, timers, owns_call_id: true, keeping, authorizer };
         self.begin_session(session, usage);
         session
     }
@@ -203,7 +206,9 @@ impl Endpoint {
         if let Some((content_type, body)) = outgoing.body {
             request = request.with_body(&content_type, body);
         }
-        self.start_client(now, outgoing.flow, request, ClientUser::Outgoing(id));
+        let flow = outgoing.flow;
+        let clearance = Clearance::with(outgoing.credentials.map(|known| Authorizer::new(known, flow)));
+        self.start_cleared(now, flow, request, ClientUser::Outgoing(id), clearance);
         id
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::digest::ClientCredentials;
 use crate::flow::{Flow, Transport};
 use crate::message::{Host, Method, NameAddr, StatusCode, Uri};
 use crate::session_timer::TIMER;
@@ -155,6 +156,8 @@ pub struct Invitation {
     /// Session timer asked for (RFC 4028), at least 90 s: we refresh after half of it. A peer that knows nothing of timers is asked that
     /// often whether it is still there. `None` asks for none; what a peer asks for it gets all the same.
     pub session_expires: Option<Duration>,
+    /// With what the peer's challenges are answered, in the whole session; without, a challenge is a refusal.
+    pub credentials: Option<ClientCredentials>,
 }
 
 /// A request outside dialogs its user wants sent.
@@ -176,6 +179,8 @@ pub struct OutgoingRequest {
     pub headers: Vec<(String, String)>,
     /// Content-Type and body.
     pub body: Option<(String, Bytes)>,
+    /// With what a challenge is answered; the request then has the next CSeq number, which its response shows.
+    pub credentials: Option<ClientCredentials>,
 }
 
 /// What the endpoint holds now and has counted.

@@ -1,6 +1,7 @@
 //! The sans-IO endpoint: bytes in, bytes and events out, and the time at which it wants to be called again. Ties the transaction
 //! machines, dialogs and INVITE sessions together (RFC 3261 §8, §12-17). Opens no socket, resolves no name.
 
+mod challenges;
 mod commands;
 mod config;
 mod event;

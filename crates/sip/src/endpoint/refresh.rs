@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
+use super::challenges::renewed;
 use super::transactions::ClientUser;
 use super::{Endpoint, ResponseDraft, SessionEvent, SessionId};
-use crate::message::{CSeq, Method, Reason, Response, StatusCode};
+use crate::message::{Method, Reason, Response, StatusCode};
 use crate::session::{Cancel, Keeping, Modification, Modifying, Stage, State, TransactionId, WantedBy};
 use crate::transaction::Timer;
 
@@ -131,14 +132,8 @@ impl Endpoint {
         if !(wanted && too_small && usage.keeping.timer.raise(&response.headers)) {
             return false;
         }
-        let (mut request, flow) = (client.request.clone(), client.flow);
         usage.dialog.local_sequence += 1;
-        let number = usage.dialog.local_sequence;
-        // Those are the transaction's.
-        for name in ["Via", "User-Agent"] {
-            request.headers.remove(name);
-        }
-        request.headers.set("CSeq", CSeq { number, method: Method::Invite }.to_string());
+        let (mut request, flow) = (renewed(&client.request, usage.dialog.local_sequence), client.flow);
         let known = |(name, _): &(String, String)| name == "Supported";
         for (name, value) in usage.keeping.timer.request_headers(false).into_iter().filter(|header| !known(header)) {
             request.headers.set(&name, value);

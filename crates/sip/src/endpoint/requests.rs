@@ -157,7 +157,10 @@ impl Endpoint {
         let mut keeping = Keeping::default();
         keeping.note_allowed(&request.headers);
         let timers = TimerTable::default();
-        self.begin_session(session, Session { flow, dialog, state, timers, owns_call_id: false, keeping });
+        self.begin_session(
+            session,
+            Session { flow, dialog, state, timers, owns_call_id: false, keeping, authorizer: None },
+        );
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);
         }

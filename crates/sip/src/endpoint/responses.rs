@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use super::challenges::Clearance;
 use super::transactions::ClientUser;
 use super::{Endpoint, Event, SessionEvent, SessionId};
+use crate::digest::{Authorizer, copy_credentials};
 use crate::flow::Flow;
 use crate::message::{Method, Reason, Response, StatusCode};
 use crate::session::{Cancel, Established, State, TransactionId};
@@ -15,12 +17,20 @@ impl Endpoint {
         // One that has further to go came here astray (§8.1.3.3).
         let ours_alone = response.headers.elements("Via").nth(1).is_none();
         match self.client_of(&response).filter(|id| ours_alone && asked(id)) {
-            Some(id) => self.client_response(now, id, &response),
+            Some(id) => {
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.heard_from = Some(flow);
+                }
+                self.client_response(now, id, &response);
+            }
             None => self.counters.stray += 1,
         }
     }
 
     pub(super) fn client_delivers(&mut self, now: Instant, id: TransactionId, user: ClientUser, response: &Response) {
+        if self.answer_challenge(now, id, user, response) {
+            return;
+        }
         match user {
             ClientUser::Invite(session) => self.invite_response(now, id, session, response),
             ClientUser::Modify(session) => self.modification_response(now, id, session, response),
@@ -102,7 +112,7 @@ impl Endpoint {
         let usage = self.usages.sessions.get_mut(&session);
         let calling = usage.filter(|usage| matches!(usage.state, State::Calling { .. }));
         let Some(usage) = calling else {
-            self.dismiss_fork(now, id, response, sequence);
+            self.dismiss_fork(now, id, session, response, sequence);
             return;
         };
         let abandoned = matches!(&usage.state, State::Calling { cancel, .. } if *cancel != Cancel::Unwanted);
@@ -133,7 +143,14 @@ impl Endpoint {
     }
 
     /// Another fork answered too, or the session is over: the dialog is acknowledged and hung up at once (§13.2.2.4).
-    fn dismiss_fork(&mut self, now: Instant, id: TransactionId, response: &Response, sequence: u32) {
+    fn dismiss_fork(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        session: SessionId,
+        response: &Response,
+        sequence: u32,
+    ) {
         let Some(transaction) = self.clients.get(&id) else { return };
         let invite_flow = transaction.flow;
         let Some(mut dialog) = crate::dialog::Dialog::of_invite(&transaction.request) else { return };
@@ -144,7 +161,9 @@ impl Endpoint {
         self.acknowledge(id, tag, flow, ack);
         let mut bye = dialog.request(Method::Bye, None);
         bye.headers.push("Reason", Reason::sip(200, "Call completed elsewhere").to_string());
-        self.start_client(now, flow, bye, ClientUser::Nobody);
+        let authorizer = self.usages.sessions.get(&session).and_then(|usage| usage.authorizer.as_deref());
+        let clearance = Clearance::with(authorizer.map(Authorizer::fresh));
+        self.start_cleared(now, flow, bye, ClientUser::Nobody, clearance);
     }
 
     /// Sends the ACK for a 2xx, in no transaction, and keeps it for the 2xx's repetitions.
@@ -157,6 +176,9 @@ impl Endpoint {
     ) {
         let (_, via) = self.via(flow);
         ack.headers.push_front("Via", via.to_string());
+        if let Some(transaction) = self.clients.get(&id).filter(|invite| invite.flow.peer.ip() == flow.peer.ip()) {
+            copy_credentials(&transaction.request.headers, &mut ack.headers);
+        }
         let bytes = ack.to_bytes();
         if let Some(transaction) = self.clients.get_mut(&id) {
             transaction.acknowledged.push((to_tag, flow, bytes.clone()));

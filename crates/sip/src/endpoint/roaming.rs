@@ -16,7 +16,7 @@ const AWAITING: [Timer; 4] = [Timer::Success, Timer::NoAck, Timer::Cancelled, Ti
 
 impl ClientUser {
     /// The session a request belongs to.
-    fn session(self) -> Option<SessionId> {
+    pub(super) fn session(self) -> Option<SessionId> {
         match self {
             Self::Invite(session)
             | Self::Modify(session)

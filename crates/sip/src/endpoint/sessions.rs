@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::transactions::ClientUser;
 use super::{Endpoint, Part, SessionEvent, SessionId};
+use crate::digest::copy_credentials;
 use crate::flow::Flow;
 use crate::message::{Method, Reason, Replaces, Request, Response, StatusCode, Via};
 use crate::session::{Cancel, Established, Session, State};
@@ -274,5 +275,6 @@ pub(super) fn cancel_of(invite: &Request, reason: Option<Reason>) -> Request {
     if let Some(reason) = reason {
         cancel.headers.push("Reason", reason.to_string());
     }
+    copy_credentials(&invite.headers, &mut cancel.headers);
     cancel
 }

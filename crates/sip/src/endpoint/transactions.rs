@@ -6,8 +6,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::challenges::Clearance;
 use super::keys::{MergeKey, ServerKey};
 use super::{Endpoint, OutgoingId, Part, SessionId};
+use crate::digest::copy_credentials;
 use crate::flow::{Flow, SIP_PORT, Transport};
 use crate::message::{CSeq, Headers, Method, Request, Response, StatusCode, Via};
 use crate::session::TransactionId;
@@ -60,6 +62,9 @@ pub(super) struct ClientTransaction {
     pub(super) timers: TimerTable,
     /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
     pub(super) acknowledged: SmallVec<[(String, Flow, Bytes); 1]>,
+    /// Where its last response came from.
+    pub(super) heard_from: Option<Flow>,
+    pub(super) clearance: Clearance,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,8 +123,25 @@ impl Endpoint {
         request: Request,
         user: ClientUser,
     ) -> TransactionId {
+        self.start_cleared(now, flow, request, user, Clearance::default())
+    }
+
+    /// As [`Self::start_client`], with credentials of its own, or attempts behind it.
+    pub(super) fn start_cleared(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        mut request: Request,
+        user: ClientUser,
+        mut clearance: Clearance,
+    ) -> TransactionId {
+        self.authorize(flow, &mut request, user, &mut clearance);
         let (branch, via) = self.via(flow);
-        self.start_client_with_via(now, flow, request, user, branch, &via)
+        let id = self.start_client_with_via(now, flow, request, user, branch, &via);
+        if let Some(transaction) = self.clients.get_mut(&id) {
+            transaction.clearance = clearance;
+        }
+        id
     }
 
     /// As [`Self::start_client`], with the Via given: a CANCEL has its INVITE's.
@@ -155,6 +177,8 @@ impl Endpoint {
             user,
             timers: TimerTable::default(),
             acknowledged: SmallVec::new(),
+            heard_from: None,
+            clearance: Clearance::default(),
         };
         self.clients.insert(id, transaction);
         self.paths.enter(flow, Part::Client(id));
@@ -440,5 +464,6 @@ fn failure_ack(invite: &Request, response: &Response) -> Request {
     }
     let number = invite.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
     ack.headers.push("CSeq", CSeq { number, method: Method::Ack }.to_string());
+    copy_credentials(&invite.headers, &mut ack.headers);
     ack
 }

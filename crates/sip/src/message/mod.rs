@@ -11,7 +11,7 @@ mod name_addr;
 mod params;
 mod parse;
 mod replaces;
-mod scan;
+pub(crate) mod scan;
 mod status;
 mod uri;
 mod via;

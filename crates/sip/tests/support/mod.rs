@@ -102,6 +102,7 @@ impl Side {
             headers: Vec::new(),
             body: None,
             session_expires: None,
+            credentials: None,
         };
         let session = self.endpoint.invite(self.now, invitation);
         (session, self.last_request())
