@@ -84,7 +84,7 @@ fn id(text: &str) -> Option<String> {
 
 /// `sip:host[:port]`, without user, parameters or `sips:`.
 fn gateway_uri(text: &str) -> Option<String> {
-    let expected = || Some("expected sip:host or sip:host:port; TLS gateways (sips:) are not supported".to_owned());
+    let expected = || Some("expected sip:host or sip:host:port; for TLS set \"transport\" to \"tls\"".to_owned());
     let Some(rest) = text.strip_prefix("sip:") else { return expected() };
     if crate::store::numeric(rest).is_some() {
         return None;

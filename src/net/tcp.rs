@@ -63,7 +63,7 @@ pub(crate) async fn listen(listener: TcpListener, inbox: Inbox, stop: Cancellati
         let (inbox, stop) = (inbox.clone(), stop.clone());
         tokio::spawn(async move {
             let connection = inbox.next_connection();
-            let flow = Flow { transport: Transport::Tcp, peer, connection: Some(connection) };
+            let flow = Flow { transport: Transport::Tcp, peer, connection: Some(connection), tls: None };
             let (writer, outbox) = Writer::new();
             if inbox.deliver(Inbound::Opened { flow, writer }).await.is_ok() {
                 carry(stream, flow, &inbox, outbox, stop, MESSAGE_DEADLINE).await;
@@ -87,7 +87,7 @@ pub(crate) async fn connect(
         () = stop.cancelled() => return,
         opened = timeout(CONNECT_DEADLINE, TcpStream::connect(peer)) => opened,
     };
-    let flow = Flow { transport: Transport::Tcp, peer, connection: Some(connection) };
+    let flow = Flow { transport: Transport::Tcp, peer, connection: Some(connection), tls: None };
     match opened {
         // We speak first: the peer need not say anything until it is asked.
         Ok(Ok(stream)) => carry(stream, flow, &inbox, outbox, stop, IDLE).await,

@@ -64,6 +64,6 @@ fn receive(inbox: &Inbox, peer: SocketAddr, datagram: &[u8]) {
     if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return;
     }
-    let flow = Flow { transport: Transport::Udp, peer: address::canonical(peer), connection: None };
+    let flow = Flow { transport: Transport::Udp, peer: address::canonical(peer), connection: None, tls: None };
     inbox.offer(Inbound::Message { flow, bytes: Bytes::copy_from_slice(datagram) });
 }

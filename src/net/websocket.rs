@@ -83,7 +83,7 @@ pub(crate) async fn upgrade(
     };
     upgrade.on_upgrade(move |stream| async move {
         let connection = socket.inbox.next_connection();
-        let flow = Flow { transport: socket.transport, peer, connection: Some(connection) };
+        let flow = Flow { transport: socket.transport, peer, connection: Some(connection), tls: None };
         let (writer, outbox) = Writer::new();
         if socket.inbox.deliver(Inbound::Opened { flow, writer }).await.is_ok() {
             carry(stream, flow, &socket.inbox, outbox, &socket.stop).await;

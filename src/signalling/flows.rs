@@ -197,7 +197,7 @@ mod tests {
     fn open(flows: &mut Flows, now: Instant, number: u16) -> (Flow, Outbox) {
         let (writer, outbox) = Writer::new();
         let peer = SocketAddr::from(([127, 0, 0, 1], number));
-        let flow = Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(number.into())) };
+        let flow = Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(number.into())), tls: None };
         flows.opened(now, flow, writer);
         (flow, outbox)
     }
@@ -236,8 +236,12 @@ mod tests {
     #[tokio::test]
     async fn tcp_connections_opened_at_once_are_bounded_and_come_free_again() {
         let (mut flows, _inbound) = flows();
-        let to =
-            |port| Flow { transport: Transport::Tcp, peer: SocketAddr::from(([127, 0, 0, 1], port)), connection: None };
+        let to = |port| Flow {
+            transport: Transport::Tcp,
+            peer: SocketAddr::from(([127, 0, 0, 1], port)),
+            connection: None,
+            tls: None,
+        };
         let send = |flows: &mut Flows, port| flows.send(Transmit { flow: to(port), bytes: Bytes::from_static(b"x") });
         for port in 1..=256 {
             assert_eq!(send(&mut flows, port), Ok(()));

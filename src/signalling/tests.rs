@@ -47,7 +47,7 @@ async fn what_was_published_before_a_message_came_holds_for_it() {
         };
         let connection = inbox.next_connection();
         let peer = "127.0.0.1:9".parse().unwrap();
-        let flow = Flow { transport: Transport::Wss, peer, connection: Some(connection) };
+        let flow = Flow { transport: Transport::Wss, peer, connection: Some(connection), tls: None };
         let (writer, mut outbox) = Writer::new();
         inbox.offer(Inbound::Opened { flow, writer });
         published.send_replace(Arc::new(Directory { realm: "new.example".to_owned(), ..Directory::default() }));

@@ -2,6 +2,7 @@
 
 mod trunk;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
@@ -78,11 +79,14 @@ impl Store {
         }
     }
 
-    /// The hosts of all gateways, as configured.
+    /// The hosts of all gateways, as configured, and with the port of TLS where none is written.
     #[must_use]
     pub fn gateway_hosts(&self) -> HashSet<String> {
         let directory = self.shared.directory.borrow();
-        directory.trunks.values().flat_map(|trunk| &trunk.gateways).map(|gateway| gateway.host.clone()).collect()
+        let gateways = directory.trunks.values().flat_map(|trunk| &trunk.gateways);
+        gateways
+            .map(|gateway| authority(&gateway.host, gateway.transport.unwrap_or(sip::Transport::Udp)).into_owned())
+            .collect()
     }
 
     /// Takes what the gateways' hosts resolved to and puts it into the published directory.
@@ -222,10 +226,45 @@ pub(crate) fn numeric(host: &str) -> Option<SocketAddr> {
     bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, SIP_PORT))
 }
 
+/// `host[:port]` of a gateway with the port of TLS where none is written; the other transports' is everybody's default.
+fn authority(host: &str, transport: sip::Transport) -> Cow<'_, str> {
+    let has_port = host.parse::<SocketAddr>().is_ok() || numeric(host).is_none() && host.contains(':');
+    if transport != sip::Transport::Tls || has_port {
+        return Cow::Borrowed(host);
+    }
+    let port = transport.default_port();
+    match numeric(host) {
+        Some(address) => SocketAddr::new(address.ip(), port).to_string(),
+        None => format!("{host}:{port}"),
+    }
+    .into()
+}
+
 /// Host and port of a gateway that is not numeric.
 pub(crate) fn host_and_port(host: &str) -> (&str, u16) {
     match host.rsplit_once(':').map(|(name, port)| (name, port.parse())) {
         Some((name, Ok(port))) => (name, port),
         Some((_, Err(_))) | None => (host, SIP_PORT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_inside_tls_is_at_port_5061_unless_another_is_written() {
+        let tls = |host| authority(host, sip::Transport::Tls).into_owned();
+        for (host, at) in [
+            ("carrier.example", "carrier.example:5061"),
+            ("carrier.example:5071", "carrier.example:5071"),
+            ("192.0.2.1", "192.0.2.1:5061"),
+            ("192.0.2.1:5071", "192.0.2.1:5071"),
+            ("[2001:db8::1]", "[2001:db8::1]:5061"),
+            ("[2001:db8::1]:5071", "[2001:db8::1]:5071"),
+        ] {
+            assert_eq!(tls(host), at);
+            assert_eq!(authority(host, sip::Transport::Tcp), host);
+        }
     }
 }

@@ -132,7 +132,7 @@ fn scanners_hear_nothing_over_udp_and_are_cut_off_over_tcp() {
              CSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
         );
         let now = simulation.now;
-        simulation.switchboard.handle_message(now, Flow { transport, peer, connection }, text.as_bytes());
+        simulation.switchboard.handle_message(now, Flow { transport, peer, connection, tls: None }, text.as_bytes());
         simulation.settle();
     }
     assert!(simulation.sent.is_empty(), "not a word");

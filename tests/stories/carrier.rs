@@ -10,7 +10,7 @@ const TAG: &str = "carrier";
 
 /// A flow over UDP.
 pub(crate) fn udp(peer: &str) -> Flow {
-    Flow { transport: Transport::Udp, peer: peer.parse().unwrap(), connection: None }
+    Flow { transport: Transport::Udp, peer: peer.parse().unwrap(), connection: None, tls: None }
 }
 
 /// Agent 100's call to a number behind the trunk `main`, as its INVITE reached the carrier.

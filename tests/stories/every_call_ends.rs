@@ -244,7 +244,7 @@ impl Chaos {
     fn lose_flow(&mut self) {
         if self.random.random_bool(0.5) {
             let peer = self.pick(&self.trunks.clone());
-            let flow = Flow { transport: Transport::Udp, peer, connection: None };
+            let flow = Flow { transport: Transport::Udp, peer, connection: None, tls: None };
             self.simulation.switchboard.handle_flow_failed(self.simulation.now, flow);
             return;
         }

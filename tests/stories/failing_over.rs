@@ -107,7 +107,7 @@ fn a_gateway_that_cannot_be_reached_leads_to_the_next_at_once() {
     simulation.loses = Box::new(move |peer, _| peer == main);
     simulation.call(browser, "100", "+15551234567");
     let now = simulation.now;
-    let flow = Flow { transport: Transport::Udp, peer: main, connection: None };
+    let flow = Flow { transport: Transport::Udp, peer: main, connection: None, tls: None };
     simulation.switchboard.handle_flow_failed(now, flow);
     simulation.settle();
     assert_eq!(simulation.invites(spare).len(), 1);

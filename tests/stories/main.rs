@@ -37,6 +37,7 @@ mod leaving_a_consultation;
 mod limits;
 mod losing_messages;
 mod offerless;
+mod over_tls;
 mod pressing_digits;
 mod reclaiming;
 mod registering;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::flow::{Flow, SIP_PORT};
+use crate::flow::{Flow, Transport};
 use crate::message::{CSeq, Host, Method, NameAddr, Request, Response, Uri};
 
 /// What both ends of a dialog share.
@@ -118,9 +118,12 @@ impl Dialog {
             return flow;
         }
         let uri = self.routes.first().map_or(&self.remote_target, |route| &route.uri);
-        let port = uri.port().unwrap_or(SIP_PORT);
+        let port = uri.port().unwrap_or(flow.transport.default_port());
         let transport = uri.param("transport");
-        let same = transport.is_none_or(|transport| transport.eq_ignore_ascii_case(flow.transport.via_token()));
+        // TCP under sips: is TLS (§26.2.2).
+        let secure = uri.scheme() == "sips" && flow.transport == Transport::Tls;
+        let token = if secure { Transport::Tcp.via_token() } else { flow.transport.via_token() };
+        let same = transport.is_none_or(|transport| transport.eq_ignore_ascii_case(token));
         let ip = match uri.host() {
             Some(Host::Ip(ip)) if same && !is_hidden_behind(*ip, flow.peer.ip()) => *ip,
             Some(_) | None if flow.connection.is_none() => return flow,
@@ -165,7 +168,7 @@ mod tests {
     }
 
     fn udp(peer: &str) -> Flow {
-        Flow { transport: Transport::Udp, peer: peer.parse().expect("address"), connection: None }
+        Flow { transport: Transport::Udp, peer: peer.parse().expect("address"), connection: None, tls: None }
     }
 
     #[test]
@@ -209,7 +212,7 @@ mod tests {
     #[test]
     fn a_connection_is_kept_and_a_lost_one_opened_again_to_the_contact_but_never_a_websocket() {
         let peer = "203.0.113.9:40000".parse().expect("address");
-        let flow = |transport| Flow { transport, peer, connection: Some(ConnectionId(1)) };
+        let flow = |transport| Flow { transport, peer, connection: Some(ConnectionId(1)), tls: None };
         let open = dialog("Contact: <sip:2@198.51.100.7:5070;transport=tcp>\r\n");
         assert_eq!(open.next_hop(flow(Transport::Tcp)), flow(Transport::Tcp));
         let again = open.target(flow(Transport::Tcp));
@@ -220,5 +223,19 @@ mod tests {
         let dialled = Flow { connection: None, ..flow(Transport::Tcp) };
         assert_eq!(named.target(dialled), dialled);
         assert_eq!(open.target(flow(Transport::Wss)), flow(Transport::Wss));
+    }
+
+    #[test]
+    fn inside_tls_a_contact_without_a_port_is_at_5061_and_the_settings_of_the_connection_stay() {
+        let tls = Some(crate::flow::TlsId(7));
+        let peer = "203.0.113.9:40000".parse().expect("address");
+        let flow = Flow { transport: Transport::Tls, peer, connection: Some(ConnectionId(1)), tls };
+        for contact in ["sip:2@198.51.100.7;transport=tls", "sips:2@198.51.100.7", "sips:2@198.51.100.7;transport=tcp"]
+        {
+            let again = dialog(&format!("Contact: <{contact}>\r\n")).target(flow);
+            assert_eq!((again.peer.to_string().as_str(), again.tls), ("198.51.100.7:5061", tls), "{contact}");
+        }
+        let elsewhere = dialog("Contact: <sip:2@198.51.100.7:5060;transport=tcp>\r\n").target(flow);
+        assert_eq!(elsewhere.peer.ip(), peer.ip(), "what is said inside TLS goes on inside TLS");
     }
 }

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 /// The default port of SIP over UDP and TCP (RFC 3261 §19.1.2).
 pub(crate) const SIP_PORT: u16 = 5060;
 
+/// The default port of SIP inside TLS (RFC 3261 §19.1.2).
+const SIPS_PORT: u16 = 5061;
+
 /// The transport of a flow (RFC 3261 §18, RFC 7118).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -45,6 +48,15 @@ impl Transport {
         matches!(self, Self::Tcp | Self::Tls)
     }
 
+    /// The port where none is written (RFC 3261 §19.1.2).
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Tls => SIPS_PORT,
+            Self::Udp | Self::Tcp | Self::Ws | Self::Wss => SIP_PORT,
+        }
+    }
+
     /// Whether messages travel in WebSocket frames.
     #[must_use]
     pub fn is_websocket(self) -> bool {
@@ -62,6 +74,10 @@ impl fmt::Display for Transport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
+/// Names the settings a TLS connection is opened with: whom to expect, whom to believe, and as who. Settings of one name are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TlsId(pub u64);
+
 /// One connection, or one UDP peer, that a message can be sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
@@ -69,8 +85,11 @@ pub struct Flow {
     pub transport: Transport,
     /// The peer's address as the socket sees it.
     pub peer: SocketAddr,
-    /// The connection. `None` for UDP; `None` for TCP means "a connection to `peer`, opened when there is none".
+    /// The connection. `None` for UDP; `None` for TCP and TLS means "a connection to `peer`, opened when there is none".
     pub connection: Option<ConnectionId>,
+    /// What a connection is opened with inside TLS: two that differ in it are never one connection. `None` on the other transports, and
+    /// where no connection can be opened.
+    pub tls: Option<TlsId>,
 }
 
 impl Flow {

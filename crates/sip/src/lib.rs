@@ -13,7 +13,7 @@ mod transaction;
 
 pub use digest::*;
 pub use endpoint::*;
-pub use flow::{ConnectionId, Flow, Transmit, Transport};
+pub use flow::{ConnectionId, Flow, TlsId, Transmit, Transport};
 pub use framing::{Framed, FramingError, StreamFramer};
 pub use message::{
     AddressOfRecord, AuthParams, CSeq, Contact, Contacts, Header, HeaderError, HeaderValue, Headers, Host, MAX_HEADERS,

@@ -112,7 +112,13 @@ fn a_request_over_another_websocket_waits_for_leave_and_then_moves_the_session()
 }
 
 fn stream(connection: Option<u64>, peer: &str) -> Flow {
-    Flow { transport: sip::Transport::Tcp, peer: peer.parse().unwrap(), connection: connection.map(ConnectionId) }
+    Flow {
+        transport: sip::Transport::Tcp,
+        peer: peer.parse().unwrap(),
+        connection: connection.map(ConnectionId),
+        tls: None,
+        tls: None,
+    }
 }
 
 fn sent_to(side: &mut Side) -> Vec<(String, Flow)> {

@@ -47,7 +47,7 @@ fn address(side: usize) -> SocketAddr {
 }
 
 fn flow_to(side: usize) -> Flow {
-    Flow { transport: Transport::Udp, peer: address(side), connection: None }
+    Flow { transport: Transport::Udp, peer: address(side), connection: None, tls: None }
 }
 
 fn uri(side: usize) -> Uri {

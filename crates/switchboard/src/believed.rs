@@ -80,7 +80,13 @@ mod tests {
     use super::*;
 
     fn flow(last: u8) -> Flow {
-        Flow { transport: Transport::Udp, peer: SocketAddr::from(([192, 0, 2, last], 5060)), connection: None }
+        Flow {
+            transport: Transport::Udp,
+            peer: SocketAddr::from(([192, 0, 2, last], 5060)),
+            connection: None,
+            tls: None,
+            tls: None,
+        }
     }
 
     #[test]

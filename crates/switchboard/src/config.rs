@@ -9,12 +9,14 @@ use sip::{Host, Timers};
 pub struct SwitchboardConfig {
     /// How many media shards there are; at least 1.
     pub shards: usize,
-    /// The host peers reach us at over UDP and TCP: in Contact, Via and, without a trunk's own domain, From.
+    /// The host peers reach us at over UDP, TCP and TLS: in Contact, Via and, without a trunk's own domain, From.
     pub advertised_host: Host,
     /// The port peers reach us at over UDP.
     pub advertised_port: u16,
     /// The port peers reach us at over TCP.
     pub advertised_tcp_port: u16,
+    /// The port peers reach us at inside TLS; `None` when nobody listens there, and they have but the connections we open.
+    pub advertised_tls_port: Option<u16>,
     /// Base values of the SIP transaction timers.
     pub timers: Timers,
     /// `User-Agent` and `Server`.
@@ -54,6 +56,7 @@ impl Default for SwitchboardConfig {
             advertised_host: Host::Ip(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
             advertised_port: 5060,
             advertised_tcp_port: 5060,
+            advertised_tls_port: None,
             timers: Timers::default(),
             user_agent: "Patchcord".to_owned(),
             min_expires: Duration::from_secs(60),

@@ -144,19 +144,21 @@ pub struct Hop {
     pub priority: u16,
     /// Of its SRV record: share within a priority.
     pub weight: u16,
+    /// What a connection to it is opened with inside TLS; `None` on the other transports.
+    pub tls: Option<sip::TlsId>,
 }
 
 impl Hop {
     /// A server that no SRV record told of.
     #[must_use]
     pub fn new(transport: sip::Transport, address: SocketAddr) -> Self {
-        Self { transport, address, priority: 0, weight: 0 }
+        Self { transport, address, priority: 0, weight: 0, tls: None }
     }
 
-    /// The flow to it: over TCP any connection to its address.
+    /// The flow to it: over TCP any connection to its address, inside TLS one opened as its trunk wants it.
     #[must_use]
     pub fn flow(&self) -> sip::Flow {
-        sip::Flow { transport: self.transport, peer: self.address, connection: None }
+        sip::Flow { transport: self.transport, peer: self.address, connection: None, tls: self.tls }
     }
 }
 

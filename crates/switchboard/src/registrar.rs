@@ -237,6 +237,8 @@ mod tests {
             transport: Transport::Wss,
             peer: "192.0.2.7:5000".parse().unwrap(),
             connection: Some(ConnectionId(connection)),
+            tls: None,
+            tls: None,
         }
     }
 

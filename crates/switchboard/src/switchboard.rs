@@ -63,6 +63,7 @@ impl Switchboard {
         endpoint.user_agent.clone_from(&config.user_agent);
         endpoint.udp_port = Some(config.advertised_port);
         endpoint.tcp_port = Some(config.advertised_tcp_port);
+        endpoint.tls_port = config.advertised_tls_port;
         endpoint.timers = config.timers;
         Self {
             endpoint: Endpoint::new(endpoint, ids.seed()),

@@ -160,8 +160,8 @@ impl Simulation {
     fn add(&mut self, peer: SocketAddr, transport: Transport, connection: Option<ConnectionId>) -> SocketAddr {
         let ours = OURS.parse().expect("an address");
         let seed = [peer.to_string().len() as u8 ^ peer.port() as u8 ^ self.peers.len() as u8; 32];
-        let to = Flow { transport, peer: ours, connection };
-        self.peers.insert(peer, Peer::new(to, Flow { transport, peer, connection }, seed));
+        let to = Flow { transport, peer: ours, connection, tls: None };
+        self.peers.insert(peer, Peer::new(to, Flow { transport, peer, connection, tls: None }, seed));
         peer
     }
 

@@ -11,7 +11,12 @@ fn register(api: &Api, extension: &str) {
         contact: "sip:x@b.invalid".to_owned(),
         instance: None,
         user_agent: None,
-        flow: sip::Flow { transport: sip::Transport::Wss, peer: "192.0.2.1:50000".parse().unwrap(), connection: None },
+        flow: sip::Flow {
+            transport: sip::Transport::Wss,
+            peer: "192.0.2.1:50000".parse().unwrap(),
+            connection: None,
+            tls: None,
+        },
         registered_at: std::time::SystemTime::UNIX_EPOCH,
         expires_at: std::time::SystemTime::UNIX_EPOCH,
     };

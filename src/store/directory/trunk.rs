@@ -2,8 +2,8 @@
 
 use switchboard::{Hop, NumberFormat};
 
-use super::{numeric, unsigned};
-use crate::store::{Addresses, CallerIdFormat, GatewayTransport, Stored, Trunk};
+use super::{authority, numeric, unsigned};
+use crate::store::{Addresses, CallerIdFormat, Stored, Trunk};
 
 pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::Trunk {
     let trunk = row.value;
@@ -12,10 +12,7 @@ pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::T
         .0
         .iter()
         .map(|gateway| {
-            let transport = match gateway.transport {
-                GatewayTransport::Udp => sip::Transport::Udp,
-                GatewayTransport::Tcp => sip::Transport::Tcp,
-            };
+            let transport = gateway.transport.into();
             switchboard::Gateway {
                 host: gateway.host().to_owned(),
                 transport: Some(transport),
@@ -49,9 +46,10 @@ pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::T
 
 /// A numeric host needs no resolver.
 pub(super) fn hops(host: &str, transport: sip::Transport, addresses: &Addresses) -> Vec<Hop> {
-    let found = match numeric(host) {
+    let authority = authority(host, transport);
+    let found = match numeric(&authority) {
         Some(address) => vec![address],
-        None => addresses.get(host).cloned().unwrap_or_default(),
+        None => addresses.get(authority.as_ref()).cloned().unwrap_or_default(),
     };
     found.into_iter().map(|address| Hop::new(transport, address)).collect()
 }

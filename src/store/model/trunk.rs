@@ -129,6 +129,18 @@ pub enum GatewayTransport {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream inside TLS, on port 5061 where none is written.
+    Tls,
+}
+
+impl From<GatewayTransport> for sip::Transport {
+    fn from(transport: GatewayTransport) -> Self {
+        match transport {
+            GatewayTransport::Udp => Self::Udp,
+            GatewayTransport::Tcp => Self::Tcp,
+            GatewayTransport::Tls => Self::Tls,
+        }
+    }
 }
 
 /// How inbound calls of a trunk are recognised.

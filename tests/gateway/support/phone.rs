@@ -41,7 +41,11 @@ impl Phone {
         let link = Link::WebSocket(Box::new(socket::open(gateway, secure).await));
         let own = "127.0.0.1:9".parse().unwrap();
         let connection = Some(ConnectionId(1));
-        Self::new(Flow { transport, peer: to, connection }, Flow { transport, peer: own, connection }, link)
+        Self::new(
+            Flow { transport, peer: to, connection, tls: None },
+            Flow { transport, peer: own, connection, tls: None },
+            link,
+        )
     }
 
     /// An agent's browser that has registered.
@@ -55,14 +59,14 @@ impl Phone {
     pub(crate) async fn trunk(gateway: &Gateway, address: &str) -> Self {
         let udp = UdpSocket::bind((address, 0)).await.unwrap();
         let (own, to) = (udp.local_addr().unwrap(), gateway.running.ports().sip_udp);
-        let flow = |peer| Flow { transport: Transport::Udp, peer, connection: None };
+        let flow = |peer| Flow { transport: Transport::Udp, peer, connection: None, tls: None };
         Self::new(flow(to), flow(own), Link::Udp(udp))
     }
 
     /// A trunk's gateway at the end of a TCP connection.
     pub(crate) fn stream(gateway: &Gateway, stream: TcpStream) -> Self {
         let (own, to) = (stream.local_addr().unwrap(), gateway.running.ports().sip_tcp);
-        let flow = |peer| Flow { transport: Transport::Tcp, peer, connection: Some(ConnectionId(1)) };
+        let flow = |peer| Flow { transport: Transport::Tcp, peer, connection: Some(ConnectionId(1)), tls: None };
         Self::new(flow(to), flow(own), Link::Tcp(stream, StreamFramer::new()))
     }
 

@@ -23,6 +23,8 @@ pub struct EndpointConfig {
     pub udp_port: Option<u16>,
     /// The TCP port for Via; the default port when `None`.
     pub tcp_port: Option<u16>,
+    /// The port for Via of SIP inside TLS; the default port when `None`.
+    pub tls_port: Option<u16>,
     /// Option tags this side supports; a request that requires another is refused with 420.
     pub supported: Vec<String>,
     /// Methods listed in Allow.
@@ -45,6 +47,7 @@ impl EndpointConfig {
             host,
             udp_port: None,
             tcp_port: None,
+            tls_port: None,
             supported: ["path", "outbound", "replaces", TIMER].map(str::to_owned).to_vec(),
             allow: vec![
                 Method::Invite,
@@ -68,7 +71,8 @@ impl EndpointConfig {
     pub(crate) fn port(&self, transport: Transport) -> Option<u16> {
         match transport {
             Transport::Udp => self.udp_port,
-            Transport::Tcp | Transport::Tls => self.tcp_port,
+            Transport::Tcp => self.tcp_port,
+            Transport::Tls => self.tls_port,
             Transport::Ws | Transport::Wss => None,
         }
     }

@@ -4,19 +4,19 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use super::{Part, SessionId};
-use crate::flow::{ConnectionId, Flow, Transport};
+use crate::flow::{ConnectionId, Flow, TlsId, Transport};
 use crate::session::TransactionId;
 
 /// What a flow is, whatever else is written in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Path {
     Connection(ConnectionId),
-    Peer(Transport, SocketAddr),
+    Peer(Transport, SocketAddr, Option<TlsId>),
 }
 
 impl Path {
     fn of(flow: Flow) -> Self {
-        flow.connection.map_or(Self::Peer(flow.transport, flow.peer), Self::Connection)
+        flow.connection.map_or(Self::Peer(flow.transport, flow.peer, flow.tls), Self::Connection)
     }
 }
 

@@ -15,12 +15,12 @@ pub(crate) const T4: Duration = Duration::from_secs(5);
 pub(crate) const LONG: Duration = Duration::from_secs(32);
 
 pub(crate) fn udp() -> Flow {
-    Flow { transport: Transport::Udp, peer: "198.51.100.7:5060".parse().unwrap(), connection: None }
+    Flow { transport: Transport::Udp, peer: "198.51.100.7:5060".parse().unwrap(), connection: None, tls: None }
 }
 
 pub(crate) fn websocket() -> Flow {
     let peer: SocketAddr = "198.51.100.8:40000".parse().unwrap();
-    Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(1)) }
+    Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(1)), tls: None }
 }
 
 /// One endpoint with its clock.

@@ -261,10 +261,13 @@ impl Candidate {
     fn uri(&self, format: NumberFormat) -> Option<Uri> {
         let at = Uri::parse(&format!("sip:{}", self.host)).ok()?;
         let mut uri = Uri::sip(Some(&written(&self.number, format)), at.host()?.clone(), at.port());
-        if self.transport == Some(Transport::Tcp)
-            && let Some(params) = uri.params_mut()
-        {
-            params.set("transport", Some("tcp"));
+        let token = match self.transport {
+            Some(Transport::Tcp) => "tcp",
+            Some(Transport::Tls) => "tls",
+            Some(Transport::Udp | Transport::Ws | Transport::Wss) | None => return Some(uri),
+        };
+        if let Some(params) = uri.params_mut() {
+            params.set("transport", Some(token));
         }
         Some(uri)
     }
@@ -290,11 +293,17 @@ fn written(number: &str, format: NumberFormat) -> String {
 
 /// Our Contact towards a peer.
 pub(crate) fn own_contact(user: Option<&str>, transport: Transport, config: &SwitchboardConfig) -> Uri {
-    let port = if transport == Transport::Tcp { config.advertised_tcp_port } else { config.advertised_port };
-    let mut uri = Uri::sip(user, config.advertised_host.clone(), Some(port));
+    let port = match transport {
+        Transport::Tcp => Some(config.advertised_tcp_port),
+        Transport::Tls => config.advertised_tls_port,
+        Transport::Udp | Transport::Ws | Transport::Wss => Some(config.advertised_port),
+    };
+    let mut uri = Uri::sip(user, config.advertised_host.clone(), port);
     let token = match transport {
-        Transport::Udp | Transport::Tls => return uri,
+        Transport::Udp => return uri,
         Transport::Tcp => "tcp",
+        // Deprecated by RFC 3261 §26.2.2, and what every carrier writes and takes.
+        Transport::Tls => "tls",
         // RFC 7118 §5.2.3 defines `ws` for both; `wss` is what clients write and take.
         Transport::Ws => "ws",
         Transport::Wss => "wss",

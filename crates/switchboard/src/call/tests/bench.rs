@@ -434,7 +434,7 @@ fn cause(reason: &str) -> String {
 
 fn flow(connection: u8) -> Flow {
     let peer = SocketAddr::from(([192, 0, 2, connection], 5000));
-    Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(connection.into())) }
+    Flow { transport: Transport::Wss, peer, connection: Some(ConnectionId(connection.into())), tls: None }
 }
 
 fn registrar(now: Instant) -> Registrar {
