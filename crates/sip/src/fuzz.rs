@@ -77,7 +77,7 @@ pub fn challenge(bytes: &[u8]) {
     for line in String::from_utf8_lossy(bytes).lines() {
         headers.push("WWW-Authenticate", line);
     }
-    let flow = Flow { transport: Transport::Udp, peer: ([192, 0, 2, 1], 5060).into(), connection: None };
+    let flow = Flow { transport: Transport::Udp, peer: ([192, 0, 2, 1], 5060).into(), connection: None, tls: None };
     let credentials =
         ClientCredentials { username: "user".into(), realm: REALM.into(), ha1: Ha1::new("user", REALM, "secret") };
     let mut authorizer = Authorizer::new(credentials, flow);

@@ -184,7 +184,7 @@ mod tests {
     const REALM: &str = "sip.example.net";
 
     fn flow(last: u8) -> Flow {
-        Flow { transport: Transport::Udp, peer: ([192, 0, 2, last], 5060).into(), connection: None }
+        Flow { transport: Transport::Udp, peer: ([192, 0, 2, last], 5060).into(), connection: None, tls: None }
     }
 
     fn authorizer() -> Authorizer {
