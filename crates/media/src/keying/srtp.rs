@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use rtc_dtls::crypto_provider::RTCCryptoProvider;
 use rtc_srtp::config::Config;
 use rtc_srtp::context::Context;
-use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
+use rtc_srtp::option::{ContextOption, srtcp_replay_protection, srtp_replay_protection};
 use rtc_srtp::protection_profile::ProtectionProfile;
 use smallvec::SmallVec;
 
@@ -17,34 +17,109 @@ const MAX_SSRCS: usize = 64;
 /// Packets of unknown SSRCs tried before the state they left behind is thrown away.
 const MAX_STRANGERS: usize = 64;
 
-/// The contexts of both directions.
+/// A master key and salt, and what they are for.
+#[derive(Clone)]
+pub(super) struct Keys {
+    pub(super) profile: ProtectionProfile,
+    pub(super) key: Vec<u8>,
+    pub(super) salt: Vec<u8>,
+}
+
+impl Keys {
+    fn context(
+        &self,
+        crypto: &Arc<dyn RTCCryptoProvider>,
+        rtp: Option<ContextOption>,
+        rtcp: Option<ContextOption>,
+    ) -> Result<Context, String> {
+        Context::new(&self.key, &self.salt, self.profile, rtp, rtcp, crypto.crypto()).map_err(|error| error.to_string())
+    }
+
+    /// Where the word with the index of an SRTCP packet begins, counted from its end (RFC 3711 §3.4, RFC 7714 §9.2).
+    fn rtcp_index_from_end(&self) -> usize {
+        4 + self.profile.rtcp_auth_tag_len()
+    }
+}
+
+/// Opens what a peer protects with one key.
 ///
 /// The library keeps state per SSRC before it knows a packet to be genuine. So an SSRC shows itself genuine in a context of its own,
 /// thrown away from time to time: forged ones neither fill the memory nor the places of genuine ones.
-pub(super) struct Srtp {
-    inbound: Context,
-    outbound: Context,
+pub(super) struct Opener {
+    context: Context,
     probation: Context,
     strangers: usize,
     ssrcs: SmallVec<[u32; 2]>,
-    keys: Inbound,
-}
-
-/// What a context for the peer's packets is made of.
-struct Inbound {
-    profile: ProtectionProfile,
-    key: Vec<u8>,
-    salt: Vec<u8>,
+    keys: Keys,
     crypto: Arc<dyn RTCCryptoProvider>,
 }
 
-impl Inbound {
-    fn context(&self) -> Result<Context, String> {
-        let rtp = Some(srtp_replay_protection(REPLAY_WINDOW));
-        let rtcp = Some(srtcp_replay_protection(REPLAY_WINDOW));
-        Context::new(&self.key, &self.salt, self.profile, rtp, rtcp, self.crypto.crypto())
-            .map_err(|error| error.to_string())
+impl Opener {
+    pub(super) fn new(keys: Keys, crypto: Arc<dyn RTCCryptoProvider>) -> Result<Self, String> {
+        let (context, probation) = (Self::context(&keys, &crypto)?, Self::context(&keys, &crypto)?);
+        Ok(Self { context, probation, strangers: 0, ssrcs: SmallVec::new(), keys, crypto })
     }
+
+    fn context(keys: &Keys, crypto: &Arc<dyn RTCCryptoProvider>) -> Result<Context, String> {
+        let rtp = Some(srtp_replay_protection(REPLAY_WINDOW));
+        keys.context(crypto, rtp, Some(srtcp_replay_protection(REPLAY_WINDOW)))
+    }
+
+    pub(super) fn open_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        let ssrc = u32::from_be_bytes(packet.get(8..12)?.try_into().ok()?);
+        self.open(ssrc, |context| context.decrypt_rtp(packet).ok())
+    }
+
+    pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        let ssrc = u32::from_be_bytes(packet.get(4..8)?.try_into().ok()?);
+        // The library takes SRTCP whose E bit is clear for genuine without a look at its tag. Nobody has agreed to have RTCP in the
+        // clear (RFC 4568 §6.3.2), so that whoever sends such is not our peer.
+        let index = packet.len().checked_sub(self.keys.rtcp_index_from_end())?;
+        if packet.get(index)? & 0x80 == 0 {
+            return None;
+        }
+        self.open(ssrc, |context| context.decrypt_rtcp(packet).ok())
+    }
+
+    fn open(&mut self, ssrc: u32, open: impl Fn(&mut Context) -> Option<BytesMut>) -> Option<BytesMut> {
+        if !self.ssrcs.contains(&ssrc) {
+            if self.ssrcs.len() >= MAX_SSRCS {
+                return None;
+            }
+            if self.strangers >= MAX_STRANGERS {
+                self.probation = Self::context(&self.keys, &self.crypto).ok()?;
+                self.strangers = 0;
+            }
+            self.strangers += 1;
+            open(&mut self.probation)?;
+            self.ssrcs.push(ssrc);
+        }
+        // The first packet of an SSRC is opened twice, so that its replay is known as one.
+        open(&mut self.context)
+    }
+}
+
+/// Protects what we send with one key.
+pub(super) struct Sealer(Context);
+
+impl Sealer {
+    pub(super) fn new(keys: &Keys, crypto: &Arc<dyn RTCCryptoProvider>) -> Result<Self, String> {
+        Ok(Self(keys.context(crypto, None, None)?))
+    }
+
+    pub(super) fn seal_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        self.0.encrypt_rtp(packet).ok()
+    }
+
+    pub(super) fn seal_rtcp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        self.0.encrypt_rtcp(packet).ok()
+    }
+}
+
+/// Both directions of a leg keyed by DTLS.
+pub(super) struct Srtp {
+    pub(super) inbound: Opener,
+    pub(super) outbound: Sealer,
 }
 
 impl std::fmt::Debug for Srtp {
@@ -63,48 +138,59 @@ impl Srtp {
     ) -> Result<Self, String> {
         let mut config = Config { profile, ..Config::default() };
         config.set_session_keys_from_keying_material(material, is_client).map_err(|error| error.to_string())?;
-        let local = &config.keys;
-        let outbound =
-            Context::new(&local.local_master_key, &local.local_master_salt, profile, None, None, crypto.crypto())
-                .map_err(|error| error.to_string())?;
-        let (key, salt) = (config.keys.remote_master_key.to_vec(), config.keys.remote_master_salt.to_vec());
-        let keys = Inbound { profile, key, salt, crypto };
-        let (inbound, probation) = (keys.context()?, keys.context()?);
-        Ok(Self { inbound, outbound, probation, strangers: 0, ssrcs: SmallVec::new(), keys })
+        let keys = |key: &[u8], salt: &[u8]| Keys { profile, key: key.to_vec(), salt: salt.to_vec() };
+        let (ours, theirs) = (
+            keys(&config.keys.local_master_key, &config.keys.local_master_salt),
+            keys(&config.keys.remote_master_key, &config.keys.remote_master_salt),
+        );
+        Ok(Self { outbound: Sealer::new(&ours, &crypto)?, inbound: Opener::new(theirs, crypto)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILES: [ProtectionProfile; 4] = [
+        ProtectionProfile::Aes128CmHmacSha1_80,
+        ProtectionProfile::Aes128CmHmacSha1_32,
+        ProtectionProfile::AeadAes128Gcm,
+        ProtectionProfile::AeadAes256Gcm,
+    ];
+    /// An empty receiver report of SSRC 7.
+    const REPORT: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 7];
+
+    fn pair(profile: ProtectionProfile) -> (Sealer, Opener) {
+        let keys = Keys { profile, key: vec![5; profile.key_len()], salt: vec![6; profile.salt_len()] };
+        let crypto = rtc_dtls::crypto_provider::default_provider().expect("a provider");
+        (Sealer::new(&keys, &crypto).expect("keys"), Opener::new(keys, crypto).expect("keys"))
     }
 
-    pub(super) fn open_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        let ssrc = u32::from_be_bytes(packet.get(8..12)?.try_into().ok()?);
-        self.open(ssrc, |context| context.decrypt_rtp(packet).ok())
-    }
-
-    pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        let ssrc = u32::from_be_bytes(packet.get(4..8)?.try_into().ok()?);
-        self.open(ssrc, |context| context.decrypt_rtcp(packet).ok())
-    }
-
-    fn open(&mut self, ssrc: u32, open: impl Fn(&mut Context) -> Option<BytesMut>) -> Option<BytesMut> {
-        if !self.ssrcs.contains(&ssrc) {
-            if self.ssrcs.len() >= MAX_SSRCS {
-                return None;
-            }
-            if self.strangers >= MAX_STRANGERS {
-                self.probation = self.keys.context().ok()?;
-                self.strangers = 0;
-            }
-            self.strangers += 1;
-            open(&mut self.probation)?;
-            self.ssrcs.push(ssrc);
+    #[test]
+    fn srtcp_in_the_clear_is_not_believed_and_keeps_no_genuine_report_out() {
+        for profile in PROFILES {
+            let (mut peer, mut ours) = pair(profile);
+            let genuine = peer.seal_rtcp(&REPORT).expect("sealed");
+            assert_eq!(ours.open_rtcp(&genuine).as_deref(), Some(&REPORT[..]));
+            // With any tag, and an index that would push what comes next out of the replay window.
+            let tail = genuine.len() - REPORT.len();
+            let mut forged = REPORT.to_vec();
+            forged.resize(REPORT.len() + tail, 0);
+            let index = forged.len() - 4 - profile.rtcp_auth_tag_len();
+            forged[index..index + 4].copy_from_slice(&0x0000_ffff_u32.to_be_bytes());
+            assert_eq!(ours.open_rtcp(&forged), None, "{profile:?}");
+            assert!(ours.open_rtcp(&peer.seal_rtcp(&REPORT).expect("sealed")).is_some(), "{profile:?}");
         }
-        // The first packet of an SSRC is opened twice, so that its replay is known as one.
-        open(&mut self.inbound)
     }
 
-    pub(super) fn seal_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        self.outbound.encrypt_rtp(packet).ok()
-    }
-
-    pub(super) fn seal_rtcp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        self.outbound.encrypt_rtcp(packet).ok()
+    #[test]
+    fn the_tags_of_each_suite_are_as_long_as_it_says() {
+        // RFC 4568 §6.2: of the _32 suite only SRTP's tag is shorter, SRTCP's has 80 bits.
+        let lengths = PROFILES.map(|profile| {
+            let (mut peer, _) = pair(profile);
+            let rtp = peer.seal_rtp(&[0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 7, 9]).expect("sealed").len() - 13;
+            (rtp, peer.seal_rtcp(&REPORT).expect("sealed").len() - REPORT.len() - 4)
+        });
+        assert_eq!(lengths, [(10, 10), (4, 10), (16, 16), (16, 16)]);
     }
 }

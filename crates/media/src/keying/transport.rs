@@ -228,7 +228,7 @@ impl SecureTransport {
         let Some(srtp) = &mut self.srtp else { return Received::Discarded("SRTP before its keys") };
         // RFC 5761 §4: 192-223 in the second byte is RTCP.
         let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
-        let opened = if is_rtcp { srtp.open_rtcp(packet) } else { srtp.open_rtp(packet) };
+        let opened = if is_rtcp { srtp.inbound.open_rtcp(packet) } else { srtp.inbound.open_rtp(packet) };
         match opened {
             Some(clear) if is_rtcp => Received::Rtcp(clear),
             Some(clear) => Received::Rtp(clear),
@@ -239,13 +239,13 @@ impl SecureTransport {
     /// Protects an RTP packet; `None` before the keys are there.
     pub fn protect_rtp(&mut self, packet: &[u8]) -> Option<(SocketAddr, BytesMut)> {
         let peer = self.ice.peer()?;
-        Some((peer, self.srtp.as_mut()?.seal_rtp(packet)?))
+        Some((peer, self.srtp.as_mut()?.outbound.seal_rtp(packet)?))
     }
 
     /// Protects an RTCP packet; `None` before the keys are there.
     pub fn protect_rtcp(&mut self, packet: &[u8]) -> Option<(SocketAddr, BytesMut)> {
         let peer = self.ice.peer()?;
-        Some((peer, self.srtp.as_mut()?.seal_rtcp(packet)?))
+        Some((peer, self.srtp.as_mut()?.outbound.seal_rtcp(packet)?))
     }
 
     /// The next STUN or DTLS packet to send.
