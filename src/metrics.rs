@@ -67,6 +67,7 @@ fn describe() {
     describe_counter!("patchcord_media_packets_unsent_total", "Datagrams a shard's socket did not take");
     describe_counter!("patchcord_media_link_packets_total", "Packets a shard handed to another over a link");
     describe_counter!("patchcord_media_packets_discarded_total", "Media packets discarded in the sessions that ended");
+    describe_counter!("patchcord_srtp_failures_total", "SRTP not authentic, or replayed, in the sessions that ended");
     describe_histogram!("patchcord_time_to_media_seconds", Unit::Seconds, "From a leg's SDP to its first media");
     describe_counter!("patchcord_http_requests_total", "HTTP requests by method and status");
     describe_counter!("patchcord_call_records_lost_total", "Call records that could not be stored");
@@ -117,9 +118,10 @@ pub(crate) fn time_to_media(took: Duration) {
     histogram!("patchcord_time_to_media_seconds").record(took);
 }
 
-/// A session ended with this many packets discarded.
-pub(crate) fn media_discarded(packets: u64) {
+/// A session ended with so many packets discarded, so many of them because their SRTP failed.
+pub(crate) fn media_discarded(packets: u64, srtp_failures: u64) {
     counter!("patchcord_media_packets_discarded_total").increment(packets);
+    counter!("patchcord_srtp_failures_total").increment(srtp_failures);
 }
 
 /// An HTTP request was answered.

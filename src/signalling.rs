@@ -167,7 +167,7 @@ impl Signalling {
     fn handle_media(&mut self, shard: ShardIndex, event: media::Event) {
         let now = Instant::now();
         if let media::Event::Closed { statistics, .. } = &event {
-            metrics::media_discarded(statistics.packets_discarded);
+            metrics::media_discarded(statistics.packets_discarded, statistics.srtp_failures);
             statistics.time_to_media.into_iter().for_each(metrics::time_to_media);
         }
         self.switchboard.handle_media(now, shard, event);

@@ -52,12 +52,40 @@ pub enum Keying {
         /// The trunk's own networks, whence RTP is believed beside the SDP's address.
         networks: Vec<IpNet>,
     },
+    /// A trunk leg like [`Keying::Plain`] whose media is SRTP with the keys of its SDP (RFC 4568).
+    Sdes {
+        /// The trunk's own networks.
+        networks: Vec<IpNet>,
+        /// Whether it may be plain RTP instead.
+        policy: SdesPolicy,
+    },
     /// No network: what is sent is received by a session of another shard of this process, and the other way round. Nothing is
     /// negotiated, and nothing told of it but its failure and its end.
     Link {
         /// The session there, opened likewise with this one as its peer.
         peer: LinkEnd,
     },
+}
+
+/// Whether the media of a leg keyed by SDES may go unencrypted. Once a session is encrypted no later description takes that away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SdesPolicy {
+    /// RTP/SAVP is offered, and plain RTP taken from a peer that offers or answers nothing better.
+    Optional,
+    /// RTP/SAVP with keys, or nothing.
+    Required,
+}
+
+/// How a session's media is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Encryption {
+    /// Not at all, or nothing is agreed on yet.
+    #[default]
+    None,
+    /// SRTP keyed by DTLS (RFC 5764).
+    DtlsSrtp,
+    /// SRTP keyed by SDP (RFC 4568).
+    Sdes,
 }
 
 /// The bandwidth of the far side, so that a browser is asked not to send what will be thrown away.
@@ -284,6 +312,8 @@ pub struct MediaState {
     pub hold: Hold,
     /// What its peer is sent.
     pub hears: Hears,
+    /// How that is protected.
+    pub encryption: Encryption,
 }
 
 /// Who holds a session.
@@ -350,6 +380,8 @@ pub struct Statistics {
     pub packets_lost: u64,
     /// Packets dropped: malformed, unauthenticated, replayed, come twice or too late, or from an address not believed.
     pub packets_discarded: u64,
+    /// Those of them whose SRTP or SRTCP was not authentic, or a replay.
+    pub srtp_failures: u64,
     /// Interarrival jitter (RFC 3550 A.8).
     pub jitter: Duration,
     /// Round trip by the peer's receiver reports, when it sent any.
@@ -358,7 +390,7 @@ pub struct Statistics {
     pub time_to_media: Option<Duration>,
 }
 
-/// A wish for a port, raised by `Open` with [`Keying::Plain`]; answered with `Shard::handle_port`.
+/// A wish for a port, raised by `Open` with [`Keying::Plain`] or [`Keying::Sdes`]; answered with `Shard::handle_port`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRequest {
     /// The session that wants it.

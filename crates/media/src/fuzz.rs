@@ -8,12 +8,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LocalPort, MediaSessionId, MixId, SocketId};
-use crate::keying::{Certificate, Fingerprint, FingerprintHash, Peer, SecureTransport, Setup, stun_username};
+use rand::SeedableRng;
+use rand_chacha::ChaCha12Rng;
+
+use crate::command::{
+    Bandwidth, Codec, Command, Dtmf, Event, Keying, LocalPort, MediaSessionId, MixId, SdesPolicy, SocketId,
+};
+use crate::keying::{
+    Certificate, CryptoAttribute, Fingerprint, FingerprintHash, Peer, SecureTransport, Setup, stun_username,
+};
 use crate::music::Music;
 use crate::rtcp::{NtpClock, Reporter};
 use crate::rtp::{Egress, Reception, RtpView};
-use crate::sdp::{Direction, LocalKeying, LocalMedia, accept_answer, create_answer, create_offer};
+use crate::sdp::{Answer, Direction, LocalCrypto, LocalKeying, LocalMedia, accept_answer, create_answer, create_offer};
 use crate::shard::{Shard, ShardConfig};
 
 const OPUS_LEG: MediaSessionId = MediaSessionId(1);
@@ -153,7 +160,8 @@ pub fn rtcp(bytes: &[u8]) {
     assert!(reporter.poll(later, &egress, &mut reception).is_some());
 }
 
-/// Takes the bytes as an offer and as an answer, of a browser and of a trunk. An answer we make can be read again.
+/// Takes the bytes as an offer and as an answer, of a browser and of a trunk with any encryption, and as an a=crypto line. An answer we make
+/// can be read again; who requires encryption gets it, and whoever has it keeps it.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -164,7 +172,12 @@ pub fn sdp(bytes: &[u8]) {
         fingerprint: [7; 32],
         candidates: vec![GATEWAY],
     };
-    for keying in [LocalKeying::Plain, dtls] {
+    let read = std::str::from_utf8(bytes).ok().and_then(|text| CryptoAttribute::parse(text).ok());
+    assert!(read.is_none_or(|line| CryptoAttribute::parse(&line.to_string()) == Ok(line)));
+    let sdes = |policy| LocalKeying::Sdes(Box::new(LocalCrypto::new(policy, &mut ChaCha12Rng::from_seed([1; 32]))));
+    for keying in [LocalKeying::Plain, dtls, sdes(SdesPolicy::Optional), sdes(SdesPolicy::Required)] {
+        let is_sdes = matches!(keying, LocalKeying::Sdes(_));
+        let required = keying == sdes(SdesPolicy::Required);
         let mut local = LocalMedia {
             session_id: 1,
             version: 1,
@@ -180,16 +193,30 @@ pub fn sdp(bytes: &[u8]) {
             dtmf: Dtmf::Auto,
         };
         assert!(!create_offer(&mut local).is_empty());
-        let _ = accept_answer(&mut local.clone(), bytes);
+        if let Ok(agreed) = accept_answer(&mut local.clone(), bytes) {
+            assert!(agreed.keys.is_some() || !required, "a downgrade");
+        }
         if let Ok(answer) = create_answer(&mut local, bytes) {
-            // Read as an offer, because an answer to several m-lines is none to our own offer of one.
-            let read = create_answer(&mut local.clone(), &answer.sdp);
+            let keys = answer.negotiated.as_ref().and_then(|negotiated| negotiated.keys.clone());
+            let is_encrypted = keys.is_some();
+            assert!(is_encrypted || !required || answer.negotiated.is_none(), "a downgrade");
+            // Read as an offer, because an answer to several m-lines is none to our own offer of one. Whoever reads it has other keys.
+            let other = |local: &LocalMedia| {
+                let mut other = local.clone();
+                if let (true, LocalKeying::Sdes(crypto)) = (is_sdes, &mut other.keying) {
+                    **crypto = LocalCrypto::new(SdesPolicy::Optional, &mut ChaCha12Rng::from_seed([2; 32]));
+                }
+                other
+            };
+            let read = create_answer(&mut other(&local), &answer.sdp);
             assert!(read.is_ok(), "our answer cannot be read: {read:?} {}", String::from_utf8_lossy(&answer.sdp));
             // What was settled by it is repeated in our next offer, which meets an answer of as many m-lines.
             let again = create_offer(&mut local);
-            let read = create_answer(&mut local.clone(), &again);
+            let read = create_answer(&mut other(&local), &again);
             assert!(read.is_ok(), "our next offer cannot be read: {read:?} {}", String::from_utf8_lossy(&again));
-            let _ = create_answer(&mut local, bytes);
+            if let Ok(Answer { negotiated: Some(negotiated), .. }) = create_answer(&mut local, bytes) {
+                assert_eq!(negotiated.keys, keys, "the same offer again changes no key");
+            }
         }
     }
 }

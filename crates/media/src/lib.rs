@@ -17,8 +17,8 @@ mod tone;
 mod transcoder;
 
 pub use command::{
-    Bandwidth, Codec, Command, Dtmf, Event, Hears, Hold, Keying, LinkEnd, LocalPort, MediaSessionId, MediaState, MixId,
-    PortRequest, SocketId, Statistics,
+    Bandwidth, Codec, Command, Dtmf, Encryption, Event, Hears, Hold, Keying, LinkEnd, LocalPort, MediaSessionId,
+    MediaState, MixId, PortRequest, SdesPolicy, SocketId, Statistics,
 };
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,

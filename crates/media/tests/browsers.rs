@@ -145,6 +145,7 @@ impl Pages {
                     Received::Rtcp(clear) => page.rtcp.push(clear.to_vec()),
                     Received::Consumed => {}
                     Received::Discarded(reason) => panic!("{reason}"),
+                    Received::Unauthentic => panic!("not authentic"),
                 }
                 self.shard.recycle(transmit.bytes);
             }

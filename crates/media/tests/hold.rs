@@ -80,15 +80,18 @@ fn who_is_held_hears_music_and_nothing_of_the_holder() {
         assert!(to_a.is_empty(), "{formats}: a holder is sent nothing");
         assert_eq!(payloads(&to_b), [&music()[..]], "{formats}");
         assert!((49..=51).contains(&to_b.len()), "{} frames of music in a second", to_b.len());
-        assert_eq!(state(&trunks, A), MediaState { hold: Hold::Remote, hears: Hears::Nothing });
-        assert_eq!(state(&trunks, B), MediaState { hold: Hold::None, hears: Hears::Music });
+        assert_eq!(
+            state(&trunks, A),
+            MediaState { hold: Hold::Remote, hears: Hears::Nothing, ..MediaState::default() }
+        );
+        assert_eq!(state(&trunks, B), MediaState { hold: Hold::None, hears: Hears::Music, ..MediaState::default() });
         let mut all = vec![before];
         all.extend(to_b);
         trunks.offer(A, peer(A), PCMU);
         let (to_a, to_b) = talk(&mut trunks, 5);
         assert_eq!((payloads(&to_a), payloads(&to_b)), (vec![&SPEECH_OF_B[..]], vec![&SPEECH_OF_A[..]]), "{formats}");
-        assert_eq!(state(&trunks, A), MediaState { hold: Hold::None, hears: Hears::Party });
-        assert_eq!(state(&trunks, B), MediaState { hold: Hold::None, hears: Hears::Party });
+        assert_eq!(state(&trunks, A), MediaState { hold: Hold::None, hears: Hears::Party, ..MediaState::default() });
+        assert_eq!(state(&trunks, B), MediaState { hold: Hold::None, hears: Hears::Party, ..MediaState::default() });
         all.extend(to_b);
         for pair in all.windows(2) {
             assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
@@ -104,7 +107,7 @@ fn an_announcement_that_was_never_two_way_is_heard_and_is_no_hold() {
     let (to_a, to_b) = talk(&mut trunks, 5);
     assert!(to_a.is_empty());
     assert_eq!(payloads(&to_b), [&SPEECH_OF_A[..]]);
-    assert_eq!(state(&trunks, A), MediaState { hold: Hold::None, hears: Hears::Nothing });
+    assert_eq!(state(&trunks, A), MediaState { hold: Hold::None, hears: Hears::Nothing, ..MediaState::default() });
     // After early media the same peer talks, and then it can hold.
     trunks.offer(A, peer(A), PCMU);
     trunks.offer(A, peer(A), &format!("{PCMU}\r\na=sendonly"));
@@ -120,7 +123,7 @@ fn when_both_hold_nobody_hears_anything_and_each_resumes_alone() {
     trunks.offer(B, peer(B), &held);
     let (to_a, to_b) = talk(&mut trunks, 10);
     assert!(to_a.is_empty() && to_b.is_empty());
-    assert_eq!(state(&trunks, B), MediaState { hold: Hold::Remote, hears: Hears::Nothing });
+    assert_eq!(state(&trunks, B), MediaState { hold: Hold::Remote, hears: Hears::Nothing, ..MediaState::default() });
     trunks.offer(A, peer(A), PCMU);
     let (to_a, to_b) = talk(&mut trunks, 10);
     assert_eq!(payloads(&to_a), [&music()[..]], "it is held itself now");
@@ -137,7 +140,7 @@ fn held_from_our_side_a_peer_neither_hears_nor_is_heard_at_once() {
     let (to_a, to_b) = talk(&mut trunks, 10);
     assert!(to_a.is_empty(), "before any description says so");
     assert_eq!(payloads(&to_b), [&music()[..]]);
-    assert_eq!(state(&trunks, A), MediaState { hold: Hold::Local, hears: Hears::Nothing });
+    assert_eq!(state(&trunks, A), MediaState { hold: Hold::Local, hears: Hears::Nothing, ..MediaState::default() });
     trunks.command(Command::CreateOffer { session: A, bandwidth: Bandwidth::Narrow });
     let Some(Event::LocalDescription { sdp, .. }) = trunks.events.last() else { panic!("no offer") };
     assert!(String::from_utf8_lossy(sdp).contains("a=inactive\r\n"));
@@ -152,7 +155,7 @@ fn held_from_our_side_a_peer_neither_hears_nor_is_heard_at_once() {
     trunks.offer(A, peer(A), &format!("{PCMU}\r\na=sendonly"));
     assert_eq!(state(&trunks, A).hold, Hold::Both);
     trunks.command(hold(A, false));
-    assert_eq!(state(&trunks, A), MediaState { hold: Hold::Remote, hears: Hears::Nothing });
+    assert_eq!(state(&trunks, A), MediaState { hold: Hold::Remote, hears: Hears::Nothing, ..MediaState::default() });
     assert_eq!(payloads(&talk(&mut trunks, 5).1), [&music()[..]]);
     trunks.offer(A, peer(A), PCMU);
     let (to_a, to_b) = talk(&mut trunks, 5);
@@ -340,7 +343,7 @@ fn who_waits_and_holds_hears_music_again_when_it_resumes() {
     trunks.command(Command::Music { session: A });
     trunks.offer(A, peer(A), &format!("{PCMU}\r\na=sendonly"));
     assert!(talk(&mut trunks, 10).0.is_empty());
-    assert_eq!(state(&trunks, A), MediaState { hold: Hold::Remote, hears: Hears::Nothing });
+    assert_eq!(state(&trunks, A), MediaState { hold: Hold::Remote, hears: Hears::Nothing, ..MediaState::default() });
     trunks.offer(A, peer(A), PCMU);
     assert_eq!(payloads(&talk(&mut trunks, 10).0), [&music()[..]]);
     trunks.command(hold(A, true));

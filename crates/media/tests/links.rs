@@ -350,7 +350,7 @@ fn a_leg_that_wants_no_digits_in_media_gets_none_across() {
 
 #[test]
 fn whoever_is_held_across_hears_music_and_nothing_of_the_holder() {
-    let talking = MediaState { hold: Hold::None, hears: Hears::Party };
+    let talking = MediaState { hold: Hold::None, hears: Hears::Party, ..MediaState::default() };
     let music = vec![vec![mu_law(4000); 160]];
     let mut linked = Linked::joined(PCMU, PCMU);
     in_talk(&mut linked);
@@ -366,8 +366,8 @@ fn whoever_is_held_across_hears_music_and_nothing_of_the_holder() {
         assert_eq!(linked.talk(50), [vec![], music.clone()], "by phone: {by_phone}");
         assert!((49..=51).contains(&linked.heard(B).len()), "{} frames in a second", linked.heard(B).len());
         let hold = if by_phone { Hold::Remote } else { Hold::Local };
-        assert_eq!(linked.state(A), MediaState { hold, hears: Hears::Nothing });
-        assert_eq!(linked.state(B), MediaState { hold: Hold::None, hears: Hears::Music });
+        assert_eq!(linked.state(A), MediaState { hold, hears: Hears::Nothing, ..MediaState::default() });
+        assert_eq!(linked.state(B), MediaState { hold: Hold::None, hears: Hears::Music, ..MediaState::default() });
         if by_phone {
             linked.shards[0].offer(A, peer(A), PCMU);
             linked.carry();
@@ -397,7 +397,7 @@ fn a_leg_is_heard_and_hears_in_a_mix_of_another_shard() {
         for session in [B, FAR] {
             linked.command(1, Command::Mix { session, mix: MixId(1) });
         }
-        let talking = MediaState { hold: Hold::None, hears: Hears::Party };
+        let talking = MediaState { hold: Hold::None, hears: Hears::Party, ..MediaState::default() };
         assert_eq!((linked.state(A), linked.state(B)), (talking, talking));
         let payload_type = if a == PCMU { 0 } else { 8 };
         for n in 0..100 {
@@ -430,7 +430,7 @@ fn a_hold_from_before_the_link_is_known_across_whichever_end_is_opened_first() {
             linked.bridge(shard);
         }
         assert_eq!(linked.state(B).hears, Hears::Music, "{order:?}");
-        assert_eq!(linked.state(A), MediaState { hold: Hold::Local, hears: Hears::Nothing });
+        assert_eq!(linked.state(A), MediaState { hold: Hold::Local, hears: Hears::Nothing, ..MediaState::default() });
         linked.command(0, Command::Hold { session: A, hold: false });
         in_talk(&mut linked);
     }
@@ -519,7 +519,7 @@ fn who_leaves_one_end_is_heard_no_more_at_the_other_and_what_comes_late_is_dropp
     linked.shards[0].say(0, 160, &[0x95; 160]);
     let late = linked.shards[0].shard.poll_link().expect("a packet on its way");
     linked.command(0, Command::Close { session: A });
-    assert_eq!(linked.state(B), MediaState { hold: Hold::None, hears: Hears::Nothing });
+    assert_eq!(linked.state(B), MediaState { hold: Hold::None, hears: Hears::Nothing, ..MediaState::default() });
     linked.command(1, Command::Close { session: FAR });
     linked.forget();
     let other = &mut linked.shards[1];
@@ -593,7 +593,7 @@ fn a_mix_is_heard_across_without_what_comes_from_there() {
         say(&mut linked, &mut opus, 70..80);
         say(&mut linked, &mut opus, 80..110);
         assert!(linked.heard(B).is_empty() && levels(&third(&linked))[1] < -25.0);
-        assert_eq!(linked.state(A), MediaState { hold: Hold::None, hears: Hears::Party });
+        assert_eq!(linked.state(A), MediaState { hold: Hold::None, hears: Hears::Party, ..MediaState::default() });
         // The only one left here hears music, as across a bridge.
         linked.command(0, Command::Close { session: B });
         assert_eq!(linked.state(A).hears, Hears::Music);

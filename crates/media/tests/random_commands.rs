@@ -16,7 +16,9 @@ mod plain;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use media::{Bandwidth, Codec, Command, Dtmf, Event, Keying, LinkEnd, LinkTransmit, MediaSessionId, MixId, SocketId};
+use media::{
+    Bandwidth, Codec, Command, Dtmf, Event, Keying, LinkEnd, LinkTransmit, MediaSessionId, MixId, SdesPolicy, SocketId,
+};
 use plain::{OPUS, PCMA, PCMU, Trunks, address, peer};
 use proptest::prelude::*;
 
@@ -47,11 +49,15 @@ fn session() -> impl Strategy<Value = MediaSessionId> {
 fn offer() -> impl Strategy<Value = Vec<u8>> {
     let formats = prop_oneof![Just(PCMU), Just(PCMA), Just(OPUS), Just("0"), Just("3")];
     let direction = prop_oneof![Just("sendrecv"), Just("sendonly"), Just("inactive")];
-    (formats, direction, 1..=4_u64, 5_u8..70).prop_map(|(formats, direction, leg, ptime)| {
+    let keys = prop_oneof![3 => Just(None), 1 => Just(Some('S')), 1 => Just(Some('T'))];
+    (formats, direction, 1..=4_u64, 5_u8..70, keys).prop_map(|(formats, direction, leg, ptime, key)| {
         let ip = peer(MediaSessionId(leg)).ip();
+        let profile = if key.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
+        let line = |key: char| format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", key.to_string().repeat(40));
+        let crypto = key.map(line).unwrap_or_default();
         format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 30000 RTP/AVP {formats}\r\na={direction}\r\n\
-             a=ptime:{ptime}\r\n"
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 30000 {profile} {formats}\r\na={direction}\r\n\
+             a=ptime:{ptime}\r\n{crypto}"
         )
         .into_bytes()
     })
@@ -60,10 +66,11 @@ fn offer() -> impl Strategy<Value = Vec<u8>> {
 fn command() -> impl Strategy<Value = Command> {
     let bandwidth = Bandwidth::Narrow;
     prop_oneof![
-        3 => (session(), session(), 0..5).prop_map(|(session, other, kind)| {
+        3 => (session(), session(), 0..6).prop_map(|(session, other, kind)| {
             let keying = match kind {
                 0 | 1 => Keying::DtlsSrtp,
                 2 => Keying::Link { peer: LinkEnd { shard: 0, session: other } },
+                3 => Keying::Sdes { networks: vec![], policy: SdesPolicy::Optional },
                 _ => Keying::Plain { networks: vec![] },
             };
             let codecs = vec![Codec::Opus, Codec::Pcmu, Codec::Pcma];

@@ -70,7 +70,7 @@ impl Wiring {
     fn peer(&self, session: MediaSessionId) -> Option<LinkEnd> {
         match self.open.get(&session)? {
             (_, Keying::Link { peer }) => Some(*peer),
-            (_, Keying::Plain { .. } | Keying::DtlsSrtp) => None,
+            (_, Keying::Plain { .. } | Keying::Sdes { .. } | Keying::DtlsSrtp) => None,
         }
     }
 
@@ -82,7 +82,7 @@ impl Wiring {
                     // The second end.
                     Keying::Link { peer } if self.open.contains_key(&peer.session) => self.linked += 1,
                     Keying::Link { .. } => {}
-                    Keying::Plain { .. } | Keying::DtlsSrtp => self.legs.push(*session),
+                    Keying::Plain { .. } | Keying::Sdes { .. } | Keying::DtlsSrtp => self.legs.push(*session),
                 }
                 let before = self.open.insert(*session, (shard, keying.clone()));
                 assert!(before.is_none(), "{session:?} is opened twice");

@@ -118,7 +118,8 @@ async fn a_third_asked_with_a_key_is_asked_once() {
 async fn participants_are_listed_read_and_let_go() {
     let mut api = Api::new().await;
     let mut call = stand_in::call("call_1", Vec::new());
-    let holds = media::MediaState { hold: media::Hold::Remote, hears: media::Hears::Nothing };
+    let holds =
+        media::MediaState { hold: media::Hold::Remote, hears: media::Hears::Nothing, ..media::MediaState::default() };
     call.participants = vec![
         ParticipantView { media: holds, ..participant("leg_1", "100", ParticipantState::Connected, None) },
         participant("leg_3", "102", ParticipantState::Ringing, None),

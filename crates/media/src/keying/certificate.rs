@@ -20,7 +20,7 @@ pub struct CertificateError(String);
 /// A DTLS certificate with its key, and the handshake settings made of it.
 pub struct Certificate {
     fingerprint: [u8; 32],
-    pub(super) crypto: Arc<dyn RTCCryptoProvider>,
+    pub(crate) crypto: Arc<dyn RTCCryptoProvider>,
     /// For browsers that know GCM, wherever they list it.
     pub(super) gcm_server: Arc<HandshakeConfig>,
     /// For those that do not.

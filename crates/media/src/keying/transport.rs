@@ -24,6 +24,8 @@ pub enum Received {
     Consumed,
     /// Nothing to be believed; why, for the counters.
     Discarded(&'static str),
+    /// SRTP or SRTCP that is not authentic, or a replay.
+    Unauthentic,
 }
 
 /// Which side of ICE this is.
@@ -232,7 +234,7 @@ impl SecureTransport {
         match opened {
             Some(clear) if is_rtcp => Received::Rtcp(clear),
             Some(clear) => Received::Rtp(clear),
-            None => Received::Discarded("SRTP not authentic, or a replay"),
+            None => Received::Unauthentic,
         }
     }
 

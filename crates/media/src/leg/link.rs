@@ -77,6 +77,7 @@ pub(crate) fn terms(codec: Codec) -> Negotiated {
         peer_receives: true,
         opus: OpusParameters::default(),
         peer: None,
+        keys: None,
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Watch {
     pub(crate) state_told: MediaState,
     pub(crate) received: u64,
     pub(crate) discarded: u64,
+    /// SRTP that failed; `discarded` does not count it.
+    pub(crate) unauthentic: u64,
 }
 
 /// Our side as it will be.
@@ -145,6 +147,10 @@ impl MediaSession {
             }
             // A held or muted browser sends no media, but its consent checks show that it is there (RFC 7675).
             Arrival::Alive => self.note_life(now),
+            Arrival::Unauthentic => {
+                tracing::trace!(%from, "not authentic");
+                self.watch.unauthentic += 1;
+            }
             Arrival::Discarded(reason) => {
                 tracing::trace!(reason, %from, "discarded");
                 self.watch.discarded += 1;
@@ -280,7 +286,7 @@ impl MediaSession {
 
     /// Packets dropped by any part of this leg.
     pub(crate) fn discarded(&self) -> u64 {
-        self.watch.discarded + self.ingress.discarded
+        self.watch.discarded + self.watch.unauthentic + self.ingress.discarded
     }
 
     /// The call goes on in another way: silence counts from here.
@@ -294,6 +300,7 @@ impl MediaSession {
             packets_sent: self.outgoing.egress.sent().0,
             packets_lost: self.ingress.reception.lost(),
             packets_discarded: self.discarded(),
+            srtp_failures: self.watch.unauthentic,
             jitter: self.ingress.reception.jitter(),
             round_trip: self.reporter.round_trip(),
             time_to_media: self

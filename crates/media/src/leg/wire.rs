@@ -1,4 +1,4 @@
-//! The wire under a leg: plain RTP on ports of its own, a browser's secure transport on the shard's port, or a link to another shard.
+//! The wire under a leg: RTP or SRTP keyed by SDP on ports of its own, a browser's secure transport on the shard's port, or a link to another shard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -7,8 +7,8 @@ use bytes::BytesMut;
 use ipnet::IpNet;
 
 use super::{Link, Sink};
-use crate::command::{LocalPort, SocketId};
-use crate::keying::{Received, SecureTransport};
+use crate::command::{Encryption, LocalPort, SocketId};
+use crate::keying::{Received, SdesSrtp, SecureTransport};
 use crate::sdp::Negotiated;
 
 /// What a packet on the wire was.
@@ -19,6 +19,8 @@ pub(crate) enum Arrival {
     /// Signs of life that carry no media (STUN, DTLS).
     Alive,
     Discarded(&'static str),
+    /// SRTP or SRTCP that is not authentic, or a replay.
+    Unauthentic,
 }
 
 /// How a leg's packets travel.
@@ -41,10 +43,36 @@ pub(crate) struct PlainWire {
     latched: Option<SocketAddr>,
     /// Whence its RTCP comes, when that has a port of its own.
     latched_rtcp: Option<SocketAddr>,
+    protection: Option<Box<Protection>>,
+}
+
+/// What a trunk's packets are protected with, where the policy has any.
+#[derive(Debug)]
+struct Protection {
+    srtp: SdesSrtp,
+    /// Whether what was agreed on last has keys.
+    is_agreed: bool,
+    failure: Option<String>,
+}
+
+impl Protection {
+    fn agree(&mut self, negotiated: &Negotiated) {
+        self.is_agreed = negotiated.keys.is_some();
+        self.failure = negotiated.keys.as_ref().and_then(|keys| self.srtp.agree(keys).err());
+    }
 }
 
 impl PlainWire {
     pub(crate) fn new(networks: Vec<IpNet>) -> Self {
+        Self::with(networks, None)
+    }
+
+    /// One that is SRTP once keys are agreed on.
+    pub(crate) fn with_sdes(networks: Vec<IpNet>, srtp: SdesSrtp) -> Self {
+        Self::with(networks, Some(Box::new(Protection { srtp, is_agreed: false, failure: None })))
+    }
+
+    fn with(networks: Vec<IpNet>, protection: Option<Box<Protection>>) -> Self {
         Self {
             port: None,
             networks,
@@ -53,10 +81,14 @@ impl PlainWire {
             rtcp_mux: false,
             latched: None,
             latched_rtcp: None,
+            protection,
         }
     }
 
     fn set_remote(&mut self, negotiated: &Negotiated) {
+        if let Some(protection) = &mut self.protection {
+            protection.agree(negotiated);
+        }
         // Who holds by the "any" address or port 0 says nothing of where it is, and may go on sending from there.
         if self.remote_rtp.is_some() && !negotiated.direction.sends() && !is_sendable(&negotiated.remote_rtp) {
             return;
@@ -95,13 +127,54 @@ impl PlainWire {
             if self.latched_rtcp.is_some_and(|latched| latched != from) {
                 return Arrival::Discarded("RTCP from a second source");
             }
-            return Arrival::Rtcp(sink.copy(packet));
+            return self.open_rtcp(packet, sink);
         }
         if self.latched.is_some_and(|latched| latched != from) {
             return Arrival::Discarded("RTP from a second source");
         }
         let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
-        if is_rtcp { Arrival::Rtcp(sink.copy(packet)) } else { Arrival::Rtp(sink.copy(packet)) }
+        if is_rtcp { self.open_rtcp(packet, sink) } else { self.open_rtp(packet, sink) }
+    }
+
+    fn srtp(&mut self) -> Option<&mut SdesSrtp> {
+        self.protection.as_mut().filter(|protection| protection.is_agreed).map(|protection| &mut protection.srtp)
+    }
+
+    fn open_rtp(&mut self, packet: &[u8], sink: &mut Sink) -> Arrival {
+        match self.srtp() {
+            Some(srtp) => srtp.open_rtp(packet).map_or(Arrival::Unauthentic, Arrival::Rtp),
+            None => Arrival::Rtp(sink.copy(packet)),
+        }
+    }
+
+    fn open_rtcp(&mut self, packet: &[u8], sink: &mut Sink) -> Arrival {
+        match self.srtp() {
+            Some(srtp) => srtp.open_rtcp(packet).map_or(Arrival::Unauthentic, Arrival::Rtcp),
+            None => Arrival::Rtcp(sink.copy(packet)),
+        }
+    }
+
+    fn send_rtp(&mut self, packet: &[u8], sink: &mut Sink) {
+        let (Some(to), Some(port)) = (self.target(), self.port) else { return };
+        let packet = match self.srtp() {
+            Some(srtp) => srtp.seal_rtp(packet),
+            None => Some(sink.copy(packet)),
+        };
+        sink.packets.extend(packet.map(|packet| (port.rtp, to, packet)));
+    }
+
+    fn send_rtcp(&mut self, packet: BytesMut) -> Option<Outbound> {
+        let port = self.port?;
+        let (socket, to) = if self.rtcp_mux {
+            (port.rtp, self.target()?)
+        } else {
+            (port.rtcp, self.latched_rtcp.or(self.remote_rtcp.filter(is_sendable))?)
+        };
+        let packet = match self.srtp() {
+            Some(srtp) => srtp.seal_rtcp(&packet)?,
+            None => packet,
+        };
+        Some((socket, to, packet))
     }
 }
 
@@ -141,6 +214,7 @@ impl Wire {
                 Received::Rtcp(clear) => Arrival::Rtcp(clear),
                 Received::Consumed => Arrival::Alive,
                 Received::Discarded(reason) => Arrival::Discarded(reason),
+                Received::Unauthentic => Arrival::Unauthentic,
             },
             Self::Link(_) => Arrival::Discarded("a link has no socket"),
         }
@@ -174,12 +248,7 @@ impl Wire {
     /// Puts a finished RTP packet on its way.
     pub(crate) fn send_rtp(&mut self, packet: &[u8], sink: &mut Sink) {
         match self {
-            Self::Plain(plain) => {
-                if let (Some(to), Some(port)) = (plain.target(), plain.port) {
-                    let copy = sink.copy(packet);
-                    sink.packets.push_back((port.rtp, to, copy));
-                }
-            }
+            Self::Plain(plain) => plain.send_rtp(packet, sink),
             Self::Secure(secure) => {
                 if let Some((to, sealed)) = secure.protect_rtp(packet) {
                     sink.packets.push_back((SocketId::BROWSERS, to, sealed));
@@ -199,14 +268,7 @@ impl Wire {
 
     pub(crate) fn send_rtcp(&mut self, packet: BytesMut) -> Option<Outbound> {
         match self {
-            Self::Plain(plain) => {
-                let port = plain.port?;
-                if plain.rtcp_mux {
-                    return Some((port.rtp, plain.target()?, packet));
-                }
-                let to = plain.latched_rtcp.or(plain.remote_rtcp.filter(is_sendable))?;
-                Some((port.rtcp, to, packet))
-            }
+            Self::Plain(plain) => plain.send_rtcp(packet),
             Self::Secure(secure) => {
                 let (to, packet) = secure.protect_rtcp(&packet)?;
                 Some((SocketId::BROWSERS, to, packet))
@@ -246,8 +308,19 @@ impl Wire {
 
     pub(crate) fn failure(&self) -> Option<&str> {
         match self {
-            Self::Plain(_) | Self::Link(_) => None,
+            Self::Plain(plain) => plain.protection.as_ref().and_then(|protection| protection.failure.as_deref()),
+            Self::Link(_) => None,
             Self::Secure(secure) => secure.failure(),
+        }
+    }
+
+    /// How what travels is protected.
+    pub(crate) fn encryption(&self) -> Encryption {
+        match self {
+            Self::Plain(plain) if plain.protection.as_ref().is_some_and(|it| it.is_agreed) => Encryption::Sdes,
+            Self::Plain(_) | Self::Link(_) => Encryption::None,
+            Self::Secure(secure) if secure.remote_ufrag().is_some() => Encryption::DtlsSrtp,
+            Self::Secure(_) => Encryption::None,
         }
     }
 }

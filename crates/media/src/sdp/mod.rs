@@ -1,6 +1,7 @@
 //! SDP offer/answer (RFC 8866, RFC 3264) for the one audio stream of a leg, with what browsers (RFC 8829, 8839, 8842, 7587) and trunks
 //! put into it. Makes descriptions and reads them; keeps no state between the two.
 
+mod crypto;
 mod negotiate;
 mod read;
 mod remote;
@@ -15,9 +16,10 @@ use thiserror::Error;
 
 use crate::codec::OpusParameters;
 use crate::command::{Bandwidth, Codec, Dtmf};
-use crate::keying::Peer;
+use crate::keying::{AgreedKeys, Peer, Unusable};
 
-pub(crate) use negotiate::{accept_answer, create_answer, create_offer};
+pub(crate) use crypto::LocalCrypto;
+pub(crate) use negotiate::{Answer, accept_answer, create_answer, create_offer};
 pub(crate) use settled::Settled;
 
 /// Longer descriptions are refused unread; a browser's with video and many codecs has about 10 KiB.
@@ -41,6 +43,24 @@ pub(crate) enum SdpError {
     /// The stream's profile is not what this leg speaks.
     #[error("{0} is not accepted on this leg")]
     Profile(String),
+    /// SRTP keyed by SDP where it is switched off.
+    #[error("RTP/SAVP is not accepted on this leg, whose media encryption is off")]
+    Encrypted,
+    /// RTP in the clear where it must be encrypted.
+    #[error("RTP/AVP is not accepted on this leg, which requires RTP/SAVP with keys")]
+    Unencrypted,
+    /// RTP in the clear in a session that was encrypted.
+    #[error("the stream is encrypted and stays so")]
+    Downgrade,
+    /// None of the a=crypto lines can be used; why the first cannot.
+    #[error("no a=crypto line can be used: {0}")]
+    Crypto(Unusable),
+    /// The a=crypto of an answer is not what was offered.
+    #[error("the a=crypto line of the answer is none of the offer's")]
+    CryptoAnswer,
+    /// Both sides would encrypt with the same key stream.
+    #[error("the peer's key is our own")]
+    OwnKey,
     /// Something a stream must have is missing.
     #[error("the audio stream has no {0}")]
     Missing(&'static str),
@@ -108,6 +128,8 @@ impl Direction {
 pub(crate) enum LocalKeying {
     /// Plain RTP.
     Plain,
+    /// SRTP with keys in the description.
+    Sdes(Box<LocalCrypto>),
     /// ICE-lite and DTLS-SRTP.
     DtlsSrtp {
         /// `a=ice-ufrag`.
@@ -188,8 +210,10 @@ pub(crate) struct Negotiated {
     pub(crate) peer_receives: bool,
     /// The peer's Opus parameters.
     pub(crate) opus: OpusParameters,
-    /// The peer's keying; `None` for plain RTP.
+    /// The peer's DTLS; `None` without.
     pub(crate) peer: Option<Peer>,
+    /// Keys of the descriptions; `None` without.
+    pub(crate) keys: Option<AgreedKeys>,
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::crypto;
 use super::read::remote_audio;
 use super::remote::RemoteAudio;
 use super::settled::{Format, Settled, event_of_answer};
 use super::write::Description;
-use super::{Direction, LocalKeying, LocalMedia, Negotiated, SdpError, TelephoneEvent};
+use super::{Direction, LocalMedia, Negotiated, SdpError, TelephoneEvent};
 use crate::command::{Codec, Dtmf};
-use crate::keying::Setup;
+use crate::keying::{CryptoAttribute, Setup};
 
 /// Our answer, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +25,14 @@ pub(crate) struct Answer {
 pub(crate) fn create_offer(local: &mut LocalMedia) -> Vec<u8> {
     let settled = settled(local);
     let formats = offered_formats(local, &settled);
+    let crypto = crypto::offer(local);
     let direction = local.direction;
     // Whichever role we have: the answerer keeps to it as long as the association lives (RFC 8842 §5.5).
-    describe(local, &settled, Shape { formats: &formats, direction, setup: Setup::ActPass, is_off: false })
+    describe(
+        local,
+        &settled,
+        Shape { formats: &formats, direction, setup: Setup::ActPass, crypto: &crypto, is_off: false },
+    )
 }
 
 /// Our answer to a peer's offer, and what both then agree on.
@@ -34,11 +40,12 @@ pub(crate) fn create_offer(local: &mut LocalMedia) -> Vec<u8> {
 /// # Errors
 /// When the offer cannot be used; `local` is then as it was.
 pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answer, SdpError> {
-    let remote = match (remote_audio(offer, is_dtls(local), local.settled.as_ref()), local.settled.as_ref()) {
+    let remote = match (remote_audio(offer, &local.keying, local.settled.as_ref()), local.settled.as_ref()) {
         (Ok(remote), _) => remote,
         (Err(SdpError::Off(lines)), Some(before)) => {
             let off = Settled { lines, ..before.clone() };
-            let shape = Shape { formats: &[], direction: Direction::Inactive, setup: off.setup, is_off: true };
+            let shape =
+                Shape { formats: &[], direction: Direction::Inactive, setup: off.setup, crypto: &[], is_off: true };
             let sdp = describe(local, &off, shape);
             local.settled = Some(off);
             return Ok(Answer { sdp, negotiated: None });
@@ -69,14 +76,20 @@ pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answ
         }
         Some(Setup::Active | Setup::ActPass) | None => Setup::Passive,
     };
+    let (keys, line) = crypto::answer(local, &remote)?.unzip();
     let settled = Settled::by_offer(&remote, &formats, setup, local.settled.as_ref());
-    let sdp = describe(local, &settled, Shape { formats: &formats, direction, setup, is_off: false });
+    let sdp = describe(
+        local,
+        &settled,
+        Shape { formats: &formats, direction, setup, crypto: line.as_slice(), is_off: false },
+    );
     local.settled = Some(settled);
     let opus = format.opus();
     let receive = smallvec![(format.payload_type, codec)];
     let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
     negotiated.dtmf = local.dtmf;
+    negotiated.keys = keys;
     // Plain legs have a port of their own for RTCP, and our answer does not take the peer's mux.
     negotiated.rtcp_mux = remote.secure;
     if let Some(peer) = &mut negotiated.peer {
@@ -91,7 +104,7 @@ pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answ
 /// When the answer cannot be used; `local` is then as it was.
 pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let mut settled = settled(local);
-    let remote = remote_audio(answer, is_dtls(local), local.settled.as_ref())?;
+    let remote = remote_audio(answer, &local.keying, local.settled.as_ref())?;
     if remote.lines.len() != settled.lines.len() {
         return Err(SdpError::Mismatch);
     }
@@ -120,6 +133,7 @@ pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Neg
     let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
     negotiated.opus = opus;
     negotiated.dtmf = local.dtmf;
+    negotiated.keys = crypto::accept(local, &remote)?;
     if let Some(peer) = &mut negotiated.peer {
         // An answerer must choose (RFC 5763 §5); one that does not is taken at the role it has, or at the recommended choice.
         peer.setup = match (peer.setup, settled.setup) {
@@ -128,6 +142,7 @@ pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Neg
         };
         settled.setup = if peer.setup == Setup::Passive { Setup::Active } else { Setup::Passive };
     }
+    settled.take_protocol(&remote);
     settled.had_address |= !remote.rtp.ip().is_unspecified();
     local.settled = Some(settled);
     Ok(negotiated)
@@ -154,15 +169,12 @@ fn negotiated(
         peer_receives: remote.direction.receives(),
         opus: crate::codec::OpusParameters::default(),
         peer: remote.peer.clone(),
+        keys: None,
     }
 }
 
-fn is_dtls(local: &LocalMedia) -> bool {
-    matches!(local.keying, LocalKeying::DtlsSrtp { .. })
-}
-
 fn settled(local: &LocalMedia) -> Settled {
-    local.settled.clone().unwrap_or_else(|| Settled::first(is_dtls(local)))
+    local.settled.clone().unwrap_or_else(|| Settled::first(&local.keying))
 }
 
 /// What a description says beyond [`LocalMedia`] and what is settled.
@@ -170,13 +182,15 @@ struct Shape<'a> {
     formats: &'a [Format],
     direction: Direction,
     setup: Setup,
+    crypto: &'a [CryptoAttribute],
     is_off: bool,
 }
 
 /// Writes our description; a new version of the last one when it differs from it.
 fn describe(local: &mut LocalMedia, settled: &Settled, shape: Shape<'_>) -> Vec<u8> {
-    let Shape { formats, direction, setup, is_off } = shape;
-    let description = |local: &LocalMedia| Description { local, formats, direction, setup, settled, is_off }.to_bytes();
+    let Shape { formats, direction, setup, crypto, is_off } = shape;
+    let description =
+        |local: &LocalMedia| Description { local, formats, direction, crypto, setup, settled, is_off }.to_bytes();
     let mut sdp = description(local);
     if sdp != local.described {
         local.version += 1;

@@ -10,16 +10,22 @@ use rtc_sdp::description::session::SessionDescription;
 
 use super::remote::{Format, MediaLine, RemoteAudio};
 use super::settled::Settled;
-use super::{Direction, MAX_SDP, SdpError};
-use crate::keying::{Fingerprint, FingerprintHash, Peer, Setup};
+use super::{Direction, LocalKeying, MAX_SDP, SdpError};
+use crate::keying::{CryptoAttribute, Fingerprint, FingerprintHash, Peer, Setup, Unusable};
 
 /// More m-lines than any phone sends.
 const MAX_MEDIA: usize = 16;
+/// More a=crypto lines than there are suites.
+const MAX_CRYPTO: usize = 32;
 /// The longest packet we take apart.
 const MAX_PTIME: u64 = 120;
 
 /// Reads a description and its audio stream: the one that was `settled` on, else the first that is not switched off.
-pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool, settled: Option<&Settled>) -> Result<RemoteAudio, SdpError> {
+pub(super) fn remote_audio(
+    sdp: &[u8],
+    keying: &LocalKeying,
+    settled: Option<&Settled>,
+) -> Result<RemoteAudio, SdpError> {
     if sdp.len() > MAX_SDP {
         return Err(SdpError::Malformed("too long".to_owned()));
     }
@@ -33,7 +39,7 @@ pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool, settled: Option<&Settle
     let index = settled
         .map(|settled| settled.index)
         .filter(|index| descriptions.get(*index).is_some_and(|media| usable(&media)))
-        .or_else(|| descriptions.iter().position(|media| usable(&media)));
+        .or_else(|| preferred(descriptions, keying, usable));
     let Some(index) = index else {
         let is_off = descriptions.iter().any(|media| media.media_name.media == "audio");
         let lines = || descriptions.iter().map(media_line).collect();
@@ -41,14 +47,15 @@ pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool, settled: Option<&Settle
     };
     let media = session.media_descriptions.get(index).ok_or(SdpError::NoAudio)?;
     let scope = Scope { session: &session, media };
-    let protocol = media.media_name.protos.join("/").to_ascii_uppercase();
-    let secure = check_protocol(&protocol, wants_dtls)?;
+    let profile = Profile::of(media, keying)?;
+    let secure = profile == Profile::Dtls;
     let (rtp, is_hold) = scope.rtp_address()?;
     let had_address = settled.is_some_and(|settled| settled.had_address);
     let direction = scope.direction();
     let rtcp_mux = scope.has("rtcp-mux");
     let rtcp = if rtcp_mux { rtp } else { scope.rtcp_address(rtp) };
     let peer = if secure { Some(scope.peer()?) } else { None };
+    let (crypto, unusable) = scope.crypto();
     Ok(RemoteAudio {
         lines: session.media_descriptions.iter().map(media_line).collect(),
         index,
@@ -67,17 +74,55 @@ pub(super) fn remote_audio(sdp: &[u8], wants_dtls: bool, settled: Option<&Settle
         formats: scope.formats(),
         ptime: scope.ptime(),
         peer,
+        is_savp: profile == Profile::Savp,
+        crypto,
+        unusable,
     })
 }
 
-/// Whether the stream is keyed by DTLS; an error when this leg does not speak its profile.
-fn check_protocol(protocol: &str, wants_dtls: bool) -> Result<bool, SdpError> {
-    let is_dtls = matches!(protocol, "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP" | "RTP/SAVPF" | "RTP/SAVP");
-    let is_plain = matches!(protocol, "RTP/AVP" | "RTP/AVPF");
-    match wants_dtls {
-        true if is_dtls => Ok(true),
-        false if is_plain => Ok(false),
-        true | false => Err(SdpError::Profile(protocol.to_owned())),
+/// Of the streams that can be used: the encrypted one a peer offers beside a plain one where we take both, else the first in a profile this
+/// leg speaks, else the first.
+fn preferred(
+    descriptions: &[MediaDescription],
+    keying: &LocalKeying,
+    usable: impl Fn(&&MediaDescription) -> bool,
+) -> Option<usize> {
+    let rank = |media: &MediaDescription| match Profile::of(media, keying) {
+        Ok(Profile::Savp | Profile::Dtls) => 0,
+        Ok(Profile::Avp) => 1,
+        Err(_) => 2,
+    };
+    let streams = descriptions.iter().enumerate().filter(|(_, media)| usable(media));
+    streams.min_by_key(|(_, media)| rank(media)).map(|(index, _)| index)
+}
+
+/// How a stream's profile has it keyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    /// Not at all.
+    Avp,
+    /// In the description.
+    Savp,
+    /// By DTLS.
+    Dtls,
+}
+
+impl Profile {
+    /// An error when this leg does not speak it.
+    fn of(media: &MediaDescription, keying: &LocalKeying) -> Result<Self, SdpError> {
+        let protocol = media.media_name.protos.join("/").to_ascii_uppercase();
+        let is_savp = matches!(protocol.as_str(), "RTP/SAVP" | "RTP/SAVPF");
+        let is_dtls = matches!(protocol.as_str(), "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP");
+        let is_plain = matches!(protocol.as_str(), "RTP/AVP" | "RTP/AVPF");
+        match keying {
+            LocalKeying::DtlsSrtp { .. } if is_dtls || is_savp => Ok(Self::Dtls),
+            LocalKeying::Sdes(_) if is_savp => Ok(Self::Savp),
+            LocalKeying::Sdes(_) | LocalKeying::Plain if is_plain => Ok(Self::Avp),
+            LocalKeying::Plain if is_savp => Err(SdpError::Encrypted),
+            LocalKeying::DtlsSrtp { .. } | LocalKeying::Sdes(_) | LocalKeying::Plain => {
+                Err(SdpError::Profile(protocol))
+            }
+        }
     }
 }
 
@@ -180,6 +225,21 @@ impl<'a> Scope<'a> {
     fn ptime(&self) -> Duration {
         let wanted = Self::find(&self.media.attributes, "ptime").and_then(|text| text.parse::<u64>().ok());
         Duration::from_millis(wanted.filter(|ms| (1..=MAX_PTIME).contains(ms)).unwrap_or(20))
+    }
+
+    /// The a=crypto lines of the stream that can be used, and why the first of the others cannot. They stand in no session's section
+    /// (RFC 4568 §9.1).
+    fn crypto(&self) -> (Vec<CryptoAttribute>, Option<Unusable>) {
+        let lines = self.media.attributes.iter().filter(|attribute| attribute.key == "crypto").take(MAX_CRYPTO);
+        let mut unusable = None;
+        let read = lines.filter_map(|line| {
+            let read = CryptoAttribute::parse(line.value.as_deref().unwrap_or_default());
+            read.inspect_err(|why| {
+                unusable.get_or_insert(*why);
+            })
+            .ok()
+        });
+        (read.collect(), unusable)
     }
 
     fn peer(&self) -> Result<Peer, SdpError> {

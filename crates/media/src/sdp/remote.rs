@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Direction;
 use crate::codec::OpusParameters;
 use crate::command::Codec;
-use crate::keying::Peer;
+use crate::keying::{CryptoAttribute, Peer, Unusable};
 
 /// One format of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,4 +72,10 @@ pub(super) struct RemoteAudio {
     pub(super) formats: Vec<Format>,
     pub(super) ptime: Duration,
     pub(super) peer: Option<Peer>,
+    /// Whether the profile demands keys in the description.
+    pub(super) is_savp: bool,
+    /// The a=crypto lines that can be used, in their order.
+    pub(super) crypto: Vec<CryptoAttribute>,
+    /// Why the first of those cannot that cannot.
+    pub(super) unusable: Option<Unusable>,
 }

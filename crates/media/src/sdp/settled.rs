@@ -3,8 +3,8 @@
 
 use smallvec::SmallVec;
 
-use super::TelephoneEvent;
 use super::remote::{MediaLine, RemoteAudio};
+use super::{LocalKeying, TelephoneEvent};
 use crate::command::Codec;
 use crate::keying::Setup;
 
@@ -48,10 +48,15 @@ pub(crate) struct Settled {
 
 impl Settled {
     /// Before anything was exchanged: one m-line of our own.
-    pub(super) fn first(is_dtls: bool) -> Self {
+    pub(super) fn first(keying: &LocalKeying) -> Self {
+        let (protocol, is_dtls) = match keying {
+            LocalKeying::Plain => ("RTP/AVP", false),
+            LocalKeying::Sdes(_) => ("RTP/SAVP", false),
+            LocalKeying::DtlsSrtp { .. } => ("UDP/TLS/RTP/SAVPF", true),
+        };
         let line = MediaLine {
             media: "audio".to_owned(),
-            protocol: if is_dtls { "UDP/TLS/RTP/SAVPF" } else { "RTP/AVP" }.to_owned(),
+            protocol: protocol.to_owned(),
             formats: Vec::new(),
             mid: is_dtls.then(|| "0".to_owned()),
         };
@@ -72,6 +77,16 @@ impl Settled {
         let numbers = before.map(|settled| settled.numbers).unwrap_or_default().agreed(formats, taken);
         let (lines, bundled) = (remote.lines.clone(), remote.bundled);
         Self { lines, index: remote.index, bundled, setup, numbers, had_address }
+    }
+}
+
+impl Settled {
+    /// The profile the peer answered in is what our next offer repeats: RTP/SAVP may have been answered with RTP/AVP.
+    pub(super) fn take_protocol(&mut self, remote: &RemoteAudio) {
+        let answered = remote.lines.get(remote.index).map(|line| line.protocol.clone());
+        if let (Some(line), Some(protocol)) = (self.lines.get_mut(self.index), answered) {
+            line.protocol = protocol;
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::settled::{Format, Settled};
 use super::{LocalKeying, LocalMedia};
 use crate::command::{Bandwidth, Codec};
-use crate::keying::Setup;
+use crate::keying::{CryptoAttribute, Setup};
 
 /// Enough for telephone speech with FEC; keeps browsers from sending 32 kbit/s and more of it.
 const MAX_AVERAGE_BITRATE: u32 = 24_000;
@@ -16,6 +16,7 @@ pub(super) struct Description<'a> {
     pub(super) local: &'a LocalMedia,
     pub(super) formats: &'a [Format],
     pub(super) direction: super::Direction,
+    pub(super) crypto: &'a [CryptoAttribute],
     pub(super) setup: Setup,
     /// The m-lines and which of them is the stream.
     pub(super) settled: &'a Settled,
@@ -72,6 +73,9 @@ impl Description<'_> {
             self.write_format(text, *format)?;
         }
         write!(text, "a=ptime:20\r\na={}\r\n", self.direction.attribute())?;
+        for line in self.crypto {
+            write!(text, "a=crypto:{line}\r\n")?;
+        }
         if let LocalKeying::DtlsSrtp { ufrag, pwd, fingerprint, candidates } = &self.local.keying {
             if let Some(mid) = mid {
                 write!(text, "a=mid:{mid}\r\n")?;

@@ -7,12 +7,14 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use super::{PortOwner, Shard};
-use crate::command::{Bandwidth, Codec, Command, Dtmf, Event, Hold, Keying, LocalPort, MediaSessionId, PortRequest};
-use crate::keying::SecureTransport;
+use crate::command::{
+    Bandwidth, Codec, Command, Dtmf, Event, Hold, Keying, LocalPort, MediaSessionId, PortRequest, SdesPolicy,
+};
+use crate::keying::{SdesSrtp, SecureTransport};
 use crate::leg::{Ingress, Join, Link, MediaSession, Outgoing, PlainWire, Watch, Wire, relay_told};
 use crate::rtcp::{NtpClock, Reporter};
 use crate::rtp::Egress;
-use crate::sdp::{Direction, LocalKeying, LocalMedia};
+use crate::sdp::{Direction, LocalCrypto, LocalKeying, LocalMedia};
 
 impl Shard {
     /// Carries out a command. One for a session that is not there is answered with [`Event::Failed`], so that nobody waits.
@@ -72,11 +74,12 @@ impl Shard {
         }
         let dtmf = match &keying {
             Keying::DtlsSrtp | Keying::Link { .. } => Dtmf::Rfc4733,
-            Keying::Plain { .. } => Dtmf::Auto,
+            Keying::Plain { .. } | Keying::Sdes { .. } => Dtmf::Auto,
         };
         let (wire, local_keying) = match keying {
             Keying::DtlsSrtp => self.secure_wire(session),
             Keying::Plain { networks } => self.plain_wire(session, networks),
+            Keying::Sdes { networks, policy } => self.sdes_wire(session, networks, policy),
             Keying::Link { peer } => (Wire::Link(Link::open(peer, &mut self.sink)), LocalKeying::Plain),
         };
         let ssrc = self.rng.random();
@@ -140,6 +143,13 @@ impl Shard {
     fn plain_wire(&mut self, session: MediaSessionId, networks: Vec<IpNet>) -> (Wire, LocalKeying) {
         self.pending.port_requests.push_back(PortRequest { session });
         (Wire::Plain(PlainWire::new(networks)), LocalKeying::Plain)
+    }
+
+    fn sdes_wire(&mut self, session: MediaSessionId, networks: Vec<IpNet>, policy: SdesPolicy) -> (Wire, LocalKeying) {
+        self.pending.port_requests.push_back(PortRequest { session });
+        let srtp = SdesSrtp::new(self.config.certificate.crypto.clone());
+        let keying = LocalKeying::Sdes(Box::new(LocalCrypto::new(policy, &mut self.rng)));
+        (Wire::Plain(PlainWire::with_sdes(networks, srtp)), keying)
     }
 
     /// Answers a [`PortRequest`]; `None` when no port is free.

@@ -42,7 +42,7 @@ impl Shard {
             (false, true) => leg.outgoing.new_source(now),
             (true, true) | (false, false) => {}
         }
-        let state = MediaState { hold: leg.hold, hears };
+        let state = MediaState { hold: leg.hold, hears, encryption: leg.wire.encryption() };
         if state != leg.watch.state_told {
             leg.watch.state_told = state;
             self.pending.events.push_back(Event::Changed { session, state });

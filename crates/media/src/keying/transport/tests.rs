@@ -141,12 +141,12 @@ fn a_replayed_or_forged_packet_is_discarded_and_the_next_one_heard() {
     pair.exchange();
     let packet = to_gateway(&mut pair, 5);
     assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Rtp(_)));
-    assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Discarded(_)));
+    assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &packet), Received::Unauthentic));
     for n in 0..100_u8 {
         let mut forged = rtp(u16::from(n) + 100);
         forged.extend_from_slice(&[n; 16]);
         let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &forged);
-        assert!(matches!(received, Received::Discarded(_)));
+        assert!(matches!(received, Received::Unauthentic));
     }
     let next = to_gateway(&mut pair, 6);
     assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &next), Received::Rtp(_)));
@@ -238,11 +238,11 @@ fn forged_ssrcs_do_not_take_the_place_of_the_genuine_one() {
     pair.exchange();
     for ssrc in 1000..1500 {
         let received = pair.gateway.handle_packet(pair.now, address(BROWSER), &forged(ssrc));
-        assert!(matches!(received, Received::Discarded(_)));
+        assert!(matches!(received, Received::Unauthentic));
     }
     let first = to_gateway(&mut pair, 1);
     assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &first), Received::Rtp(_)));
-    assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &first), Received::Discarded(_)));
+    assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &first), Received::Unauthentic));
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_replay_from_before_the_wrap_is_discarded_after_it() {
         assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), packet), Received::Rtp(_)));
     }
     for packet in &packets {
-        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), packet), Received::Discarded(_)));
+        assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), packet), Received::Unauthentic));
     }
 }
 
