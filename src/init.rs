@@ -61,15 +61,7 @@ pub async fn init(config: &Config, demo: bool, mut show: impl FnMut(Made)) -> Re
 }
 
 async fn demo_agent(store: &Store) -> Result<DemoAgent, StoreError> {
-    let agent = Agent {
-        external_id: None,
-        display_name: "Demo agent".into(),
-        email: None,
-        enabled: true,
-        caller_id_number: None,
-        max_concurrent_calls: 0,
-        metadata: Document::default(),
-    };
+    let agent = Agent { display_name: "Demo agent".into(), enabled: true, ..Agent::default() };
     let agent = store.create_agent(agent).await?;
     let extension = store.create_extension(demo_extension(Some(agent.id))).await?;
     let secret = new_secret();

@@ -1,4 +1,5 @@
 mod agents;
+mod border;
 mod digits;
 mod directory;
 mod participants;

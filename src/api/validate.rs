@@ -1,5 +1,6 @@
 //! Makes domain types of JSON bodies: the edge where values become believed.
 
+mod border;
 mod trunk;
 
 use std::time::Duration;
@@ -230,6 +231,7 @@ pub(super) fn agent(body: Value) -> Result<Agent, Problem> {
         email: fields.text("email", email),
         enabled: fields.boolean("enabled", true),
         caller_id_number: fields.text("caller_id_number", e164),
+        allowed_caller_ids: Document(caller_ids(&mut fields)),
         max_concurrent_calls: fields.integer("max_concurrent_calls", 0..=1000, 0),
         metadata: match fields.take("metadata") {
             None => Document::default(),
@@ -241,6 +243,18 @@ pub(super) fn agent(body: Value) -> Result<Agent, Problem> {
         },
     };
     fields.finish(agent)
+}
+
+/// Numbers an agent may show. Whoever may write agents vouches for them: they need not be numbers of ours, as carriers let others be verified.
+fn caller_ids(fields: &mut Fields) -> Vec<String> {
+    let read = fields.list("allowed_caller_ids", LIST_LIMIT, |fields, place, value| {
+        let text = value.as_str().unwrap_or_default();
+        let fault = e164(text);
+        let fits = fault.is_none().then(|| text.to_owned());
+        fault.into_iter().for_each(|fault| fields.refuse(place, fault));
+        fits
+    });
+    read.unwrap_or_default()
 }
 
 pub(super) fn extension(body: Value) -> Result<Extension, Problem> {

@@ -18,7 +18,8 @@ impl Store {
         commit!(
             self,
             "INSERT INTO agents (id, version, created_at, updated_at, external_id, display_name, email, enabled, \
-             caller_id_number, max_concurrent_calls, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             caller_id_number, allowed_caller_ids, max_concurrent_calls, metadata) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             &row.id,
             row.version,
             row.created_at,
@@ -28,6 +29,7 @@ impl Store {
             &agent.email,
             agent.enabled,
             &agent.caller_id_number,
+            agent.allowed_caller_ids.text(),
             agent.max_concurrent_calls,
             agent.metadata.text()
         )
@@ -61,7 +63,7 @@ impl Store {
         let done = commit!(
             self,
             "UPDATE agents SET version = version + 1, updated_at = $3, external_id = $4, display_name = $5, email = $6, \
-             enabled = $7, caller_id_number = $8, max_concurrent_calls = $9, metadata = $10 WHERE id = $1 AND version = $2",
+             enabled = $7, caller_id_number = $8, allowed_caller_ids = $9, max_concurrent_calls = $10, metadata = $11 WHERE id = $1 AND version = $2",
             id,
             version,
             super::Timestamp::now(),
@@ -70,6 +72,7 @@ impl Store {
             &agent.email,
             agent.enabled,
             &agent.caller_id_number,
+            agent.allowed_caller_ids.text(),
             agent.max_concurrent_calls,
             agent.metadata.text()
         )

@@ -1,5 +1,6 @@
 //! Makes the [`Directory`] the switchboard works from out of the tables, and publishes it.
 
+mod border;
 mod trunk;
 
 use std::borrow::Cow;
@@ -189,6 +190,7 @@ fn agent(row: Stored<Agent>) -> switchboard::Agent {
         display_name: row.value.display_name,
         enabled: row.value.enabled,
         caller_id_number: row.value.caller_id_number,
+        allowed_caller_ids: row.value.allowed_caller_ids.0,
         max_concurrent_calls: unsigned(row.value.max_concurrent_calls),
     }
 }

@@ -30,8 +30,9 @@ pub(crate) use directory::{host_and_port, numeric};
 pub use error::StoreError;
 pub use idempotency::{Claim, Replay};
 pub use model::{
-    Agent, CallerId, CallerIdFormat, CodecName, Credential, Document, DtmfMode, Extension, Gateway, GatewayTransport,
-    Inbound, Number, OnLimit, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkSettings,
+    Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, Document, DtmfMode, Extension, Gateway,
+    GatewayTransport, HeaderRule, Inbound, Number, OnLimit, RuleAction, RuleDirection, Stored, Target, TargetKind,
+    TargetShape, Timestamp, Trunk, TrunkSettings,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

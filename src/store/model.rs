@@ -1,5 +1,6 @@
 //! What the database holds, as the API shows it. Validation happens at the API's edge; these are values already believed.
 
+mod caller_id;
 mod trunk;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +11,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-pub use trunk::{CallerId, CallerIdFormat, DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings};
+pub use caller_id::{CallerId, CallerIdFormat, CallerIdHeader, HeaderRule, RuleAction, RuleDirection};
+pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings};
 
 /// A time as stored: milliseconds since 1970; shown as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type, ToSchema)]
@@ -88,7 +90,7 @@ impl<T: Serialize> Document<T> {
 }
 
 /// A person who phones.
-#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, sqlx::FromRow, ToSchema)]
 pub struct Agent {
     /// Your own key for the agent; unique.
     pub external_id: Option<String>,
@@ -100,6 +102,10 @@ pub struct Agent {
     pub enabled: bool,
     /// Shown to the public network (E.164).
     pub caller_id_number: Option<String>,
+    /// What the agent may choose to show instead, call by call, by P-Preferred-Identity (E.164).
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Vec<String>)]
+    pub allowed_caller_ids: Document<Vec<String>>,
     /// Calls at once that reach the agent or that it makes; 0 = no limit. An agent who holds all its calls can make one more, to ask somebody
     /// about them: nobody can call it meanwhile.
     pub max_concurrent_calls: i64,

@@ -21,8 +21,11 @@ fn from(request: &Request) -> String {
 
 #[test]
 fn a_trunk_is_shown_the_agents_number_else_the_trunks_and_assured_of_it() {
-    let invite = out(|_| {});
-    assert_eq!(from(&invite), "sip:+493011100@127.0.0.1");
+    let untold = out(|_| {});
+    assert_eq!(from(&untold), "sip:+493011100@127.0.0.1");
+    assert!(untold.headers.get("P-Asserted-Identity").is_none(), "only trusted trunks are assured");
+    let trusting = |directory: &mut Directory| directory.trunks.get_mut("trk_main").unwrap().border.trusted = true;
+    let invite = out(trusting);
     let assured: Vec<_> = invite.headers.get_all("P-Asserted-Identity").collect();
     assert_eq!(assured, ["<sip:+493011100@127.0.0.1>"], "ours alone: an agent cannot assert anything");
     let own = out(|directory| {
@@ -30,6 +33,7 @@ fn a_trunk_is_shown_the_agents_number_else_the_trunks_and_assured_of_it() {
     });
     assert_eq!(from(&own), "sip:+493022200@127.0.0.1");
     let written = out(|directory| {
+        trusting(directory);
         let caller_id = &mut directory.trunks.get_mut("trk_main").unwrap().caller_id;
         caller_id.domain = Some("pbx.example.com".to_owned());
         caller_id.format = NumberFormat::E164WithoutPlus;
@@ -39,9 +43,15 @@ fn a_trunk_is_shown_the_agents_number_else_the_trunks_and_assured_of_it() {
     assert_eq!(written.uri.to_string(), "sip:15551234567@main.carrier.example");
 }
 
-/// What the browser of 100 is shown when a trunk calls with this From and these headers: display name and number; and the INVITE.
+/// What the browser of 100 is shown when a trusted trunk calls with this From and these headers: display name and number; and the INVITE.
 fn shown(caller: &str, headers: &[(&str, &str)]) -> (Option<String>, String, Request) {
-    let mut simulation = Simulation::new(PLAN);
+    shown_by(true, caller, headers)
+}
+
+fn shown_by(trusted: bool, caller: &str, headers: &[(&str, &str)]) -> (Option<String>, String, Request) {
+    let mut simulation = Simulation::with(PLAN, |_, directory| {
+        directory.trunks.get_mut("trk_main").unwrap().border.trusted = trusted;
+    });
     let (browser, trunk) = (simulation.browser(1), simulation.gateway(1));
     simulation.register(browser, "100", 600);
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -70,8 +80,22 @@ fn a_caller_without_a_number_is_known_by_what_the_trunk_asserts() {
     assert!(invite.headers.get("P-Asserted-Identity").is_none(), "a browser is no trusted peer");
     let by_tel = [("P-Asserted-Identity", "<tel:+4930555123>")];
     assert_eq!(shown("sip:anonymous@anonymous.invalid", &by_tel).1, "+4930555123");
-    let own = shown("sip:+4930777@x.example", &asserted);
-    assert_eq!(own.1, "+4930777", "the number the caller presents goes first");
+}
+
+#[test]
+fn what_a_trunk_asserts_goes_before_what_its_caller_claims_if_the_trunk_is_trusted() {
+    let party = ("Remote-Party-ID", "\"Jane\" <sip:+4930555123@x.example>;party=calling;screen=yes;privacy=off");
+    for asserted in [("P-Asserted-Identity", "\"Jane\" <sip:+4930555123@x.example>"), party] {
+        let (name, number, _) = shown_by(true, "sip:+4930777000@x.example", &[asserted]);
+        assert_eq!((name.as_deref(), number.as_str()), (Some("Jane"), "+4930555123"));
+        let (name, number, _) = shown_by(false, "sip:+4930777000@x.example", &[asserted]);
+        assert_eq!((name.as_deref(), number.as_str()), (Some("+4930777000"), "+4930777000"));
+        assert_eq!(shown_by(false, "sip:anonymous@anonymous.invalid", &[asserted]).1, "anonymous");
+    }
+    let hidden = ("Remote-Party-ID", "<sip:+4930555123@x.example>;privacy=full");
+    assert_eq!(shown_by(true, "sip:+4930555123@x.example", &[hidden]).1, "anonymous");
+    // Whoever asks not to be shown is not, trusted or not.
+    assert_eq!(shown_by(false, "sip:+4930555123@x.example", &[("Privacy", "id")]).1, "anonymous");
 }
 
 #[test]

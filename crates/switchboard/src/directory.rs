@@ -1,6 +1,9 @@
 //! The directory: an immutable snapshot of agents, extensions, credentials, trunks and numbers. Made by the store after each
 //! change and handed over whole, so that no call ever waits for a database. Knows nothing of SQL.
 
+mod border;
+mod caller_id;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,6 +11,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use media::Codec;
 use sip::Ha1;
+
+pub use border::*;
+pub use caller_id::*;
 
 /// Everything the switchboard may look up. Keys are ids with their prefixes (`agt_`, `ext_`, `crd_`, `trk_`, `num_`).
 #[derive(Debug, Clone, Default)]
@@ -48,6 +54,8 @@ pub struct Agent {
     pub enabled: bool,
     /// Presented to the PSTN (E.164), when set.
     pub caller_id_number: Option<String>,
+    /// What it may choose to present instead (E.164).
+    pub allowed_caller_ids: Vec<String>,
     /// Calls at once, 0 = no limit of its own. While it holds all of them it can make one more.
     pub max_concurrent_calls: u32,
 }
@@ -112,6 +120,8 @@ pub struct Trunk {
     pub codecs: Vec<Codec>,
     /// How calls present themselves.
     pub caller_id: CallerId,
+    /// What holds between the two of us.
+    pub border: Border,
     /// How digits travel over it.
     pub dtmf: media::Dtmf,
     /// Calls at once over it, 0 = no limit.
@@ -160,27 +170,6 @@ impl Hop {
     pub fn flow(&self) -> sip::Flow {
         sip::Flow { transport: self.transport, peer: self.address, connection: None, tls: self.tls }
     }
-}
-
-/// The From of an outbound call.
-#[derive(Debug, Clone, Default)]
-pub struct CallerId {
-    /// Used when the agent has no `caller_id_number` (E.164).
-    pub fallback: Option<String>,
-    /// The host of From; the gateway's own advertised name when `None`.
-    pub domain: Option<String>,
-    /// How numbers are written in From and the request URI.
-    pub format: NumberFormat,
-}
-
-/// How a trunk wants numbers written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NumberFormat {
-    /// `+4930123456`
-    #[default]
-    E164,
-    /// `4930123456`
-    E164WithoutPlus,
 }
 
 /// A number of ours at a trunk.

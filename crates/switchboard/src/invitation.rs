@@ -12,8 +12,8 @@ use crate::call::{
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Origin, Step, Target};
-use crate::directory::{Number, Trunk};
-use crate::identity::{Identity, user_of};
+use crate::directory::{Agent, Number, Trunk};
+use crate::identity::{Identity, Introduction, user_of};
 use crate::number::{e164, with_plus};
 use crate::output::{CallId, Direction, Output, ShardIndex};
 use crate::perform::SDP;
@@ -26,6 +26,7 @@ struct Caller {
     party: Party,
     from: String,
     display: Option<String>,
+    introduction: Introduction,
     to: String,
     assigned: Option<String>,
     steps: Vec<Step>,
@@ -85,19 +86,33 @@ impl Switchboard {
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
         let to = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         let (decision, assigned) = self.route_of_agent(extension, &to);
-        let refused = match &decision {
-            None => Some(Failure::new(404, format!("No rule of the dialplan matches {to}."))),
-            Some(_) => busy.then(|| Failure::new(486, "The agent has no further call free.")),
+        let introduction = self.introduction(request, extension, known);
+        let refused = match (&decision, &introduction) {
+            (None, _) => Some(Failure::new(404, format!("No rule of the dialplan matches {to}."))),
+            (Some(_), Err(refused)) => Some(refused.clone()),
+            (Some(_), Ok(_)) => busy.then(|| Failure::new(486, "The agent has no further call free.")),
         };
         Ok(Caller {
             party: Party::Extension { number: extension.to_owned(), agent },
             from: extension.to_owned(),
             display,
+            introduction: introduction.unwrap_or_default(),
             assigned,
             to,
             steps: decision.map(|decision| decision.steps).unwrap_or_default(),
             refused,
         })
+    }
+
+    /// What an agent asks for with its call; a number to be shown has to be one of its own.
+    fn introduction(&self, request: &Request, extension: &str, agent: Option<&Agent>) -> Result<Introduction, Failure> {
+        let own = |number: &str| {
+            let number = self.dialplan.e164(number).or_else(|| e164(number)).or_else(|| with_plus(number))?;
+            let agent = agent?;
+            agent.allowed_caller_ids.iter().chain(&agent.caller_id_number).find(|own| **own == number).cloned()
+        };
+        Introduction::of_agent(request, extension, own)
+            .map_err(|number| Failure::refusal(403, format!("The caller ID {number} is not one of this agent's.")))
     }
 
     /// Whether an agent holds whoever it talks to, in each of its calls.
@@ -117,13 +132,14 @@ impl Switchboard {
         // Bare digits are a number of ours before they are anything else.
         let own = with_plus(&raw).filter(|number| self.directory.numbers.contains_key(number));
         let to = own.or_else(|| e164(&raw)).unwrap_or(raw);
-        let Identity { number: from, display } = Identity::of(request, e164);
         let number = self.directory.numbers.get(&to);
         let Some(trunk) = self.trunk_of(flow, number) else {
             return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into());
         };
         let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
         let full = trunk.max_channels > 0 && taken >= trunk.max_channels;
+        let request = &*trunk.border.arriving(request);
+        let Identity { number: from, display } = Identity::of(request, trunk.border.trusted, e164);
         // A number of ours counts only when it comes over its own trunk.
         let number = number.filter(|number| number.trunk_id == trunk.id);
         let lookup = Lookup {
@@ -146,6 +162,7 @@ impl Switchboard {
         Ok(Caller {
             party: Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: from.clone() },
             display: Some(display),
+            introduction: Introduction::of_trunk(request, trunk.border.passed(request)),
             from,
             assigned: number.and_then(|number| number.extension.clone()),
             to,
@@ -175,6 +192,7 @@ impl Switchboard {
             direction: direction(&party, &caller.steps),
             from: caller.from.clone(),
             from_display: caller.display,
+            introduction: caller.introduction,
             to: caller.to,
             assigned: caller.assigned.clone(),
             callee_agent: None,

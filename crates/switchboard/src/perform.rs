@@ -18,8 +18,6 @@ impl Switchboard {
     pub(crate) fn perform(&mut self, now: Instant, key: CallKey, action: Action) {
         match action {
             Action::Invite { leg, flow, envelope, offer } => {
-                let asserted = envelope.asserted.map(|address| ("P-Asserted-Identity".to_owned(), address.to_string()));
-                let referred = envelope.referred_by.map(|by| ("Referred-By".to_owned(), by));
                 let unasked = if envelope.answers_itself { self.answer_after_nothing() } else { Vec::new() };
                 let session_expires = self.session_expires(key, leg);
                 let session = self.endpoint.invite(
@@ -31,7 +29,7 @@ impl Switchboard {
                         to: envelope.to,
                         contact: envelope.contact,
                         max_forwards: Some(envelope.max_forwards),
-                        headers: asserted.into_iter().chain(referred).chain(unasked).collect(),
+                        headers: envelope.headers.into_iter().chain(unasked).collect(),
                         body: Some((SDP.to_owned(), offer)),
                         session_expires,
                         credentials: None,

@@ -24,6 +24,7 @@ pub fn directory() -> Directory {
                 display_name: format!("Agent {number}"),
                 enabled: true,
                 caller_id_number: None,
+                allowed_caller_ids: Vec::new(),
                 max_concurrent_calls: 1,
             },
         );

@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 
-use super::{LIST_LIMIT, codecs, e164, gateway_uri, host, networks, user};
+use super::border::{caller_id, header_rules, pass_headers};
+use super::{LIST_LIMIT, codecs, gateway_uri, networks, user};
 use crate::api::Problem;
 use crate::api::fields::Fields;
-use crate::store::{
-    CallerId, CallerIdFormat, CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings,
-};
+use crate::store::{CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings};
 
 pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
     let mut fields = Fields::of(body);
@@ -27,8 +26,13 @@ pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
     fields.finish(trunk)
 }
 
-fn settings(_fields: &mut Fields) -> TrunkSettings {
-    TrunkSettings {}
+fn settings(fields: &mut Fields) -> TrunkSettings {
+    TrunkSettings {
+        trusted: fields.boolean("trusted", false),
+        header_rules: header_rules(fields),
+        pass_headers: pass_headers(fields),
+        max_cps: fields.integer("max_cps", 0..=10_000, 0),
+    }
 }
 
 fn gateway(fields: &mut Fields) -> Gateway {
@@ -38,13 +42,5 @@ fn gateway(fields: &mut Fields) -> Gateway {
         transport: fields.choice("transport", "udp, tcp, tls", GatewayTransport::Udp),
         priority: small(fields.integer("priority", 0..=65_535, 10)),
         weight: small(fields.integer("weight", 0..=65_535, 100)),
-    }
-}
-
-fn caller_id(fields: &mut Fields) -> CallerId {
-    CallerId {
-        fallback: fields.text("fallback", e164),
-        domain: fields.text("domain", host),
-        format: fields.choice("format", "e164, e164_without_plus", CallerIdFormat::E164),
     }
 }

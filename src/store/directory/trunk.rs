@@ -1,9 +1,10 @@
 //! A trunk as the switchboard works from it.
 
-use switchboard::{Hop, NumberFormat};
+use switchboard::Hop;
 
+use super::border::{border, caller_id};
 use super::{authority, numeric, unsigned};
-use crate::store::{Addresses, CallerIdFormat, Stored, Trunk};
+use crate::store::{Addresses, Stored, Trunk};
 
 pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::Trunk {
     let trunk = row.value;
@@ -31,14 +32,8 @@ pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::T
         inbound_networks: trunk.inbound.0.cidrs,
         media_networks: trunk.media_cidrs.0,
         codecs: trunk.codecs.0.into_iter().map(Into::into).collect(),
-        caller_id: switchboard::CallerId {
-            fallback: trunk.caller_id.0.fallback,
-            domain: trunk.caller_id.0.domain,
-            format: match trunk.caller_id.0.format {
-                CallerIdFormat::E164 => NumberFormat::E164,
-                CallerIdFormat::E164WithoutPlus => NumberFormat::E164WithoutPlus,
-            },
-        },
+        caller_id: caller_id(trunk.caller_id.0),
+        border: border(&trunk.settings.0),
         dtmf: trunk.dtmf.into(),
         max_channels: unsigned(trunk.max_channels),
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{CodecName, Document};
+use super::{CallerId, CodecName, Document, HeaderRule};
 
 /// A carrier.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, sqlx::FromRow, ToSchema)]
@@ -47,7 +47,17 @@ pub struct Trunk {
 /// What most trunks leave at its default. An absent field has its default, so that older rows need no migration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-pub struct TrunkSettings {}
+pub struct TrunkSettings {
+    /// Whether who the trunk says is calling, by P-Asserted-Identity or Remote-Party-ID, is believed, and whether it is told the number of who
+    /// calls anonymously (RFC 3325).
+    pub trusted: bool,
+    /// Changes of the headers of INVITEs, in their order.
+    pub header_rules: Vec<HeaderRule>,
+    /// Headers of the trunk's INVITEs that agents' phones get too.
+    pub pass_headers: Vec<String>,
+    /// New calls a second each way; 0 = no limit.
+    pub max_cps: i64,
+}
 
 /// How digits travel over a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -149,26 +159,4 @@ pub struct Inbound {
     /// Networks the carrier calls from; nothing else is believed.
     #[schema(value_type = Vec<String>, examples(json!(["203.0.113.0/24"])))]
     pub cidrs: Vec<ipnet::IpNet>,
-}
-
-/// How outbound calls present themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct CallerId {
-    /// Used when the agent has no number of its own (E.164).
-    pub fallback: Option<String>,
-    /// The host in From; the gateway's own when absent.
-    pub domain: Option<String>,
-    /// How numbers are written.
-    pub format: CallerIdFormat,
-}
-
-/// How a trunk wants numbers written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CallerIdFormat {
-    /// `+4930123456`
-    #[default]
-    E164,
-    /// `4930123456`
-    E164WithoutPlus,
 }

@@ -65,6 +65,7 @@ fn agent(name: &str) -> Agent {
         email: None,
         enabled: true,
         caller_id_number: Some("+4930123456".into()),
+        allowed_caller_ids: Document(vec!["+4930123457".into()]),
         max_concurrent_calls: 2,
         metadata: Document([("team".to_owned(), "blue".into())].into_iter().collect()),
     }
@@ -92,8 +93,8 @@ fn trunk(host: &str) -> Trunk {
         codecs: Document(vec![CodecName::Pcmu]),
         caller_id: Document(CallerId {
             fallback: Some("+4930123456".into()),
-            domain: None,
             format: CallerIdFormat::E164WithoutPlus,
+            ..CallerId::default()
         }),
         dtmf: DtmfMode::Inband,
         max_channels: 30,

@@ -22,6 +22,12 @@ impl Failure {
         Self { status, phrase: None, reasons: vec![reason.to_string()], result: result(status), explanation }
     }
 
+    /// A refusal of the gateway's own whose words its caller sees even without looking for a reason.
+    pub(crate) fn refusal(status: u16, explanation: impl Into<String>) -> Self {
+        let failure = Self::new(status, explanation);
+        Self { phrase: Some(failure.explanation.trim_end_matches('.').to_owned()), ..failure }
+    }
+
     /// Nobody picked up in time.
     pub(crate) fn no_answer() -> Self {
         Self {

@@ -15,6 +15,7 @@ use super::reclaiming::Reclaim;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Step;
 use crate::directory::Directory;
+use crate::identity::Introduction;
 use crate::ids::Ids;
 use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferMode, TransferStatus, TransferView};
 use crate::registrar::Registrar;
@@ -27,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) from: String,
     /// The caller's display name.
     pub(crate) from_display: Option<String>,
+    /// What else its INVITE said of it.
+    pub(crate) introduction: Introduction,
     /// What was dialled.
     pub(crate) to: String,
     /// The extension the dialled number of ours is given to.

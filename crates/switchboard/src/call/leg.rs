@@ -82,10 +82,8 @@ pub(crate) struct Envelope {
     pub(crate) from: NameAddr,
     pub(crate) to: NameAddr,
     pub(crate) contact: Uri,
-    /// P-Asserted-Identity, for trusted peers only (RFC 3325 §5).
-    pub(crate) asserted: Option<NameAddr>,
-    /// Who transfers the call to the target (RFC 3892).
-    pub(crate) referred_by: Option<String>,
+    /// What this peer is told beside what every INVITE says.
+    pub(crate) headers: Vec<(String, String)>,
     /// The phone shall answer without asking its user: the call is its user's already.
     pub(crate) answers_itself: bool,
     pub(crate) max_forwards: u8,

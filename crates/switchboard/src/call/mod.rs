@@ -25,6 +25,7 @@ mod modifying;
 mod participant;
 mod patience;
 mod pickup;
+mod presenting;
 mod progress;
 mod reaching;
 mod reclaiming;

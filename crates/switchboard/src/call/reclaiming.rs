@@ -114,7 +114,7 @@ fn begin(old: LegId, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Act
     let Some(leg) = facts.leg(old).cloned() else { return Err(OperatorError::UnknownLeg) };
     let Party::Extension { number, .. } = &leg.party else { return Err(OperatorError::UnknownLeg) };
     let (seeker, bandwidth) = (shown_to(&leg, facts, ctx), bandwidth(old, facts));
-    let mut legs = target::legs_to(number, &leg.party, &seeker, ctx);
+    let mut legs = target::legs_to(number, &leg.party, &seeker, facts, ctx);
     legs.retain(|phone| !has_it(&leg, phone.flow));
     legs.truncate(ctx.config.max_branches);
     if legs.is_empty() {

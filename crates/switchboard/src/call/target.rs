@@ -8,12 +8,12 @@ use sip::{Flow, Host, NameAddr, Transport, Uri};
 use super::cause::Failure;
 use super::facts::{Context, Facts, Occupation};
 use super::leg::{Envelope, Leg, LegId, Party, Signal};
+use super::presenting::{Presentation, present};
 use super::seeker::Seeker;
 use crate::binding::Binding;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Target;
 use crate::directory::{Extension, Gateway, Hop, NumberFormat, Trunk};
-use crate::identity::asserted;
 use crate::number::e164;
 
 /// Trunk addresses one step may try: bounds the time a caller waits and what a directory can make us send.
@@ -79,7 +79,7 @@ fn phones(numbers: &[String], seeker: &Seeker, facts: &Facts, ctx: &mut Context<
         patience = patience.max(extension.ring_timeout);
         let party = Party::Extension { number: number.clone(), agent: extension.agent_id.clone() };
         let room = ctx.config.max_branches.saturating_sub(legs.len());
-        legs.extend(legs_to(number, &party, seeker, ctx).into_iter().take(room));
+        legs.extend(legs_to(number, &party, seeker, facts, ctx).into_iter().take(room));
         expected |= ctx.registrar.expects(number);
         if ctx.registrar.bindings(number).is_empty() {
             why = Failure::new(480, format!("No phone of extension {number} is registered."));
@@ -95,12 +95,13 @@ fn phones(numbers: &[String], seeker: &Seeker, facts: &Facts, ctx: &mut Context<
 }
 
 /// A leg to each phone of an extension that is there now.
-pub(super) fn legs_to(number: &str, party: &Party, seeker: &Seeker, ctx: &mut Context<'_>) -> Vec<Leg> {
+pub(super) fn legs_to(number: &str, party: &Party, seeker: &Seeker, facts: &Facts, ctx: &mut Context<'_>) -> Vec<Leg> {
     let (registrar, directory) = (ctx.registrar, ctx.directory);
     let mut legs = Vec::new();
     for binding in one_flow_each(registrar.bindings(number)) {
         let mut leg = new_leg(party.clone(), binding.flow, ctx);
-        leg.envelope = Some(to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, seeker, ctx));
+        let envelope = to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, seeker, ctx);
+        leg.envelope = Some(Envelope { headers: to_phone_of(seeker, facts), ..envelope });
         leg.contact = Some(binding.contact.clone());
         legs.push(leg);
     }
@@ -119,7 +120,7 @@ pub(super) fn latecomers(
 ) -> Vec<Leg> {
     let Ok(extension) = callable(number, u32::from(is_called), facts, ctx) else { return Vec::new() };
     let party = Party::Extension { number: number.to_owned(), agent: extension.agent_id.clone() };
-    let mut legs = legs_to(number, &party, seeker, ctx);
+    let mut legs = legs_to(number, &party, seeker, facts, ctx);
     legs.retain(|leg| leg.contact.as_ref().is_some_and(|contact| !rung.contains(contact)));
     legs
 }
@@ -162,11 +163,16 @@ fn to_phone(number: &str, contact: Uri, flow: Flow, realm: &str, seeker: &Seeker
         from,
         to: NameAddr::new(Uri::sip(Some(number), realm, None)),
         contact: own_contact(Some(&seeker.number), flow.transport, ctx.config),
-        asserted: None,
-        referred_by: seeker.referred_by.clone(),
+        headers: Vec::new(),
         answers_itself: false,
         max_forwards: 0,
     }
+}
+
+/// What the caller's trunk has passed on, whichever phone gets the call in the end; and who transfers it there (RFC 3892).
+fn to_phone_of(seeker: &Seeker, facts: &Facts) -> Vec<(String, String)> {
+    let passed = facts.introduction.passed.iter().filter(|_| facts.is_caller(seeker.leg)).cloned();
+    passed.chain(seeker.referred_by.clone().map(|by| ("Referred-By".to_owned(), by))).collect()
 }
 
 fn gateways(names: &[String], number: &str, ctx: &mut Context<'_>) -> Resolved {
@@ -240,15 +246,12 @@ impl Candidate {
         };
         let party = Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: self.number.clone() };
         let mut leg = new_leg(party, self.hop.flow(), ctx);
-        let from_host = trunk.caller_id.domain.as_deref().map_or_else(|| ctx.config.advertised_host.clone(), host);
-        let from_user = written(&presented(seeker, trunk, ctx), trunk.caller_id.format);
-        let contact = own_contact(Some(&from_user), self.hop.transport, ctx.config);
-        let from = NameAddr::new(Uri::sip(Some(&from_user), from_host, None));
+        let Presentation { from, contact, headers } = present(seeker, facts, trunk, ctx);
+        let contact = own_contact(contact.as_deref(), self.hop.transport, ctx.config);
         leg.envelope = Some(Envelope {
             to: NameAddr::new(uri.clone()),
             uri,
-            asserted: asserted(&from),
-            referred_by: seeker.referred_by.clone(),
+            headers,
             answers_itself: false,
             from,
             contact,
@@ -273,17 +276,8 @@ impl Candidate {
     }
 }
 
-/// The number a call over this trunk presents: the agent's, else the trunk's, else the caller's own.
-fn presented(seeker: &Seeker, trunk: &Trunk, ctx: &Context<'_>) -> String {
-    let agent = seeker.agent.as_ref().and_then(|agent| ctx.directory.agents.get(agent));
-    agent
-        .and_then(|agent| agent.caller_id_number.clone())
-        .or_else(|| trunk.caller_id.fallback.clone())
-        .unwrap_or_else(|| seeker.number.clone())
-}
-
 /// A number in the trunk's format; what is no E.164 number stays as it is.
-fn written(number: &str, format: NumberFormat) -> String {
+pub(super) fn written(number: &str, format: NumberFormat) -> String {
     match (format, number.strip_prefix('+')) {
         (NumberFormat::E164WithoutPlus, Some(digits)) => digits.to_owned(),
         (NumberFormat::E164, None) if number.starts_with("00") => e164(number).unwrap_or_else(|| number.to_owned()),
@@ -315,6 +309,6 @@ pub(crate) fn own_contact(user: Option<&str>, transport: Transport, config: &Swi
 }
 
 /// A configured host name; one that is none reads as `invalid`.
-fn host(text: &str) -> Host {
+pub(super) fn host(text: &str) -> Host {
     Host::parse(text).unwrap_or_else(|| Host::Name("invalid".to_owned()))
 }

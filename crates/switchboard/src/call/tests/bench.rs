@@ -16,6 +16,7 @@ use crate::call::{
 use crate::config::SwitchboardConfig;
 use crate::dialplan::{Step, Target};
 use crate::directory::{Directory, Extension, Gateway, Hop, OnLimit, Trunk};
+use crate::identity::Introduction;
 use crate::ids::Ids;
 use crate::output::{CallId, Direction};
 use crate::proven::Proof;
@@ -55,6 +56,7 @@ impl Bench {
             direction: Direction::Internal,
             from: "103".to_owned(),
             from_display: None,
+            introduction: Introduction::default(),
             to: "100".to_owned(),
             assigned: None,
             callee_agent: None,
