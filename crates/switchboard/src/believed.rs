@@ -85,7 +85,6 @@ mod tests {
             peer: SocketAddr::from(([192, 0, 2, last], 5060)),
             connection: None,
             tls: None,
-            tls: None,
         }
     }
 

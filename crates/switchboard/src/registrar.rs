@@ -238,7 +238,6 @@ mod tests {
             peer: "192.0.2.7:5000".parse().unwrap(),
             connection: Some(ConnectionId(connection)),
             tls: None,
-            tls: None,
         }
     }
 
