@@ -30,7 +30,7 @@ use crate::net::{Inbox, address, tcp, udp};
 use crate::resolver;
 use crate::shards::{self, ShardError, Threads};
 use crate::signalling::{self, Activity, Inputs, Outputs};
-use crate::store::{Store, StoreError, record_writer};
+use crate::store::{Store, StoreError, follow_others, record_writer};
 
 pub use ports::Ports;
 
@@ -65,6 +65,9 @@ pub enum StartError {
     /// The media shards cannot be started.
     #[error(transparent)]
     Shards(#[from] ShardError),
+    /// The system's name servers are unknown.
+    #[error("name servers cannot be used: {0}; dns.servers may name some")]
+    NameServers(#[from] hickory_resolver::net::NetError),
     /// Metrics cannot be collected.
     #[error("metrics cannot be collected: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -144,7 +147,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         tokio::spawn(udp::listen(listeners.udp, inbox.clone(), stop.clone())),
         tokio::spawn(tcp::listen(listeners.tcp, inbox.clone(), stop.clone())),
         tokio::spawn(tidy(move || upkeep.run_upkeep(), stop.clone())),
-        resolver::start(store.clone(), stop.clone()),
+        resolver::start(store.clone(), &config.dns, config.sip.udp_listen.ip(), stop.clone())?,
+        follow_others(store.clone(), stop.clone()),
     ];
     let render = move || metrics.render();
     let api = api::router(ApiState {

@@ -87,7 +87,7 @@ fn id(text: &str) -> Option<String> {
 fn gateway_uri(text: &str) -> Option<String> {
     let expected = || Some("expected sip:host or sip:host:port; for TLS set \"transport\" to \"tls\"".to_owned());
     let Some(rest) = text.strip_prefix("sip:") else { return expected() };
-    if crate::store::numeric(rest).is_some() {
+    if crate::store::numeric(rest, None).is_some() {
         return None;
     }
     let (name, port) = rest.rsplit_once(':').unwrap_or((rest, "5060"));

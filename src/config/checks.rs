@@ -1,6 +1,7 @@
 //! What types alone cannot say about a configuration: ranges, and settings that must agree with each other.
 
 use super::Config;
+use super::sections::name_server;
 
 /// Every violated rule, as `section.key` and what is expected.
 pub(super) fn check(config: &Config) -> Vec<(&'static str, String)> {
@@ -12,6 +13,7 @@ pub(super) fn check(config: &Config) -> Vec<(&'static str, String)> {
     };
     http(config, &mut expect);
     sip(config, &mut expect);
+    dns(config, &mut expect);
     media(config, &mut expect);
     limits(config, &mut expect);
     errors
@@ -60,6 +62,27 @@ fn sip(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) {
         format!("expected sip.t1_ms ({}) to 60000, found {}", sip.t1_ms, sip.t2_ms),
     );
     expect((10..=60_000).contains(&sip.t4_ms), "sip.t4_ms", format!("expected 10 to 60000, found {}", sip.t4_ms));
+}
+
+fn dns(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) {
+    let dns = &config.dns;
+    for server in &dns.servers {
+        expect(
+            name_server(server).is_some(),
+            "dns.servers",
+            format!("expected addresses such as \"192.0.2.53\" or \"192.0.2.53:5353\", found {server:?}"),
+        );
+    }
+    expect(
+        (1..=3600).contains(&dns.min_ttl_s),
+        "dns.min_ttl_s",
+        format!("expected 1 to 3600, found {}", dns.min_ttl_s),
+    );
+    expect(
+        dns.max_ttl_s >= dns.min_ttl_s && dns.max_ttl_s <= 86_400,
+        "dns.max_ttl_s",
+        format!("expected dns.min_ttl_s ({}) to 86400, found {}", dns.min_ttl_s, dns.max_ttl_s),
+    );
 }
 
 fn media(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) {

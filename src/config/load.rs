@@ -45,6 +45,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
     let config = Config {
         http: reader.section("http"),
         sip: reader.section("sip"),
+        dns: reader.section("dns"),
         media: reader.section("media"),
         database: reader.section("database"),
         registration: reader.section("registration"),

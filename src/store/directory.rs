@@ -3,7 +3,6 @@
 mod border;
 mod trunk;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
@@ -14,11 +13,8 @@ use switchboard::Directory;
 use tokio::sync::watch;
 
 use super::sql::{Pool, rows};
-use super::{Addresses, Agent, Extension, Number, OnLimit, Store, StoreError, Stored, Trunk};
+use super::{Agent, Extension, Location, Locations, Number, OnLimit, Place, Store, StoreError, Stored, Trunk};
 use trunk::{hops, trunk};
-
-/// The default SIP port (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
 
 const REVISION: &str = "SELECT revision FROM directory_revision WHERE id = 1";
 
@@ -80,32 +76,43 @@ impl Store {
         }
     }
 
-    /// The hosts of all gateways, as configured, and with the port of TLS where none is written.
+    /// The gateways of all enabled trunks that have to be looked up to be found.
     #[must_use]
-    pub fn gateway_hosts(&self) -> HashSet<String> {
+    pub fn places(&self) -> HashSet<Place> {
         let directory = self.shared.directory.borrow();
-        let gateways = directory.trunks.values().flat_map(|trunk| &trunk.gateways);
-        gateways
-            .map(|gateway| authority(&gateway.host, gateway.transport.unwrap_or(sip::Transport::Udp)).into_owned())
-            .collect()
+        let gateways = directory.trunks.values().filter(|trunk| trunk.enabled).flat_map(|trunk| &trunk.gateways);
+        gateways.filter(|gateway| numeric(&gateway.host, gateway.transport).is_none()).map(place).collect()
     }
 
-    /// Takes what the gateways' hosts resolved to and puts it into the published directory.
-    pub async fn set_addresses(&self, addresses: Addresses) {
+    /// What was found when a gateway was looked up last; `None` before the first time.
+    #[must_use]
+    pub fn location(&self, gateway: &switchboard::Gateway) -> Option<Location> {
+        self.shared.locations.read().unwrap_or_else(PoisonError::into_inner).get(&place(gateway)).cloned()
+    }
+
+    /// Takes where the gateways' servers are and puts it into the published directory.
+    pub async fn set_locations(&self, locations: Locations) {
         // Held so that a snapshot being read does not publish the old addresses after these.
         let _published = self.shared.published.lock().await;
         {
-            let mut known = self.shared.addresses.write().unwrap_or_else(PoisonError::into_inner);
-            if *known == addresses {
+            let mut known = self.shared.locations.write().unwrap_or_else(PoisonError::into_inner);
+            if *known == locations {
                 return;
             }
-            known.clone_from(&addresses);
+            known.clone_from(&locations);
         }
-        self.shared.directory.send_modify(|directory| {
-            for gateway in Arc::make_mut(directory).trunks.values_mut().flat_map(|trunk| &mut trunk.gateways) {
-                let transport = gateway.transport.unwrap_or(sip::Transport::Udp);
-                gateway.hops = hops(&gateway.host, transport, &addresses);
+        self.shared.directory.send_if_modified(|directory| {
+            let gateways = |directory: &Directory| -> Vec<_> {
+                let gateways = directory.trunks.values().flat_map(|trunk| &trunk.gateways);
+                gateways.map(|gateway| gateway.hops == hops(&gateway.host, gateway.transport, &locations)).collect()
+            };
+            let changed = gateways(directory).contains(&false);
+            if changed {
+                for gateway in Arc::make_mut(directory).trunks.values_mut().flat_map(|trunk| &mut trunk.gateways) {
+                    gateway.hops = hops(&gateway.host, gateway.transport, &locations);
+                }
             }
+            changed
         });
     }
 
@@ -136,8 +143,8 @@ impl Store {
         let Tables { agents, extensions, secrets, trunks, numbers, .. } = tables;
         let numbers_of: HashMap<_, _> =
             extensions.iter().map(|row| (row.id.clone(), row.value.number.clone())).collect();
-        let addresses = self.shared.addresses.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let trunks = trunks.into_iter().map(|row| (row.id.clone(), trunk(row, &addresses)));
+        let locations = self.shared.locations.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let trunks = trunks.into_iter().map(|row| (row.id.clone(), trunk(row, &locations)));
         Directory {
             realm: self.realm().to_owned(),
             agents: agents.into_iter().map(|row| (row.id.clone(), agent(row))).collect(),
@@ -219,34 +226,25 @@ fn number(row: Stored<Number>, numbers: &HashMap<String, String>) -> switchboard
     }
 }
 
+fn place(gateway: &switchboard::Gateway) -> Place {
+    Place { host: gateway.host.clone(), transport: gateway.transport }
+}
+
 /// `192.0.2.1`, `192.0.2.1:5080`, `[2001:db8::1]` or `[2001:db8::1]:5080`.
-pub(crate) fn numeric(host: &str) -> Option<SocketAddr> {
+pub(crate) fn numeric(host: &str, transport: Option<sip::Transport>) -> Option<SocketAddr> {
     if let Ok(address) = host.parse() {
         return Some(address);
     }
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, SIP_PORT))
+    let port = transport.unwrap_or(sip::Transport::Udp).default_port();
+    bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port))
 }
 
-/// `host[:port]` of a gateway with the port of TLS where none is written; the other transports' is everybody's default.
-fn authority(host: &str, transport: sip::Transport) -> Cow<'_, str> {
-    let has_port = host.parse::<SocketAddr>().is_ok() || numeric(host).is_none() && host.contains(':');
-    if transport != sip::Transport::Tls || has_port {
-        return Cow::Borrowed(host);
-    }
-    let port = transport.default_port();
-    match numeric(host) {
-        Some(address) => SocketAddr::new(address.ip(), port).to_string(),
-        None => format!("{host}:{port}"),
-    }
-    .into()
-}
-
-/// Host and port of a gateway that is not numeric.
-pub(crate) fn host_and_port(host: &str) -> (&str, u16) {
+/// Host and, where one is named, port of a gateway that is not numeric.
+pub(crate) fn host_and_port(host: &str) -> (&str, Option<u16>) {
     match host.rsplit_once(':').map(|(name, port)| (name, port.parse())) {
-        Some((name, Ok(port))) => (name, port),
-        Some((_, Err(_))) | None => (host, SIP_PORT),
+        Some((name, Ok(port))) => (name, Some(port)),
+        Some((_, Err(_))) | None => (host, None),
     }
 }
 
@@ -256,17 +254,16 @@ mod tests {
 
     #[test]
     fn a_gateway_inside_tls_is_at_port_5061_unless_another_is_written() {
-        let tls = |host| authority(host, sip::Transport::Tls).into_owned();
-        for (host, at) in [
-            ("carrier.example", "carrier.example:5061"),
-            ("carrier.example:5071", "carrier.example:5071"),
-            ("192.0.2.1", "192.0.2.1:5061"),
-            ("192.0.2.1:5071", "192.0.2.1:5071"),
-            ("[2001:db8::1]", "[2001:db8::1]:5061"),
-            ("[2001:db8::1]:5071", "[2001:db8::1]:5071"),
+        let tls = Some(sip::Transport::Tls);
+        for (host, inside, outside) in [
+            ("192.0.2.1", "192.0.2.1:5061", "192.0.2.1:5060"),
+            ("192.0.2.1:5071", "192.0.2.1:5071", "192.0.2.1:5071"),
+            ("[2001:db8::1]", "[2001:db8::1]:5061", "[2001:db8::1]:5060"),
+            ("[2001:db8::1]:5071", "[2001:db8::1]:5071", "[2001:db8::1]:5071"),
         ] {
-            assert_eq!(tls(host), at);
-            assert_eq!(authority(host, sip::Transport::Tcp), host);
+            let at = |transport| numeric(host, transport).unwrap().to_string();
+            assert_eq!((at(tls).as_str(), at(None).as_str()), (inside, outside));
         }
+        assert_eq!((numeric("carrier.example", tls), numeric("carrier.example:5071", None)), (None, None));
     }
 }

@@ -8,6 +8,7 @@ pub(crate) use records::{direction_name, result_name, state_name};
 mod directory;
 mod error;
 mod extensions;
+mod following;
 mod idempotency;
 mod model;
 mod numbers;
@@ -16,7 +17,6 @@ mod sql;
 mod trunks;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ use tokio::sync::{Mutex, watch};
 pub use api_keys::{ApiKey, MintedKey};
 pub(crate) use directory::{host_and_port, numeric};
 pub use error::StoreError;
+pub use following::follow_others;
 pub use idempotency::{Claim, Replay};
 pub use model::{
     Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, Document, DtmfMode, Extension, Gateway,
@@ -52,8 +53,26 @@ const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// The revision before the first.
 const NEVER: i64 = -1;
 
-/// A gateway's host (and port) as configured, to what it resolved to.
-pub type Addresses = HashMap<String, Vec<SocketAddr>>;
+/// A gateway as configured, without what its trunk adds: all that its servers are found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Host, and port if it has one.
+    pub host: String,
+    /// How it is reached; `None` when the name server chooses.
+    pub transport: Option<sip::Transport>,
+}
+
+/// Where a gateway's servers are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Location {
+    /// What was found last.
+    pub hops: Vec<switchboard::Hop>,
+    /// Why there is nothing, or nothing newer.
+    pub problem: Option<String>,
+}
+
+/// The gateways that were looked up.
+pub type Locations = HashMap<Place, Location>;
 
 /// The database. Cheap to clone; all clones share the connections and the published directory.
 #[derive(Debug, Clone)]
@@ -66,7 +85,7 @@ pub struct Store {
 struct Shared {
     realm: String,
     directory: watch::Sender<Arc<Directory>>,
-    addresses: RwLock<Addresses>,
+    locations: RwLock<Locations>,
     /// The revision published last; held while publishing, so that an older snapshot never replaces a newer one.
     published: Mutex<i64>,
     /// When the database was last asked whether it answers, and whether it did.
@@ -98,7 +117,7 @@ impl Store {
             shared: Arc::new(Shared {
                 realm: realm.to_owned(),
                 directory: watch::Sender::new(Arc::new(Directory::default())),
-                addresses: RwLock::default(),
+                locations: RwLock::default(),
                 published: Mutex::new(NEVER),
                 asked: Mutex::default(),
             }),

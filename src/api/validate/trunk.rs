@@ -39,7 +39,7 @@ fn gateway(fields: &mut Fields) -> Gateway {
     let small = |number: i64| u16::try_from(number).unwrap_or_default();
     Gateway {
         uri: fields.required_text("uri", gateway_uri),
-        transport: fields.choice("transport", "udp, tcp, tls", GatewayTransport::Udp),
+        transport: fields.choice("transport", "auto, udp, tcp, tls", GatewayTransport::Udp),
         priority: small(fields.integer("priority", 0..=65_535, 10)),
         weight: small(fields.integer("weight", 0..=65_535, 100)),
     }

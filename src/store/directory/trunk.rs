@@ -3,21 +3,21 @@
 use switchboard::Hop;
 
 use super::border::{border, caller_id};
-use super::{authority, numeric, unsigned};
-use crate::store::{Addresses, Stored, Trunk};
+use super::{numeric, unsigned};
+use crate::store::{Locations, Place, Stored, Trunk};
 
-pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::Trunk {
+pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations) -> switchboard::Trunk {
     let trunk = row.value;
     let mut gateways: Vec<_> = trunk
         .gateways
         .0
         .iter()
         .map(|gateway| {
-            let transport = gateway.transport.into();
+            let transport = gateway.transport.chosen();
             switchboard::Gateway {
                 host: gateway.host().to_owned(),
-                transport: Some(transport),
-                hops: hops(gateway.host(), transport, addresses),
+                transport,
+                hops: hops(gateway.host(), transport, locations),
                 priority: gateway.priority,
                 weight: gateway.weight,
             }
@@ -40,11 +40,12 @@ pub(super) fn trunk(row: Stored<Trunk>, addresses: &Addresses) -> switchboard::T
 }
 
 /// A numeric host needs no resolver.
-pub(super) fn hops(host: &str, transport: sip::Transport, addresses: &Addresses) -> Vec<Hop> {
-    let authority = authority(host, transport);
-    let found = match numeric(&authority) {
-        Some(address) => vec![address],
-        None => addresses.get(authority.as_ref()).cloned().unwrap_or_default(),
-    };
-    found.into_iter().map(|address| Hop::new(transport, address)).collect()
+pub(super) fn hops(host: &str, transport: Option<sip::Transport>, locations: &Locations) -> Vec<Hop> {
+    match numeric(host, transport) {
+        Some(address) => vec![Hop::new(transport.unwrap_or(sip::Transport::Udp), address)],
+        None => {
+            let place = Place { host: host.to_owned(), transport };
+            locations.get(&place).map(|location| location.hops.clone()).unwrap_or_default()
+        }
+    }
 }

@@ -135,6 +135,8 @@ impl Gateway {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GatewayTransport {
+    /// As the name server says (RFC 3263: NAPTR, then SRV); UDP when it says nothing.
+    Auto,
     /// Datagrams.
     Udp,
     /// A stream.
@@ -143,12 +145,15 @@ pub enum GatewayTransport {
     Tls,
 }
 
-impl From<GatewayTransport> for sip::Transport {
-    fn from(transport: GatewayTransport) -> Self {
-        match transport {
-            GatewayTransport::Udp => Self::Udp,
-            GatewayTransport::Tcp => Self::Tcp,
-            GatewayTransport::Tls => Self::Tls,
+impl GatewayTransport {
+    /// The transport; `None` leaves it to the name server.
+    #[must_use]
+    pub fn chosen(self) -> Option<sip::Transport> {
+        match self {
+            Self::Auto => None,
+            Self::Udp => Some(sip::Transport::Udp),
+            Self::Tcp => Some(sip::Transport::Tcp),
+            Self::Tls => Some(sip::Transport::Tls),
         }
     }
 }

@@ -5,6 +5,8 @@ mod postgres;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+use std::net::SocketAddr;
+
 use super::*;
 use postgres::Postgres;
 
@@ -304,10 +306,11 @@ async fn addresses(store: Store) {
     let directory = store.directory();
     let seen = || directory.borrow().trunks[&carrier.id].gateways[0].hops.clone();
     assert!(seen().is_empty());
-    assert!(store.gateway_hosts().iter().eq(["carrier.test:5070"]));
+    let place = Place { host: "carrier.test:5070".to_owned(), transport: Some(sip::Transport::Udp) };
+    assert!(store.places().iter().eq([&place]));
     let address: SocketAddr = "192.0.2.7:5070".parse().unwrap();
-    store.set_addresses([("carrier.test:5070".to_owned(), vec![address])].into()).await;
     let hop = switchboard::Hop::new(sip::Transport::Udp, address);
+    store.set_locations([(place, Location { hops: vec![hop], problem: None })].into()).await;
     assert_eq!(seen(), [hop]);
     store.create_agent(agent("Ada")).await.unwrap();
     assert_eq!(seen(), [hop], "also after the directory was read anew");

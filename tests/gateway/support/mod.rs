@@ -3,6 +3,7 @@
 pub(crate) mod audio;
 pub(crate) mod browser;
 pub(crate) mod gateway;
+pub(crate) mod name_server;
 pub(crate) mod phone;
 pub(crate) mod socket;
 
