@@ -65,8 +65,8 @@ pub enum StartError {
     /// The media shards cannot be started.
     #[error(transparent)]
     Shards(#[from] ShardError),
-    /// The system's name servers are unknown.
-    #[error("name servers cannot be used: {0}; dns.servers may name some")]
+    /// The resolver cannot be set up.
+    #[error("name servers cannot be used: {0}")]
     NameServers(#[from] hickory_resolver::net::NetError),
     /// Metrics cannot be collected.
     #[error("metrics cannot be collected: {0}")]

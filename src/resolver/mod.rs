@@ -53,7 +53,7 @@ struct Entry {
 /// Starts the task that keeps gateways located; it ends when `stop` is cancelled. `listen` is where SIP over UDP listens.
 ///
 /// # Errors
-/// When the system's name servers cannot be read.
+/// When the resolver cannot be set up.
 pub fn start(
     store: Store,
     dns: &config::Dns,

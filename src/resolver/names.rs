@@ -63,14 +63,21 @@ impl Names {
     /// The configured name servers, else the system's. `ipv6` when our sockets reach IPv6 peers.
     ///
     /// # Errors
-    /// When the system's configuration cannot be read.
+    /// When the resolver cannot be set up.
     pub(super) fn new(dns: &config::Dns, ipv6: bool) -> Result<Self, NetError> {
         let servers: Vec<_> = dns.name_servers().map(name_server).collect();
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio()?
-        } else {
+        let with = |servers| {
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        let mut builder = if servers.is_empty() {
+            TokioResolver::builder_tokio().unwrap_or_else(|error| {
+                // Gateways known by their addresses do not need any.
+                tracing::warn!(%error, "the system's name servers are unknown: gateways' names lead nowhere");
+                with(Vec::new())
+            })
+        } else {
+            with(servers)
         };
         let options: &mut ResolverOpts = builder.options_mut();
         options.timeout = PATIENCE;
