@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use switchboard::{BindingView, CallState, CallView, Granted, Operator, OperatorError};
+use switchboard::{
+    BindingView, CallState, CallView, Granted, Operator, OperatorError, TrunkRegistration, TrunkRegistrationState,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands waiting for the signalling task; one more is refused at once, which an operator can repeat.
@@ -44,6 +46,13 @@ pub struct Readiness {
     pub draining: bool,
     /// Until when browsers believe the certificate of the HTTPS listener.
     pub certificate_expires: SystemTime,
+}
+
+/// How a trunk stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TrunkStatus {
+    /// Our registration at it; `None` when it does not register.
+    pub registration: Option<TrunkRegistration>,
 }
 
 /// What an extension does in the running calls; the later says more.
@@ -97,6 +106,8 @@ impl Engagements {
 struct Tables {
     calls: RwLock<HashMap<String, CallView>>,
     bindings: RwLock<HashMap<String, Vec<BindingView>>>,
+    /// Of the trunks that register.
+    registrations: RwLock<HashMap<String, TrunkRegistration>>,
     listening: AtomicBool,
     draining: AtomicBool,
     /// Seconds since 1970.
@@ -165,6 +176,13 @@ impl GatewayHandle {
         self.tables.bindings.read().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
     }
 
+    /// How a trunk stands.
+    #[must_use]
+    pub fn trunk_status(&self, id: &str) -> TrunkStatus {
+        let registrations = self.tables.registrations.read().unwrap_or_else(PoisonError::into_inner);
+        TrunkStatus { registration: registrations.get(id).cloned() }
+    }
+
     /// How many calls are running.
     #[must_use]
     pub fn calls_total(&self) -> usize {
@@ -216,6 +234,17 @@ impl GatewayTables {
         } else {
             table.insert(extension, bindings);
         }
+    }
+
+    /// Our registration at a trunk stands otherwise than before.
+    pub fn trunk_registration_changed(&self, trunk: String, registration: TrunkRegistration) {
+        let mut table = self.tables.registrations.write().unwrap_or_else(PoisonError::into_inner);
+        match registration.state {
+            TrunkRegistrationState::Unregistered => table.remove(&trunk),
+            TrunkRegistrationState::Registering
+            | TrunkRegistrationState::Registered { .. }
+            | TrunkRegistrationState::Failed { .. } => table.insert(trunk, registration),
+        };
     }
 
     /// Every listener is bound, or no longer.

@@ -34,6 +34,7 @@ fn describe() {
     describe_gauge!("patchcord_calls_active", "Running calls by direction");
     describe_counter!("patchcord_calls_ended_total", "Ended calls by direction and result");
     describe_gauge!("patchcord_registrations", "Registered contacts");
+    describe_gauge!("patchcord_trunk_registrations", "Trunks that register at their carrier, by state");
     describe_gauge!(
         "patchcord_certificate_expires_timestamp_seconds",
         Unit::Seconds,
@@ -148,6 +149,11 @@ pub(crate) fn switchboard(now: &Figures, before: &Figures) {
     gauge!("patchcord_sip_transactions", "side" => "client").set(now.endpoint.client_transactions as f64);
     gauge!("patchcord_sip_transactions", "side" => "server").set(now.endpoint.server_transactions as f64);
     gauge!("patchcord_registrations").set(now.bindings as f64);
+    for (state, trunks) in
+        [("registered", now.trunks.registered), ("registering", now.trunks.registering), ("failed", now.trunks.failed)]
+    {
+        gauge!("patchcord_trunk_registrations", "state" => state).set(trunks as f64);
+    }
 }
 
 /// What the switchboard has counted.
@@ -156,6 +162,7 @@ pub(crate) struct Figures {
     pub(crate) switchboard: switchboard::Counters,
     pub(crate) endpoint: sip::Counters,
     pub(crate) bindings: usize,
+    pub(crate) trunks: switchboard::RegistrationCounts,
 }
 
 fn token(transport: Transport) -> &'static str {

@@ -9,7 +9,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::switchboard::{CallId, CallView, Dialplan, Direction, Directory, Output, ShardIndex, Switchboard};
+use ::switchboard::{
+    CallId, CallView, Dialplan, Direction, Directory, Output, ShardIndex, Switchboard, TrunkRegistration,
+    TrunkRegistrationState,
+};
 use sip::{Flow, Transport};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
@@ -69,6 +72,8 @@ pub(crate) struct Activity {
     pub(crate) calls: usize,
     /// INVITE sessions, those whose BYE is not answered yet included.
     pub(crate) sessions: usize,
+    /// Registrations at trunks that are being ended.
+    pub(crate) farewells: usize,
 }
 
 /// Runs until `stop`.
@@ -234,7 +239,11 @@ impl Signalling {
             self.unreachable.remove(&flow);
             self.switchboard.handle_flow_failed(now, flow);
         }
-        let activity = Activity { calls: self.switchboard.call_count(), sessions: self.switchboard.session_count() };
+        let activity = Activity {
+            calls: self.switchboard.call_count(),
+            sessions: self.switchboard.session_count(),
+            farewells: self.switchboard.farewell_count(),
+        };
         self.outputs.activity.send_if_modified(|shown| std::mem::replace(shown, activity) != activity);
     }
 
@@ -268,8 +277,23 @@ impl Signalling {
                 tracing::info!(extension, contacts = bindings.len(), "registrations changed");
                 self.outputs.tables.bindings_changed(extension, bindings);
             }
+            Output::TrunkRegistration { trunk_id, registration } => self.show_registration(trunk_id, registration),
             Output::CloseConnection(connection) => self.flows.close(connection),
         }
+    }
+
+    fn show_registration(&self, trunk: String, registration: TrunkRegistration) {
+        match &registration.state {
+            TrunkRegistrationState::Failed { status, reason, .. } => {
+                tracing::warn!(trunk, status, reason, "a trunk is not registered");
+            }
+            TrunkRegistrationState::Registered { registrar, .. } => {
+                tracing::debug!(trunk, %registrar, "a trunk is registered");
+            }
+            TrunkRegistrationState::Registering => tracing::info!(trunk, "registering a trunk"),
+            TrunkRegistrationState::Unregistered => tracing::info!(trunk, "a trunk is not registered any more"),
+        }
+        self.outputs.tables.trunk_registration_changed(trunk, registration);
     }
 
     fn show_call(&mut self, call: CallView) {
@@ -315,6 +339,7 @@ impl Signalling {
             switchboard: self.switchboard.counters(),
             endpoint: self.switchboard.endpoint_counters(),
             bindings: self.switchboard.binding_count(),
+            trunks: self.switchboard.trunk_registrations(),
         };
         metrics::switchboard(&figures, &self.shown);
         self.shown = figures;

@@ -1,4 +1,5 @@
-//! The five operations that every stored resource has, written once: pages, preconditions and merge patches mean the same for all.
+//! The five operations that every stored resource has, written once: pages, preconditions and merge patches mean the same for all. What
+//! is not shown and so not sent back is kept over a change by `keeping`.
 
 /// Defines `list`, `create`, `read`, `patch` and `delete` of a resource.
 macro_rules! operations {
@@ -8,7 +9,8 @@ macro_rules! operations {
         id: $id:tt,
         may: $may_read:tt, $may_write:tt,
         store: $list:ident, $create:ident, $read:ident, $update:ident, $delete:ident,
-        from: $validate:path $(,)?
+        from: $validate:path,
+        $(keeping: $keep:path,)?
     ) => {
         #[doc = concat!("Lists ", $many, ".")]
         #[utoipa::path(get, path = concat!("/", $many), tag = $many, operation_id = concat!("list_", $many),
@@ -27,7 +29,9 @@ macro_rules! operations {
             params(("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
             responses((status = 201, description = "Made", body = inline(Stored<$row>)), Refusals))]
         pub(super) async fn create(State(api): State<ApiState>, Body(body): Body) -> Result<Response, Problem> {
-            let row = api.store.$create($validate(body)?).await?;
+            let made = $validate(body)?;
+            $(let made = $keep(&api.store, None, made)?;)?
+            let row = api.store.$create(made).await?;
             Ok(created(format!(concat!("/v1/", $many, "/{}"), row.id), Some(row.version), &row))
         }
 
@@ -56,6 +60,7 @@ macro_rules! operations {
             let current = api.store.$read(&id).await?;
             if_match.check(current.version)?;
             let changed = $validate(patched(&current.value, body))?;
+            $(let changed = $keep(&api.store, Some(&current.value), changed)?;)?
             Ok(shown(&api.store.$update(&id, current.version, changed).await?))
         }
 

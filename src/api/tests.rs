@@ -6,6 +6,7 @@ mod participants;
 mod reclaims;
 mod stand_in;
 mod transfers;
+mod trunk_auth;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -124,9 +125,14 @@ async fn every_field_at_fault_is_named_at_once() {
         "inbound": {"cidrs": ["10.0.0.0/8", "x", "0.0.0.0/0"]}, "register": {"enabled": true}, "media_encryption": "required"});
     let answer = api.call("POST", "/v1/trunks", trunk).await;
     let found = pointers(&answer);
-    for pointer in
-        ["/gateways/0/uri", "/codecs/0", "/inbound/cidrs/1", "/inbound/cidrs/2", "/register", "/media_encryption"]
-    {
+    for pointer in [
+        "/gateways/0/uri",
+        "/codecs/0",
+        "/inbound/cidrs/1",
+        "/inbound/cidrs/2",
+        "/register/enabled",
+        "/media_encryption",
+    ] {
         assert!(found.contains(&pointer), "{pointer} is missing in {found:?}");
     }
     assert!(!found.contains(&"/gateways/1/uri"));

@@ -18,4 +18,5 @@ operations! {
     may: "trunks:read", "trunks:write",
     store: trunks, create_trunk, trunk, update_trunk, delete_trunk,
     from: validate::trunk,
+    keeping: validate::keep_secrets,
 }

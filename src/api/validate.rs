@@ -2,6 +2,7 @@
 
 mod border;
 mod trunk;
+mod trunk_auth;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::fields::Fields;
 use crate::store::{Agent, CodecName, Document, Extension, Number, OnLimit, Target, TargetKind};
 
 pub(super) use trunk::trunk;
+pub(super) use trunk_auth::keep_secrets;
 
 /// Entries of a list at most: gateways, networks.
 const LIST_LIMIT: usize = 64;

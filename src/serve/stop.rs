@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::Running;
 use crate::signalling::Activity;
 
-/// For the peers to answer the last BYEs: long enough for one retransmission.
+/// For the peers to answer the last BYEs, and for trunks to be unregistered: long enough for one retransmission.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// For open HTTP requests to be answered.
@@ -39,8 +39,8 @@ impl Running {
             tracing::warn!(calls, "the deadline has come: hanging up");
             self.tell(Operator::HangupAll).await;
         }
-        if !until(&mut self.activity, FAREWELL, |activity| activity.calls == 0 && activity.sessions == 0).await {
-            tracing::info!("some peers did not answer their BYE in time");
+        if !until(&mut self.activity, FAREWELL, |activity| *activity == Activity::default()).await {
+            tracing::info!("some peers did not answer their BYE or REGISTER in time");
         }
         self.end().await;
     }

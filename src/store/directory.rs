@@ -144,7 +144,7 @@ impl Store {
         let numbers_of: HashMap<_, _> =
             extensions.iter().map(|row| (row.id.clone(), row.value.number.clone())).collect();
         let locations = self.shared.locations.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let trunks = trunks.into_iter().map(|row| (row.id.clone(), trunk(row, &locations)));
+        let trunks = trunks.into_iter().map(|row| (row.id.clone(), trunk(row, &locations, self.realm())));
         Directory {
             realm: self.realm().to_owned(),
             agents: agents.into_iter().map(|row| (row.id.clone(), agent(row))).collect(),

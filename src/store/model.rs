@@ -2,6 +2,7 @@
 
 mod caller_id;
 mod trunk;
+mod trunk_auth;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 pub use caller_id::{CallerId, CallerIdFormat, CallerIdHeader, HeaderRule, RuleAction, RuleDirection};
 pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings};
+pub use trunk_auth::{InboundAuth, Password, Register, Secret, TrunkAuth, TrunkSecrets};
 
 /// A time as stored: milliseconds since 1970; shown as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type, ToSchema)]

@@ -5,7 +5,15 @@ use super::{Page, Store, StoreError, Stored, Trunk};
 
 type Row = Stored<Trunk>;
 
-const UNIQUE: &[&str] = &["name"];
+const UNIQUE: &[&str] = &["inbound_username", "name"];
+
+fn refused(error: sqlx::Error) -> StoreError {
+    let error = StoreError::of_write(error, UNIQUE, "");
+    if let StoreError::Taken { field: "inbound_username" } = error {
+        return StoreError::Taken { field: "inbound/auth/username" };
+    }
+    error
+}
 
 impl Store {
     /// Makes a trunk.
@@ -17,8 +25,8 @@ impl Store {
         let trunk = &row.value;
         commit!(
             self,
-            "INSERT INTO trunks (id, version, created_at, updated_at, name, enabled, gateways, inbound, media_cidrs, codecs, caller_id, max_channels, dtmf, settings) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            "INSERT INTO trunks (id, version, created_at, updated_at, name, enabled, gateways, inbound, media_cidrs, codecs, caller_id, max_channels, dtmf, settings, secrets, inbound_username) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &row.id,
             row.version,
             row.created_at,
@@ -32,9 +40,11 @@ impl Store {
             trunk.caller_id.text(),
             trunk.max_channels,
             trunk.dtmf.text(),
-            trunk.settings.text()
+            trunk.settings.text(),
+            trunk.secrets.text(),
+            trunk.inbound_username()
         )
-        .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
+        .map_err(refused)?;
         self.publish_change().await;
         Ok(row)
     }
@@ -63,7 +73,7 @@ impl Store {
     pub async fn update_trunk(&self, id: &str, version: i64, trunk: Trunk) -> Result<Row, StoreError> {
         let done = commit!(
             self,
-            "UPDATE trunks SET version = version + 1, updated_at = $3, name = $4, enabled = $5, gateways = $6, inbound = $7, media_cidrs = $8, codecs = $9, caller_id = $10, max_channels = $11, dtmf = $12, settings = $13 \
+            "UPDATE trunks SET version = version + 1, updated_at = $3, name = $4, enabled = $5, gateways = $6, inbound = $7, media_cidrs = $8, codecs = $9, caller_id = $10, max_channels = $11, dtmf = $12, settings = $13, secrets = $14, inbound_username = $15 \
              WHERE id = $1 AND version = $2",
             id,
             version,
@@ -77,9 +87,11 @@ impl Store {
             trunk.caller_id.text(),
             trunk.max_channels,
             trunk.dtmf.text(),
-            trunk.settings.text()
+            trunk.settings.text(),
+            trunk.secrets.text(),
+            trunk.inbound_username()
         )
-        .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
+        .map_err(refused)?;
         if done == 0 {
             return Err(StoreError::Changed);
         }

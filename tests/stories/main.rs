@@ -44,6 +44,7 @@ mod presenting;
 mod pressing_digits;
 mod reclaiming;
 mod registering;
+mod registering_trunks;
 mod ringing;
 mod shown_legs;
 mod stopping;
@@ -52,6 +53,7 @@ mod taking_over_offerless;
 mod torture;
 mod transfer_races;
 mod transferring;
+mod vouching;
 
 use std::net::SocketAddr;
 

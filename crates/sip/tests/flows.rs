@@ -117,7 +117,6 @@ fn stream(connection: Option<u64>, peer: &str) -> Flow {
         peer: peer.parse().unwrap(),
         connection: connection.map(ConnectionId),
         tls: None,
-        tls: None,
     }
 }
 

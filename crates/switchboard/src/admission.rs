@@ -1,5 +1,5 @@
-//! Who a message is from, by the flow it came on: browsers' WebSockets carry agents, who must authenticate; over UDP and TCP only
-//! trunks' addresses are believed.
+//! Who a message is from, by the flow it came on: browsers' WebSockets carry agents, who must authenticate; over UDP and TCP
+//! trunks' addresses are believed, and nobody else's but for an INVITE that proves which trunk it is of (`vouching`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,6 +13,10 @@ use crate::directory::Directory;
 pub(crate) struct Admission {
     addresses: HashMap<IpAddr, Vec<String>>,
     networks: Vec<(IpNet, String)>,
+    /// Trunks by the usernames they call in with.
+    usernames: HashMap<String, String>,
+    /// Whether one of those may call from anywhere.
+    open: bool,
 }
 
 impl Admission {
@@ -22,6 +26,10 @@ impl Admission {
         let mut trunks: Vec<_> = directory.trunks.values().filter(|trunk| trunk.enabled).collect();
         trunks.sort_by(|a, b| a.name.cmp(&b.name));
         for trunk in trunks {
+            if let Some(known) = &trunk.authentication.inbound {
+                admission.usernames.insert(known.username.clone(), trunk.id.clone());
+                admission.open |= trunk.inbound_networks.is_empty();
+            }
             for network in &trunk.inbound_networks {
                 admission.networks.push((*network, trunk.id.clone()));
             }
@@ -38,6 +46,21 @@ impl Admission {
     pub(crate) fn trunks(&self, address: IpAddr) -> impl Iterator<Item = &str> {
         let by_network = self.networks.iter().filter(move |(network, _)| network.contains(&address)).map(|(_, id)| id);
         by_network.chain(self.addresses.get(&address).into_iter().flatten()).map(String::as_str)
+    }
+
+    /// The trunk that calls in with a username.
+    pub(crate) fn trunk_called(&self, username: &str) -> Option<&str> {
+        self.usernames.get(username).map(String::as_str)
+    }
+
+    /// Whether any trunk proves itself by digest.
+    pub(crate) fn has_credentials(&self) -> bool {
+        !self.usernames.is_empty()
+    }
+
+    /// Whether a trunk may call from anywhere, by its digest alone.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Whether any trunk speaks from an address.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use media::Codec;
-use sip::Ha1;
+use sip::{ClientCredentials, Ha1};
 
 pub use border::*;
 pub use caller_id::*;
@@ -126,6 +126,28 @@ pub struct Trunk {
     pub dtmf: media::Dtmf,
     /// Calls at once over it, 0 = no limit.
     pub max_channels: u32,
+    /// Who we are to it and it to us, beyond addresses.
+    pub authentication: Authentication,
+}
+
+/// How a trunk and we prove who we are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authentication {
+    /// With what we answer its challenges; the username is also what we register.
+    pub outbound: Option<ClientCredentials>,
+    /// We register at it, and ask for so long.
+    pub register: Option<Duration>,
+    /// With what it answers ours.
+    pub inbound: Option<InboundCredentials>,
+}
+
+/// What a trunk proves itself with, in our realm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundCredentials {
+    /// The digest username; no two trunks have the same.
+    pub username: String,
+    /// The digests of the secret.
+    pub ha1: Ha1,
 }
 
 /// One address of a trunk.

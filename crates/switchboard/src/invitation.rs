@@ -12,7 +12,7 @@ use crate::call::{
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Origin, Step, Target};
-use crate::directory::{Agent, Number, Trunk};
+use crate::directory::Agent;
 use crate::identity::{Identity, Introduction, user_of};
 use crate::number::{e164, with_plus};
 use crate::output::{CallId, Direction, Output, ShardIndex};
@@ -46,7 +46,7 @@ impl Switchboard {
                 self.admit_agent(request, &extension.number, extension.agent_id)
             })
         } else {
-            self.acceptable(request).and_then(|()| self.admit_trunk(request, flow))
+            self.acceptable(request).and_then(|()| self.admit_trunk(now, request, flow))
         };
         match admitted {
             Ok(caller) => self.begin(now, session, flow, request, caller),
@@ -125,15 +125,17 @@ impl Switchboard {
         legs.all(|leg| leg.is_over() || !is_its(&leg.party) || leg.media.hold != media::Hold::None)
     }
 
-    fn admit_trunk(&mut self, request: &Request, flow: Flow) -> Result<Caller, Box<ResponseDraft>> {
-        let raw = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
+    fn admit_trunk(&mut self, now: Instant, request: &Request, flow: Flow) -> Result<Caller, Box<ResponseDraft>> {
+        let raw = self.dialled(flow, request).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         // As people here dial it, else as carriers write it.
-        let e164 = |number: &str| self.dialplan.e164(number).or_else(|| e164(number));
+        let dialplan = self.dialplan.clone();
+        let e164 = |number: &str| dialplan.e164(number).or_else(|| e164(number));
         // Bare digits are a number of ours before they are anything else.
         let own = with_plus(&raw).filter(|number| self.directory.numbers.contains_key(number));
         let to = own.or_else(|| e164(&raw)).unwrap_or(raw);
-        let number = self.directory.numbers.get(&to);
-        let Some(trunk) = self.trunk_of(flow, number) else {
+        let number = self.directory.numbers.get(&to).cloned();
+        let trunk = self.calling_trunk(now, flow, request, number.as_ref())?;
+        let Some(trunk) = self.directory.trunks.get(&trunk) else {
             return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into());
         };
         let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
@@ -141,7 +143,7 @@ impl Switchboard {
         let request = &*trunk.border.arriving(request);
         let Identity { number: from, display } = Identity::of(request, trunk.border.trusted, e164);
         // A number of ours counts only when it comes over its own trunk.
-        let number = number.filter(|number| number.trunk_id == trunk.id);
+        let number = number.as_ref().filter(|number| number.trunk_id == trunk.id);
         let lookup = Lookup {
             origin: Origin::Trunks,
             dialled: &to,
@@ -169,16 +171,6 @@ impl Switchboard {
             steps,
             refused,
         })
-    }
-
-    /// The trunk a flow speaks for: of several, the one that the dialled number belongs to.
-    fn trunk_of(&self, flow: Flow, number: Option<&Number>) -> Option<&Trunk> {
-        let trunks = || {
-            let ids = self.admission.trunks(flow.peer.ip());
-            ids.filter_map(|id| self.directory.trunks.get(id)).filter(|trunk| trunk.enabled)
-        };
-        let owner = number.and_then(|number| trunks().find(|trunk| trunk.id == number.trunk_id));
-        owner.or_else(|| trunks().next())
     }
 
     fn begin(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request, caller: Caller) {

@@ -35,8 +35,49 @@ pub enum Output {
         /// What is registered now.
         bindings: Vec<BindingView>,
     },
+    /// A trunk's registration stands otherwise than before.
+    TrunkRegistration {
+        /// `trk_…`
+        trunk_id: String,
+        /// How it stands.
+        registration: TrunkRegistration,
+    },
     /// Close this connection (a scanner, or a flow that broke the framing rules).
     CloseConnection(sip::ConnectionId),
+}
+
+/// How our registration at a trunk stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkRegistration {
+    /// How.
+    pub state: TrunkRegistrationState,
+    /// Since when, refreshes and further attempts not counted.
+    pub since: SystemTime,
+}
+
+/// See [`TrunkRegistration`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrunkRegistrationState {
+    /// The trunk does not register.
+    Unregistered,
+    /// The first answer is awaited.
+    Registering,
+    /// The carrier knows where we are.
+    Registered {
+        /// Where it was told.
+        registrar: std::net::SocketAddr,
+        /// When that runs out, unless it is refreshed.
+        expires_at: SystemTime,
+    },
+    /// The last attempt failed. A registration of before may still hold.
+    Failed {
+        /// The SIP status; `None` when nobody could be asked.
+        status: Option<u16>,
+        /// What is wrong, in words.
+        reason: String,
+        /// When the next attempt follows; `None` while one is under way or waits for an address.
+        retry_at: Option<SystemTime>,
+    },
 }
 
 /// To whom an operator transfers.

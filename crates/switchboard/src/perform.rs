@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use media::MediaSessionId;
-use sip::{Invitation, Method, Modification, ResponseDraft, SessionId, StatusCode};
+use sip::{ClientCredentials, Invitation, Method, Modification, ResponseDraft, SessionId, StatusCode};
 
 use crate::call::{Action, CallEvent, Change, LegId, Party, own_contact};
 use crate::calls::CallKey;
@@ -20,6 +20,7 @@ impl Switchboard {
             Action::Invite { leg, flow, envelope, offer } => {
                 let unasked = if envelope.answers_itself { self.answer_after_nothing() } else { Vec::new() };
                 let session_expires = self.session_expires(key, leg);
+                let credentials = self.credentials(key, leg);
                 let session = self.endpoint.invite(
                     now,
                     Invitation {
@@ -32,7 +33,7 @@ impl Switchboard {
                         headers: envelope.headers.into_iter().chain(unasked).collect(),
                         body: Some((SDP.to_owned(), offer)),
                         session_expires,
-                        credentials: None,
+                        credentials,
                     },
                 );
                 self.calls.bind(session, key, leg);
@@ -123,6 +124,12 @@ impl Switchboard {
         let party = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
         let is_trunk = matches!(party, Some(Party::Trunk { .. }));
         Some(self.config.session_expires).filter(|interval| is_trunk && !interval.is_zero())
+    }
+
+    /// With what a trunk's challenges are answered.
+    fn credentials(&self, key: CallKey, leg: LegId) -> Option<ClientCredentials> {
+        let Party::Trunk { id, .. } = &self.calls.facts(key)?.leg(leg)?.party else { return None };
+        self.directory.trunks.get(id)?.authentication.outbound.clone()
     }
 
     fn with_session(&mut self, leg: LegId, act: impl FnOnce(&mut sip::Endpoint, SessionId)) {

@@ -19,7 +19,11 @@ impl Switchboard {
                 Event::Invite { session, flow, request } => self.invitation(now, session, flow, &request),
                 Event::Session { session, event } => self.session_event(now, session, event),
                 Event::Malformed { .. } => self.counters.malformed += 1,
-                Event::Response { id, .. } => self.asked_and_answered(now, id),
+                Event::Response { id, response } => {
+                    if !self.trunk_answered(now, id, &response) {
+                        self.asked_and_answered(now, id);
+                    }
+                }
                 // Dealt with when it closed.
                 Event::FlowClosed { .. } => {}
             }

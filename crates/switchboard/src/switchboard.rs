@@ -19,7 +19,9 @@ use crate::links::Links;
 use crate::operator::{Granted, Operator, OperatorError};
 use crate::output::{BindingView, CallId, Output, ShardIndex};
 use crate::proven::Proven;
+use crate::registering::TrunkRegistrations;
 use crate::registrar::Registrar;
+use crate::vouching::Strangers;
 
 /// The longest message, in bytes, from a WebSocket on which nobody has authenticated yet: several times a browser's largest INVITE.
 const UNPROVEN_MESSAGE: usize = 16 * 1024;
@@ -40,6 +42,10 @@ pub struct Switchboard {
     pub(crate) calls: Calls,
     pub(crate) links: Links,
     pub(crate) informing: Informing,
+    pub(crate) trunk_registrations: TrunkRegistrations,
+    pub(crate) strangers: Strangers,
+    /// The trunk that the message being dealt with has proven to be of.
+    pub(crate) vouched: Option<String>,
     /// The last reports on transfers that wait for their answers.
     pub(crate) reports: HashMap<OutgoingId, (CallKey, LegId)>,
     pub(crate) ids: Ids,
@@ -65,7 +71,7 @@ impl Switchboard {
         endpoint.tcp_port = Some(config.advertised_tcp_port);
         endpoint.tls_port = config.advertised_tls_port;
         endpoint.timers = config.timers;
-        Self {
+        let mut switchboard = Self {
             endpoint: Endpoint::new(endpoint, ids.seed()),
             authenticator: Authenticator::new(ids.seed()),
             registrar: Registrar::default(),
@@ -74,6 +80,9 @@ impl Switchboard {
             calls: Calls::default(),
             links: Links::default(),
             informing: Informing::default(),
+            trunk_registrations: TrunkRegistrations::default(),
+            strangers: Strangers::default(),
+            vouched: None,
             reports: HashMap::new(),
             admission: Admission::new(&directory),
             ids,
@@ -84,12 +93,14 @@ impl Switchboard {
             clock,
             directory,
             dialplan,
-        }
+        };
+        switchboard.plan_registrations(clock.instant);
+        switchboard
     }
 
     /// Takes one datagram or one framed message. A stranger's over UDP is dropped without a word; over TCP its connection is closed.
     pub fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        if !self.is_believed(now, flow) {
+        if !self.is_believed(now, flow) && !self.is_vouched_for(now, flow, bytes) {
             self.counters.strangers += 1;
             self.outputs.extend(flow.connection.map(Output::CloseConnection));
             return;
@@ -100,6 +111,7 @@ impl Switchboard {
         }
         self.endpoint.handle_message(now, flow, bytes);
         self.drain(now);
+        self.vouched = None;
     }
 
     fn is_believed(&mut self, now: Instant, flow: Flow) -> bool {
@@ -107,7 +119,9 @@ impl Switchboard {
             Transport::Ws | Transport::Wss => true,
             Transport::Udp | Transport::Tcp | Transport::Tls => {
                 let address = flow.peer.ip();
-                self.admission.knows(address) || self.calls.believed.contains(now, address)
+                self.admission.knows(address)
+                    || self.calls.believed.contains(now, address)
+                    || self.trunk_registrations.speaks_with(address)
             }
         }
     }
@@ -189,7 +203,10 @@ impl Switchboard {
             }
             Operator::RemoveParticipant { call, participant } => self.operator_dismisses(now, &call, participant)?,
             Operator::Reclaim { call, leg } => self.operator_reclaims(now, &call, leg.as_deref())?,
-            Operator::Drain => self.draining = true,
+            Operator::Drain => {
+                self.draining = true;
+                self.plan_registrations(now);
+            }
             Operator::HangupAll => {
                 self.draining = true;
                 for key in self.calls.keys() {
@@ -237,6 +254,7 @@ impl Switchboard {
             self.show_bindings(&extension);
             self.tell_of_phones(now, &extension);
         }
+        self.plan_registrations(now);
     }
 
     /// A new dialplan, for calls from now on.
@@ -250,6 +268,7 @@ impl Switchboard {
         self.drain(now);
         self.send_due_digits(now);
         self.give_up_absent(now);
+        self.register_due(now);
         for extension in self.registrar.expire(now) {
             self.show_bindings(&extension);
             self.tell_of_phones(now, &extension);
@@ -272,8 +291,8 @@ impl Switchboard {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let (calls, digits) = (self.calls.next_timeout(), self.informing.next_timeout());
-        let absences = self.absences.next_deadline();
-        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), absences, calls, digits]
+        let (absences, trunks) = (self.absences.next_deadline(), self.trunk_registrations.next_timeout());
+        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), absences, trunks, calls, digits]
             .into_iter()
             .flatten()
             .min()

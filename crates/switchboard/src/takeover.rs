@@ -52,12 +52,12 @@ impl Switchboard {
         flow: Flow,
         request: &Request,
     ) -> Result<(CallKey, LegId, Party), Box<ResponseDraft>> {
-        let agent = if flow.transport.is_websocket() {
-            Some(self.authenticate(now, flow, request, Challenge::Proxy)?.extension.number)
+        let (agent, trunk) = if flow.transport.is_websocket() {
+            (Some(self.authenticate(now, flow, request, Challenge::Proxy)?.extension.number), None)
         } else {
-            None
+            (None, Some(self.calling_trunk(now, flow, request, None)?))
         };
-        self.place_of(flow, request, agent.as_deref()).map_err(|status| {
+        self.place_of(flow, request, agent.as_deref(), trunk.as_deref()).map_err(|status| {
             let draft = ResponseDraft::new(status);
             let is_type = status == StatusCode::UNSUPPORTED_MEDIA_TYPE;
             (if is_type { draft.with_header("Accept", SDP) } else { draft }).into()
@@ -69,6 +69,7 @@ impl Switchboard {
         flow: Flow,
         request: &Request,
         agent: Option<&str>,
+        trunk: Option<&str>,
     ) -> Result<(CallKey, LegId, Party), StatusCode> {
         let mut named = request.headers.get_all("Replaces");
         let replaces = named.next().and_then(Replaces::parse).filter(|_| named.next().is_none());
@@ -82,7 +83,7 @@ impl Switchboard {
         let party = facts.leg(leg).map(|leg| leg.party.clone()).ok_or(StatusCode::DECLINE)?;
         let may = match (&party, agent) {
             (Party::Extension { number, .. }, Some(agent)) => number == agent,
-            (Party::Trunk { id, .. }, None) => self.admission.trunks(flow.peer.ip()).any(|known| known == id),
+            (Party::Trunk { id, .. }, None) => trunk == Some(id.as_str()) || self.speaks_by_address(flow, id),
             (Party::Extension { .. }, None) | (Party::Trunk { .. }, Some(_)) => false,
         };
         if !may {

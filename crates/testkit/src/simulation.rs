@@ -9,6 +9,7 @@ use media::{Codec, Command, Hold, MediaSessionId, MediaState, Statistics};
 use sip::{ConnectionId, Flow, Message, Transmit, Transport};
 use switchboard::{
     BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard, SwitchboardConfig,
+    TrunkRegistration,
 };
 
 use crate::directory::directory;
@@ -53,6 +54,8 @@ pub struct Simulation {
     pub records: Vec<CallRecord>,
     /// The bindings last shown, by extension.
     pub bindings: BTreeMap<String, Vec<BindingView>>,
+    /// How registrations at trunks were last shown, by trunk.
+    pub trunk_registrations: BTreeMap<String, TrunkRegistration>,
     /// Connections the switchboard wants closed.
     pub closed: Vec<ConnectionId>,
     /// Every message the switchboard sent, with its time and addressee, whether it arrived or not.
@@ -113,6 +116,7 @@ impl Simulation {
             views: Vec::new(),
             records: Vec::new(),
             bindings: BTreeMap::new(),
+            trunk_registrations: BTreeMap::new(),
             closed: Vec::new(),
             sent: Vec::new(),
             loses: Box::new(|_, _| false),
@@ -239,6 +243,9 @@ impl Simulation {
             Output::CallEnded(record) => self.records.push(record),
             Output::BindingsChanged { extension, bindings } => {
                 self.bindings.insert(extension, bindings);
+            }
+            Output::TrunkRegistration { trunk_id, registration } => {
+                self.trunk_registrations.insert(trunk_id, registration);
             }
             Output::CloseConnection(connection) => self.closed.push(connection),
         }

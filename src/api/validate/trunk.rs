@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::border::{caller_id, header_rules, pass_headers};
-use super::{LIST_LIMIT, codecs, gateway_uri, networks, user};
+use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, user};
 use crate::api::Problem;
 use crate::api::fields::Fields;
 use crate::store::{CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings};
@@ -11,28 +11,37 @@ use crate::store::{CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inb
 pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
     let mut fields = Fields::of(body);
     let g711 = [CodecName::Pcmu, CodecName::Pcma];
+    let gateways = fields.objects("gateways", LIST_LIMIT, gateway);
     let trunk = Trunk {
         name: fields.required_text("name", user),
         enabled: fields.boolean("enabled", true),
-        gateways: Document(fields.objects("gateways", LIST_LIMIT, gateway)),
-        inbound: Document(fields.object("inbound", |inbound| Inbound { cidrs: networks(inbound, "cidrs") })),
+        settings: Document(settings(&mut fields, &gateways)),
+        gateways: Document(gateways),
+        inbound: Document(fields.object("inbound", inbound)),
         media_cidrs: Document(networks(&mut fields, "media_cidrs")),
         codecs: codecs(&mut fields, "pcmu, pcma", &g711, &g711),
         caller_id: Document(fields.object("caller_id", caller_id)),
         dtmf: fields.choice("dtmf", "auto, rfc4733, info, inband", DtmfMode::Auto),
         max_channels: fields.integer("max_channels", 0..=100_000, 0),
-        settings: Document(settings(&mut fields)),
+        secrets: Document::default(),
     };
     fields.finish(trunk)
 }
 
-fn settings(fields: &mut Fields) -> TrunkSettings {
+fn settings(fields: &mut Fields, gateways: &[Gateway]) -> TrunkSettings {
+    let auth = trunk_auth::auth(fields, gateways);
     TrunkSettings {
+        register: trunk_auth::register(fields, auth.is_some(), gateways),
+        auth,
         trusted: fields.boolean("trusted", false),
         header_rules: header_rules(fields),
         pass_headers: pass_headers(fields),
         max_cps: fields.integer("max_cps", 0..=10_000, 0),
     }
+}
+
+fn inbound(fields: &mut Fields) -> Inbound {
+    Inbound { cidrs: networks(fields, "cidrs"), auth: trunk_auth::inbound_auth(fields) }
 }
 
 fn gateway(fields: &mut Fields) -> Gateway {

@@ -1,13 +1,17 @@
 //! A trunk as the switchboard works from it.
 
-use switchboard::Hop;
+use std::time::Duration;
+
+use sip::ClientCredentials;
+use switchboard::{Authentication, Hop, InboundCredentials};
 
 use super::border::{border, caller_id};
 use super::{numeric, unsigned};
 use crate::store::{Locations, Place, Stored, Trunk};
 
-pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations) -> switchboard::Trunk {
+pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> switchboard::Trunk {
     let trunk = row.value;
+    let authentication = authentication(&trunk, realm);
     let mut gateways: Vec<_> = trunk
         .gateways
         .0
@@ -36,6 +40,27 @@ pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations) -> switchboard::T
         border: border(&trunk.settings.0),
         dtmf: trunk.dtmf.into(),
         max_channels: unsigned(trunk.max_channels),
+        authentication,
+    }
+}
+
+fn authentication(trunk: &Trunk, our_realm: &str) -> Authentication {
+    let (settings, secrets) = (&trunk.settings.0, &trunk.secrets.0);
+    let outbound = settings.auth.as_ref().and(secrets.auth.as_ref()).map(|secret| ClientCredentials {
+        username: secret.username.clone(),
+        realm: secret.realm.clone(),
+        ha1: secret.ha1.clone(),
+    });
+    let expires = Duration::from_secs(unsigned(settings.register.expires_s).into());
+    let inbound = trunk.inbound.0.auth.as_ref().and(secrets.inbound.as_ref());
+    let usable = inbound.filter(|secret| secret.realm == our_realm);
+    if inbound.is_some() && usable.is_none() {
+        tracing::warn!(trunk = trunk.name, "its inbound password was set for another SIP domain and must be set again");
+    }
+    Authentication {
+        register: (settings.register.enabled && outbound.is_some()).then_some(expires),
+        outbound,
+        inbound: usable.map(|secret| InboundCredentials { username: secret.username.clone(), ha1: secret.ha1.clone() }),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::trunk_auth::{InboundAuth, Register, TrunkAuth, TrunkSecrets};
 use super::{CallerId, CodecName, Document, HeaderRule};
 
 /// A carrier.
@@ -42,12 +43,20 @@ pub struct Trunk {
     #[sqlx(try_from = "String")]
     #[schema(value_type = TrunkSettings)]
     pub settings: Document<TrunkSettings>,
+    /// What is kept of its passwords.
+    #[serde(skip)]
+    #[sqlx(try_from = "String")]
+    pub secrets: Document<TrunkSecrets>,
 }
 
 /// What most trunks leave at its default. An absent field has its default, so that older rows need no migration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct TrunkSettings {
+    /// As whom we call and register; without, a carrier that asks for credentials refuses.
+    pub auth: Option<TrunkAuth>,
+    /// Whether and how we register.
+    pub register: Register,
     /// Whether who the trunk says is calling, by P-Asserted-Identity or Remote-Party-ID, is believed, and whether it is told the number of who
     /// calls anonymously (RFC 3325).
     pub trusted: bool,
@@ -159,9 +168,12 @@ impl GatewayTransport {
 }
 
 /// How inbound calls of a trunk are recognised.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Inbound {
-    /// Networks the carrier calls from; nothing else is believed.
+    /// Networks the carrier calls from; without `auth`, nothing else is believed.
     #[schema(value_type = Vec<String>, examples(json!(["203.0.113.0/24"])))]
     pub cidrs: Vec<ipnet::IpNet>,
+    /// What the carrier proves itself with when it calls, besides calling from one of the networks, or without any from anywhere.
+    #[serde(default)]
+    pub auth: Option<InboundAuth>,
 }

@@ -90,7 +90,7 @@ fn trunk(host: &str) -> Trunk {
         name: "carrier".into(),
         enabled: true,
         gateways: Document(vec![gateway]),
-        inbound: Document(Inbound { cidrs: vec!["203.0.113.0/24".parse().unwrap()] }),
+        inbound: Document(Inbound { cidrs: vec!["203.0.113.0/24".parse().unwrap()], auth: None }),
         media_cidrs: Document(vec!["198.51.100.0/24".parse().unwrap()]),
         codecs: Document(vec![CodecName::Pcmu]),
         caller_id: Document(CallerId {
@@ -101,6 +101,7 @@ fn trunk(host: &str) -> Trunk {
         dtmf: DtmfMode::Inband,
         max_channels: 30,
         settings: Document::default(),
+        secrets: Document::default(),
     }
 }
 

@@ -65,6 +65,22 @@ impl Endpoint {
         }
     }
 
+    /// Refuses a request without keeping any state or sending anything twice (RFC 3261 §8.2.7): for strangers, whose address may be forged.
+    /// What they repeat is refused again, or not, as its user likes.
+    pub fn refuse_without_transaction(&mut self, flow: Flow, request: &Request, draft: ResponseDraft) {
+        self.counters.received += 1;
+        if request.method == Method::Ack {
+            return;
+        }
+        let mut request = request.clone();
+        let reply = Self::stamp_via(&mut request.headers, flow);
+        let mut refusal = Response::for_request(&request, draft.status);
+        for (name, value) in draft.headers {
+            refusal.headers.push(&name, value);
+        }
+        self.refuse_stateless(reply, &request, refusal);
+    }
+
     fn refuse_stateless(&mut self, reply: Flow, request: &Request, mut refusal: Response) {
         if let Some(reason) = reason_of(request, &refusal) {
             refusal.headers.push("Reason", reason.to_string());
