@@ -63,7 +63,7 @@ impl Endpoint {
         let cnonce = self.token();
         let wanted = self.is_still_wanted(id, user);
         let Some(client) = self.clients.get_mut(&id).filter(|_| wanted) else { return false };
-        let (asked, heard_from) = (client.flow, client.heard_from.unwrap_or(client.flow));
+        let (asked, hop, heard_from) = (client.flow, client.hop(), client.heard_from.unwrap_or(client.flow));
         if !heard_from.is_like(asked) || heard_from.peer.ip() != asked.peer.ip() {
             return false;
         }
@@ -78,7 +78,7 @@ impl Endpoint {
             return false;
         };
         let again = renewed(&request, self.next_number(&request, user));
-        let next = self.start_cleared(now, asked, again, user, Clearance { own, attempts });
+        let next = self.start_cleared(now, hop, again, user, Clearance { own, attempts });
         self.carry_on(now, user, id, next);
         true
     }

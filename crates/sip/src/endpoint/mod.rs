@@ -7,6 +7,7 @@ mod config;
 mod event;
 mod inside;
 mod keys;
+mod large;
 mod modify;
 mod paths;
 mod refresh;
@@ -127,7 +128,7 @@ impl Endpoint {
         for part in self.paths.on_connection(connection) {
             match part {
                 part if self.set_adrift(connection, part) => {}
-                Part::Client(id) => self.fail_client(now, id),
+                Part::Client(id) => self.fail_client(now, id, None),
                 Part::Server(id) => self.remove_server(id),
                 Part::Session(session) => self.lose_flow(now, session),
             }
@@ -135,15 +136,24 @@ impl Endpoint {
         self.output.events.push_back(Event::FlowClosed { connection });
     }
 
-    /// A flow without a connection of its own could not be used (no route, connection refused, closed): what was sent on it fails.
+    /// A flow without a connection of its own could not be used (no route, connection closed): what was sent on it fails.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
+        self.lose_unnamed(now, flow, None);
+    }
+
+    /// No connection could be opened for a flow that has none: what was sent on it fails with the reason given, in words.
+    pub fn handle_flow_refused(&mut self, now: Instant, flow: Flow, why: &str) {
+        self.lose_unnamed(now, flow, Some(why));
+    }
+
+    fn lose_unnamed(&mut self, now: Instant, flow: Flow, why: Option<&str>) {
         if flow.websocket().is_some() {
             // Its closing tells.
             return;
         }
         for part in self.paths.on_flow(flow) {
             match part {
-                Part::Client(id) => self.fail_client(now, id),
+                Part::Client(id) => self.fail_client(now, id, why),
                 Part::Session(session) if flow.transport.is_stream() => self.reopen(session),
                 // Its peer may be reached for all that, and if not, finds out by itself.
                 Part::Server(_) | Part::Session(_) => {}

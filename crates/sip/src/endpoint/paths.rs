@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::{Part, SessionId};
 use crate::flow::{ConnectionId, Flow, TlsId, Transport};
@@ -30,39 +31,46 @@ struct Users {
 
 /// The parts of the endpoint by the flow they use.
 #[derive(Debug, Default)]
-pub(super) struct Paths(HashMap<Path, Users>);
+pub(super) struct Paths {
+    users: HashMap<Path, Users>,
+    /// Peers over UDP that took no TCP connection, and until when that is remembered.
+    datagrams_only: HashMap<SocketAddr, Instant>,
+}
+
+/// Peers remembered to take datagrams only; with one more all are forgotten, which costs each an attempt.
+const DATAGRAMS_ONLY: usize = 1024;
 
 impl Paths {
     pub(super) fn enter(&mut self, flow: Flow, part: Part) {
-        self.0.entry(Path::of(flow)).or_default().parts.insert(part);
+        self.users.entry(Path::of(flow)).or_default().parts.insert(part);
     }
 
     pub(super) fn leave(&mut self, flow: Flow, part: Part) {
         let path = Path::of(flow);
-        if let Some(users) = self.0.get_mut(&path) {
+        if let Some(users) = self.users.get_mut(&path) {
             users.parts.remove(&part);
             if users.parts.is_empty() {
-                self.0.remove(&path);
+                self.users.remove(&path);
             }
         }
     }
 
     /// A WebSocket is gone, but not what uses it.
     pub(super) fn close(&mut self, connection: ConnectionId) {
-        if let Some(users) = self.0.get_mut(&Path::Connection(connection)) {
+        if let Some(users) = self.users.get_mut(&Path::Connection(connection)) {
             users.closed = true;
         }
     }
 
     /// Whether nothing can be sent on a flow any more.
     pub(super) fn is_closed(&self, flow: Flow) -> bool {
-        self.0.get(&Path::of(flow)).is_some_and(|users| users.closed)
+        self.users.get(&Path::of(flow)).is_some_and(|users| users.closed)
     }
 
     /// How many server transactions a flow has.
     pub(super) fn servers_on(&self, flow: Flow) -> usize {
         let servers = Part::Server(TransactionId(0))..Part::Session(SessionId(0));
-        self.0.get(&Path::of(flow)).map_or(0, |users| users.parts.range(servers).count())
+        self.users.get(&Path::of(flow)).map_or(0, |users| users.parts.range(servers).count())
     }
 
     /// What uses a connection: client transactions first, then server transactions, then sessions, each in the order they came.
@@ -76,11 +84,24 @@ impl Paths {
     }
 
     fn on(&self, path: Path) -> Vec<Part> {
-        self.0.get(&path).into_iter().flat_map(|users| &users.parts).copied().collect()
+        self.users.get(&path).into_iter().flat_map(|users| &users.parts).copied().collect()
+    }
+
+    /// Whether a peer took no TCP connection a while ago.
+    pub(super) fn takes_datagrams_only(&self, now: Instant, peer: SocketAddr) -> bool {
+        self.datagrams_only.get(&peer).is_some_and(|until| now < *until)
+    }
+
+    /// A peer took no TCP connection.
+    pub(super) fn note_datagrams_only(&mut self, until: Instant, peer: SocketAddr) {
+        if self.datagrams_only.len() >= DATAGRAMS_ONLY {
+            self.datagrams_only.clear();
+        }
+        self.datagrams_only.insert(peer, until);
     }
 
     /// How many flows are in use.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.users.len()
     }
 }

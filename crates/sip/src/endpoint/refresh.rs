@@ -133,7 +133,7 @@ impl Endpoint {
             return false;
         }
         usage.dialog.local_sequence += 1;
-        let (mut request, flow) = (renewed(&client.request, usage.dialog.local_sequence), client.flow);
+        let (mut request, flow) = (renewed(&client.request, usage.dialog.local_sequence), client.hop());
         let known = |(name, _): &(String, String)| name == "Supported";
         for (name, value) in usage.keeping.timer.request_headers(false).into_iter().filter(|header| !known(header)) {
             request.headers.set(&name, value);

@@ -50,9 +50,20 @@ impl Endpoint {
     }
 
     /// No final response will come: timer B or F, or the transport failed.
-    pub(super) fn client_fails(&mut self, now: Instant, id: TransactionId, user: ClientUser, status: StatusCode) {
+    pub(super) fn client_fails(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        user: ClientUser,
+        status: StatusCode,
+        why: Option<&str>,
+    ) {
         let Some(transaction) = self.clients.get(&id) else { return };
         let response = Response::for_request(&transaction.request, status);
+        let response = match why {
+            Some(why) => response.with_reason(why),
+            None => response,
+        };
         match user {
             ClientUser::Invite(session) => self.refused(now, session, response, true),
             ClientUser::Modify(session) => self.modification_refused(now, id, session, response, true),
@@ -108,7 +119,7 @@ impl Endpoint {
             return;
         }
         let sequence = transaction.request.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
-        let invite_flow = transaction.flow;
+        let invite_flow = transaction.hop();
         let usage = self.usages.sessions.get_mut(&session);
         let calling = usage.filter(|usage| matches!(usage.state, State::Calling { .. }));
         let Some(usage) = calling else {
@@ -152,7 +163,7 @@ impl Endpoint {
         sequence: u32,
     ) {
         let Some(transaction) = self.clients.get(&id) else { return };
-        let invite_flow = transaction.flow;
+        let invite_flow = transaction.hop();
         let Some(mut dialog) = crate::dialog::Dialog::of_invite(&transaction.request) else { return };
         dialog.establish(response);
         let flow = dialog.next_hop(invite_flow);

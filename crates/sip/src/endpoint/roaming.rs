@@ -240,7 +240,7 @@ impl Endpoint {
         for part in self.paths.on_flow(flow) {
             match part {
                 Part::Client(id) if self.clients.get(&id).is_some_and(|it| it.user.session() == Some(session)) => {
-                    self.fail_client(now, id);
+                    self.fail_client(now, id, None);
                 }
                 Part::Server(id) if self.servers.get(&id).is_some_and(|it| it.session == Some(session)) => {
                     self.remove_server(id);

@@ -15,13 +15,14 @@ use crate::message::{CSeq, Headers, Method, Request, Response, StatusCode, Via};
 use crate::session::TransactionId;
 use crate::transaction::{
     Action, Actions, InviteClient, InviteServer, NonInviteClient, NonInviteServer, ResponseClass, Timer, TimerTable,
+    Timers,
 };
 
 /// A client transaction is named by the branch we made and the method.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey {
-    branch: String,
-    method: Method,
+    pub(super) branch: String,
+    pub(super) method: Method,
 }
 
 /// Who waits for a client transaction.
@@ -51,13 +52,29 @@ pub(super) enum ClientMachine {
     NonInvite(NonInviteClient),
 }
 
+impl ClientMachine {
+    /// The machine of a request to be sent on a flow, and what it wants first.
+    pub(super) fn start(method: &Method, timers: &Timers, flow: Flow) -> (Self, Actions) {
+        let reliable = flow.transport.is_reliable();
+        if *method == Method::Invite {
+            let (machine, actions) = InviteClient::start(timers, reliable);
+            (Self::Invite(machine), actions)
+        } else {
+            let (machine, actions) = NonInviteClient::start(timers, reliable);
+            (Self::NonInvite(machine), actions)
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct ClientTransaction {
     pub(super) machine: ClientMachine,
     pub(super) flow: Flow,
+    /// The flow it was meant for, as long as it goes over TCP because of its size.
+    pub(super) moved_from: Option<Flow>,
     pub(super) request: Request,
     pub(super) bytes: Bytes,
-    key: ClientKey,
+    pub(super) key: ClientKey,
     pub(super) user: ClientUser,
     pub(super) timers: TimerTable,
     /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
@@ -65,6 +82,13 @@ pub(super) struct ClientTransaction {
     /// Where its last response came from.
     pub(super) heard_from: Option<Flow>,
     pub(super) clearance: Clearance,
+}
+
+impl ClientTransaction {
+    /// Where further requests to the same hop go: the size of this one is not theirs.
+    pub(super) fn hop(&self) -> Flow {
+        self.moved_from.unwrap_or(self.flow)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -158,19 +182,14 @@ impl Endpoint {
         request.headers.push("User-Agent", self.config.user_agent.clone());
         let id = TransactionId(self.next_id());
         let key = ClientKey { branch, method: request.method.clone() };
-        let reliable = flow.transport.is_reliable();
-        let (machine, actions) = if request.method == Method::Invite {
-            let (machine, actions) = InviteClient::start(&self.config.timers, reliable);
-            (ClientMachine::Invite(machine), actions)
-        } else {
-            let (machine, actions) = NonInviteClient::start(&self.config.timers, reliable);
-            (ClientMachine::NonInvite(machine), actions)
-        };
+        let (flow, moved_from) = self.route_by_size(now, flow, &mut request, via);
+        let (machine, actions) = ClientMachine::start(&request.method, &self.config.timers, flow);
         let bytes = request.to_bytes();
         self.client_keys.insert(key.clone(), id);
         let transaction = ClientTransaction {
             machine,
             flow,
+            moved_from,
             request,
             bytes,
             key,
@@ -238,7 +257,13 @@ impl Endpoint {
         self.run_client(now, id, &actions, None);
     }
 
-    fn run_client(&mut self, now: Instant, id: TransactionId, actions: &Actions, response: Option<&Response>) {
+    pub(super) fn run_client(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        actions: &Actions,
+        response: Option<&Response>,
+    ) {
         for action in actions {
             let Some(transaction) = self.clients.get_mut(&id) else { return };
             match *action {
@@ -265,15 +290,15 @@ impl Endpoint {
                 }
                 Action::TimedOut => {
                     let user = transaction.user;
-                    self.client_fails(now, id, user, StatusCode::REQUEST_TIMEOUT);
+                    self.client_fails(now, id, user, StatusCode::REQUEST_TIMEOUT, None);
                 }
                 Action::Terminate => self.remove_client(id),
             }
         }
     }
 
-    /// The transport failed under a client transaction (§17.1.4): its user gets a 503 of our own.
-    pub(super) fn fail_client(&mut self, now: Instant, id: TransactionId) {
+    /// The transport failed under a client transaction (§17.1.4): its user gets a 503 of our own, which says why where that is known.
+    pub(super) fn fail_client(&mut self, now: Instant, id: TransactionId, why: Option<&str>) {
         let Some(transaction) = self.clients.get(&id) else { return };
         let user = transaction.user;
         let waiting = match transaction.machine {
@@ -282,8 +307,11 @@ impl Endpoint {
             }
             ClientMachine::NonInvite(machine) => machine != NonInviteClient::Completed,
         };
+        if waiting && self.return_to_udp(now, id, why.is_some()) {
+            return;
+        }
         if waiting {
-            self.client_fails(now, id, user, StatusCode::SERVICE_UNAVAILABLE);
+            self.client_fails(now, id, user, StatusCode::SERVICE_UNAVAILABLE, why);
         }
         self.remove_client(id);
     }
