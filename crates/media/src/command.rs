@@ -31,6 +31,8 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law (RFC 3551).
     Pcma,
+    /// G.722 at 64 kbit/s: 7 kHz of sound (RFC 3551).
+    G722,
 }
 
 /// One end of a link: a session opened with [`Keying::Link`], and the shard it is on.
@@ -89,10 +91,12 @@ pub enum Encryption {
 }
 
 /// The bandwidth of the far side, so that a browser is asked not to send what will be thrown away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bandwidth {
     /// The far side is G.711: `maxplaybackrate=8000;sprop-maxcapturerate=8000`.
     Narrow,
+    /// The far side is G.722: `maxplaybackrate=16000;sprop-maxcapturerate=16000`.
+    Wide,
     /// The far side takes what Opus gives.
     Full,
 }
@@ -140,6 +144,14 @@ pub enum Command {
         /// How.
         dtmf: Dtmf,
     },
+    /// Says how long packets are that this side would like, for descriptions from now on; and for what it sends to a peer that names no
+    /// length itself. Without it 20 ms.
+    SetPacketTime {
+        /// The session.
+        session: MediaSessionId,
+        /// 10 to 60 ms.
+        ptime: Duration,
+    },
     /// Asks for an SDP offer; answered by [`Event::LocalDescription`].
     CreateOffer {
         /// The session.
@@ -178,7 +190,7 @@ pub enum Command {
         /// Whether it is held.
         hold: bool,
     },
-    /// Joins two sessions: each hears the other, transcoded only when their codecs differ. Replaces earlier joins.
+    /// Joins two sessions: each hears the other, transcoded only when their codecs or packet lengths differ. Replaces earlier joins.
     Bridge {
         /// One side.
         a: MediaSessionId,

@@ -24,7 +24,7 @@ use crate::sdp::{Answer, Direction, LocalCrypto, LocalKeying, LocalMedia, accept
 use crate::shard::{Shard, ShardConfig};
 
 const OPUS_LEG: MediaSessionId = MediaSessionId(1);
-const G711_LEG: MediaSessionId = MediaSessionId(2);
+const CARRIER_LEG: MediaSessionId = MediaSessionId(2);
 const CARRIER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)), 30_000);
 const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 20_000);
 
@@ -38,8 +38,8 @@ fn music() -> Music {
     MUSIC.get_or_init(Music::default).clone()
 }
 
-/// Parses the bytes as one RTP packet, then plays them as a script of packets into a bridge between an Opus and a G.711 leg, and into a
-/// mix of both: what comes out must be well-formed RTP without a hole in its sequence numbers.
+/// Parses the bytes as one RTP packet, then plays them as a script of packets into a bridge between an Opus and a G.711 or G.722 leg, and
+/// into a mix of both: what comes out must be well-formed RTP without a hole in its sequence numbers.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -47,8 +47,9 @@ pub fn rtp(bytes: &[u8]) {
     if let Ok(view) = RtpView::parse(bytes) {
         assert!(view.payload.len() + 12 <= bytes.len());
     }
+    let codec = if bytes.len().is_multiple_of(2) { Codec::Pcmu } else { Codec::G722 };
     for mixed in [false, true] {
-        let mut bridge = Bridge::new(mixed);
+        let mut bridge = Bridge::new(mixed, codec);
         let mut script = bytes;
         while let [kind, length, step, rest @ ..] = script {
             let (payload, rest) = rest.split_at(usize::from(*length).min(rest.len()));
@@ -65,10 +66,12 @@ struct Bridge {
     sequence: u16,
     timestamp: u32,
     last: HashMap<SocketId, u16>,
+    /// The carrier's payload type.
+    carrier: u8,
 }
 
 impl Bridge {
-    fn new(mixed: bool) -> Self {
+    fn new(mixed: bool, codec: Codec) -> Self {
         let now = Instant::now();
         let config = ShardConfig {
             certificate: certificate(),
@@ -77,21 +80,29 @@ impl Bridge {
             max_sessions: 2,
             music: music(),
         };
-        let mut bridge =
-            Self { now, shard: Shard::new(config, [1; 32]), sequence: 65_000, timestamp: 0, last: HashMap::new() };
+        let mut bridge = Self {
+            now,
+            shard: Shard::new(config, [1; 32]),
+            sequence: 65_000,
+            timestamp: 0,
+            last: HashMap::new(),
+            carrier: if codec == Codec::G722 { 9 } else { 0 },
+        };
         bridge.open(
             OPUS_LEG,
             Codec::Opus,
             10,
             "111 110\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000",
         );
-        bridge.open(G711_LEG, Codec::Pcmu, 20, "0 101\r\na=rtpmap:101 telephone-event/8000");
+        // Comfort noise is among what a script may send; packets of 30 ms have to be made of others.
+        let formats = "0 9 13 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30";
+        bridge.open(CARRIER_LEG, codec, 20, formats);
         if mixed {
-            for session in [OPUS_LEG, G711_LEG] {
+            for session in [OPUS_LEG, CARRIER_LEG] {
                 bridge.shard.handle_command(now, Command::Mix { session, mix: MixId(1) });
             }
         } else {
-            bridge.shard.handle_command(now, Command::Bridge { a: OPUS_LEG, b: G711_LEG });
+            bridge.shard.handle_command(now, Command::Bridge { a: OPUS_LEG, b: CARRIER_LEG });
         }
         bridge
     }
@@ -114,7 +125,7 @@ impl Bridge {
 
     /// One packet: `kind` says where it goes and what it is, `step` how far its numbers and the clock move.
     fn play(&mut self, kind: u8, step: u8, payload: &[u8]) {
-        let (socket, numbers) = if kind & 1 == 0 { (10, [111, 110, 13]) } else { (20, [0, 101, 13]) };
+        let (socket, numbers) = if kind & 1 == 0 { (10, [111, 110, 13]) } else { (20, [self.carrier, 101, 13]) };
         self.sequence = self.sequence.wrapping_add_signed(i16::from(step.cast_signed() >> 4));
         self.timestamp = self.timestamp.wrapping_add(u32::from(step & 0x0f) * 160);
         self.now += Duration::from_millis(u64::from(step & 0x1f));
@@ -184,8 +195,9 @@ pub fn sdp(bytes: &[u8]) {
             described: Vec::new(),
             settled: None,
             address: GATEWAY,
-            codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+            codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma, Codec::G722],
             bandwidth: Bandwidth::Full,
+            ptime: Duration::from_millis(20),
             keying,
             ssrc: 1,
             cname: "fuzz".to_owned(),

@@ -1,71 +1,34 @@
-//! One direction of a bridge between different codecs: packet in, decoded, regrouped to the length the peer wants, encoded. Driven by
-//! packets; has no clock of its own.
+//! One direction of a bridge between different codecs, or packet lengths: packet in, decoded, regrouped to the length the peer wants,
+//! encoded. Driven by packets; has no clock of its own.
 
-use crate::codec::OpusParameters;
-use crate::codec::{CodecError, Conditions, Decoder, Encoder, LONGEST, RATE};
+use crate::codec::{CodecError, Conditions, Decoder, LONGEST_WIDE, Rate};
 use crate::command::Codec;
-use crate::sdp::Negotiated;
+use crate::packer::{Packer, Target};
 
-/// Samples of 20 ms.
-const FRAME: usize = 160;
-/// The longest packet sent, 60 ms: what Opus has as one frame.
-const LONGEST_FRAME: usize = 480;
-
-/// What a peer wants to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) codec: Codec,
-    pub(crate) opus: OpusParameters,
-    /// Samples of a packet.
-    frame: usize,
-}
-
-impl Target {
-    /// Reads it off what was agreed on. A packet length the codec cannot make becomes the next shorter one.
-    pub(crate) fn new(negotiated: &Negotiated) -> Self {
-        let tens = usize::try_from(negotiated.ptime.as_millis() / 10).unwrap_or(2);
-        let frame = match (negotiated.codec, tens) {
-            (_, 0 | 1) => FRAME / 2,
-            // Opus has frames of 10, 20, 40 and 60 ms (RFC 6716 §2.1.4).
-            (Codec::Opus, 2 | 3) => FRAME,
-            (Codec::Opus, 4 | 5) => FRAME * 2,
-            (Codec::Opus, _) => LONGEST_FRAME,
-            (Codec::Pcmu | Codec::Pcma, tens) => (tens * FRAME / 2).min(LONGEST_FRAME),
-        };
-        Self { codec: negotiated.codec, opus: negotiated.opus, frame }
-    }
-}
-
-/// Decodes one codec and encodes another.
+/// Decodes one codec and encodes another, at the best rate that both know.
 #[derive(Debug)]
 pub(crate) struct Transcoder {
     from: Codec,
     to: Target,
+    rate: Rate,
     decoder: Decoder,
-    encoder: Encoder,
+    packer: Packer,
     /// What the last packet lasted, in samples: the length of a lost one.
     duration: usize,
-    decoded: Box<[i16; LONGEST]>,
-    /// Samples not yet sent; its front belongs to `front` on the source's clock.
-    pending: Vec<i16>,
-    taken: usize,
-    front: u32,
-    payload: Vec<u8>,
+    decoded: Box<[i16; LONGEST_WIDE]>,
 }
 
 impl Transcoder {
     pub(crate) fn new(from: Codec, to: Target) -> Result<Self, CodecError> {
+        let rate = from.rate().min(to.rate());
         Ok(Self {
             from,
             to,
-            decoder: Decoder::new(from)?,
-            encoder: Encoder::new(to.codec, &to.opus)?,
-            duration: FRAME,
-            decoded: Box::new([0; LONGEST]),
-            pending: Vec::with_capacity(LONGEST + FRAME),
-            taken: 0,
-            front: 0,
-            payload: Vec::with_capacity(1300),
+            rate,
+            decoder: Decoder::with_rate(from, rate)?,
+            packer: Packer::new(to, rate, from.clock_rate())?,
+            duration: rate.hertz() as usize / 50,
+            decoded: Box::new([0; LONGEST_WIDE]),
         })
     }
 
@@ -74,12 +37,16 @@ impl Transcoder {
         self.from == from && self.to == to
     }
 
+    /// Whether something waits for the rest of its packet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.packer.is_pending()
+    }
+
     /// Begins with another source; what the peer hears goes on.
     pub(crate) fn restart(&mut self) {
-        self.pending.clear();
-        self.taken = 0;
+        self.packer.clear();
         // Without memory for a new one the old decoder serves; the first frame then sounds odd.
-        if let Ok(decoder) = Decoder::new(self.from) {
+        if let Ok(decoder) = Decoder::with_rate(self.from, self.rate) {
             self.decoder = decoder;
         }
     }
@@ -96,7 +63,7 @@ impl Transcoder {
 
     /// Fills in for a lost packet, which stood right before what comes next.
     pub(crate) fn lost(&mut self, following: Option<&[u8]>) -> Result<(), CodecError> {
-        let timestamp = self.back();
+        let timestamp = self.packer.back();
         let count = self.decoder.conceal(following, self.duration, &mut *self.decoded)?;
         self.append(timestamp, count);
         Ok(())
@@ -104,46 +71,15 @@ impl Transcoder {
 
     /// What the way of the encoded packets to the peer is like.
     pub(crate) fn adapt(&mut self, conditions: Conditions) {
-        self.encoder.adapt(conditions);
+        self.packer.adapt(conditions);
     }
 
-    /// The next whole frame, encoded, with its timestamp on the source's clock.
-    pub(crate) fn next_frame(&mut self) -> Option<(u32, &[u8])> {
-        loop {
-            let frame = self.to.frame;
-            let Some(samples) = self.pending.get(self.taken..self.taken + frame) else {
-                self.pending.drain(..self.taken.min(self.pending.len()));
-                self.taken = 0;
-                return None;
-            };
-            self.payload.clear();
-            let encoded = self.encoder.encode(samples, &mut self.payload);
-            let timestamp = self.front;
-            self.taken += frame;
-            self.front = self.front.wrapping_add(self.units(frame));
-            // libopus refuses only what is no frame, which these lengths are; in silence, a peer that asked for DTX gets nothing.
-            if encoded.is_ok() && !self.payload.is_empty() {
-                return Some((timestamp, &self.payload));
-            }
-        }
+    /// The next whole packet's payload, with its timestamp on the source's clock.
+    pub(crate) fn next_packet(&mut self) -> Option<(u32, &[u8])> {
+        self.packer.next_packet()
     }
 
     fn append(&mut self, timestamp: u32, count: usize) {
-        // A jump (silence suppression, a new talk spurt) ends the frame begun: its rest would be out of place.
-        if self.pending.is_empty() || timestamp != self.back() {
-            self.pending.clear();
-            self.taken = 0;
-            self.front = timestamp;
-        }
-        self.pending.extend_from_slice(self.decoded.get(..count).unwrap_or_default());
-    }
-
-    /// The source's timestamp right behind what is pending.
-    fn back(&self) -> u32 {
-        self.front.wrapping_add(self.units(self.pending.len() - self.taken))
-    }
-
-    fn units(&self, samples: usize) -> u32 {
-        u32::try_from(samples).unwrap_or_default() * (self.from.clock_rate() / RATE)
+        self.packer.push(timestamp, self.decoded.get(..count).unwrap_or_default());
     }
 }

@@ -22,7 +22,7 @@ use keys::{assert_continuous, audio, event, events, key_in, leaked, level, sampl
 use media::{
     Codec, Command, Dtmf, Event, Hears, Hold, Keying, LinkContent, LinkEnd, MediaSessionId, MediaState, MixId,
 };
-use plain::{A, B, FRAME, OPUS, PCMA, PCMU, Sent, Trunks, mu_law, peer};
+use plain::{A, B, FRAME, G722, OPUS, PCMA, PCMU, Sent, Trunks, mu_law, peer};
 
 /// The ends of the link: on the shard of A, on that of B.
 const NEAR: MediaSessionId = MediaSessionId(101);
@@ -185,13 +185,13 @@ fn in_talk(linked: &mut Linked) {
 
 #[test]
 fn the_same_codec_is_relayed_byte_for_byte_both_ways() {
-    for (formats, payload_type, duration) in [(PCMU, 0_u8, 160_u32), (PCMA, 8, 160), (OPUS, 111, 960)] {
+    for (formats, payload_type, duration) in [(PCMU, 0_u8, 160_u32), (PCMA, 8, 160), (G722, 9, 160), (OPUS, 111, 960)] {
         let mut linked = Linked::joined(formats, formats);
         for n in 0..20_u8 {
-            let (of_a, of_b) = (vec![0x80 | n; 70], vec![0x40 | n; 60]);
+            let (of_a, of_b) = (vec![0x80 | n; 160], vec![0x40 | n; 160]);
             linked.say(Some((payload_type, duration, &of_a)), Some((payload_type, duration, &of_b)));
         }
-        for (leg, mark, length) in [(A, 0x40, 60), (B, 0x80, 70)] {
+        for (leg, mark, length) in [(A, 0x40, 160), (B, 0x80, 160)] {
             let heard = linked.heard(leg);
             assert_eq!(heard.len(), 20);
             assert_continuous(&heard, duration);

@@ -1,6 +1,8 @@
 //! Opus (RFC 6716) through libopus, decoded to and encoded from 8 or 16 kHz mono: libopus resamples by itself, and narrowband costs the
 //! least.
 
+use std::time::Duration;
+
 use opus::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
 
 use super::{CodecError, Conditions, Rate};
@@ -38,6 +40,23 @@ pub(crate) struct OpusParameters {
 
 fn failed(error: &opus::Error) -> CodecError {
     CodecError(error.description().to_owned())
+}
+
+/// What a packet lasts, by its first octets (RFC 6716 §3.1); nothing if it is none.
+pub(crate) fn duration(packet: &[u8]) -> Duration {
+    let Some(first) = packet.first() else { return Duration::ZERO };
+    let micros = match first >> 3 {
+        // SILK, hybrid and CELT; each has its frame lengths in order.
+        configuration @ 0..12 => [10_000, 20_000, 40_000, 60_000].get(usize::from(configuration & 3)),
+        configuration @ 12..16 => [10_000, 20_000].get(usize::from(configuration & 1)),
+        configuration => [2500, 5000, 10_000, 20_000].get(usize::from(configuration & 3)),
+    };
+    let frames = match first & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => packet.get(1).map_or(0, |count| u64::from(count & 0x3f)),
+    };
+    Duration::from_micros(micros.copied().unwrap_or_default() * frames)
 }
 
 /// Decodes any Opus stream to mono of one rate.
@@ -199,6 +218,18 @@ mod tests {
         let recovered = energy(&samples[..160]);
         let spoken = energy(&tone(300.0, 20));
         assert!((10.0 * (recovered / spoken).log10()).abs() < 3.0, "{recovered} against {spoken}");
+    }
+
+    #[test]
+    fn a_packet_says_what_it_lasts() {
+        for (samples, millis) in [(80, 10), (160, 20), (320, 40), (480, 60)] {
+            let mut encoder = OpusEncoder::new(&with_fec(), Rate::Narrow).expect("libopus");
+            let mut payload = Vec::new();
+            encoder.encode(&vec![1000; samples], &mut payload).expect("encodes");
+            assert_eq!(duration(&payload), Duration::from_millis(millis));
+        }
+        assert_eq!(duration(&[0b1111_1011, 6]), Duration::from_millis(120));
+        assert_eq!(duration(&[]), Duration::ZERO);
     }
 
     #[test]

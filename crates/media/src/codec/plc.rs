@@ -1,5 +1,8 @@
 //! Concealment for a codec that has none of its own (after ITU-T G.711 Appendix I): the last pitch period again and again, fading to
 //! silence, and a smooth way back to what is heard next. Adds no delay, which the appendix has for a smoother beginning.
+//! All lengths are in samples of 8 kHz; at 16 kHz there are twice as many.
+
+use super::Rate;
 
 /// The pitch looked for: 200 Hz down to 66 Hz; of higher voices, two or three periods together.
 const SHORTEST_PITCH: usize = 40;
@@ -15,13 +18,18 @@ const SILENT: usize = 480;
 /// The way back takes the longer the longer the loss: 4 ms more for each 10 ms, and 10 ms at most.
 const LONGEST_RETURN: usize = 80;
 
+/// The highest rate known, in multiples of 8 kHz.
+const MOST: usize = 2;
+
 /// Fills in for lost frames.
 #[derive(Debug)]
 pub(crate) struct Plc {
+    /// Samples for each of 8 kHz.
+    scale: usize,
     /// What was given out last, heard or made up.
-    history: [i16; HISTORY],
+    history: Box<[i16]>,
     /// One pitch period, whose end leads into its beginning.
-    cycle: [i16; LONGEST_PITCH],
+    cycle: [i16; MOST * LONGEST_PITCH],
     pitch: usize,
     /// How far the first sample of the cycle is from where the sound broke off.
     step: i32,
@@ -29,18 +37,21 @@ pub(crate) struct Plc {
     made_up: usize,
 }
 
-impl Default for Plc {
-    fn default() -> Self {
-        Self { history: [0; HISTORY], cycle: [0; LONGEST_PITCH], pitch: SHORTEST_PITCH, step: 0, made_up: 0 }
-    }
-}
-
 impl Plc {
+    pub(crate) fn new(rate: Rate) -> Self {
+        let scale = match rate {
+            Rate::Narrow => 1,
+            Rate::Wide => MOST,
+        };
+        let (history, cycle) = (vec![0; scale * HISTORY].into(), [0; MOST * LONGEST_PITCH]);
+        Self { scale, history, cycle, pitch: scale * SHORTEST_PITCH, step: 0, made_up: 0 }
+    }
+
     /// Takes what was heard; after a loss, its beginning is led over to from what was made up.
     pub(crate) fn heard(&mut self, samples: &mut [i16]) {
         if self.made_up > 0 {
-            let length = (self.pitch / 4 + (self.made_up / LOUD).saturating_sub(1) * 32).min(LONGEST_RETURN);
-            let length = length.min(samples.len());
+            let longer = (self.made_up / self.scale / LOUD).saturating_sub(1) * 32 * self.scale;
+            let length = (self.pitch / 4 + longer).min(LONGEST_RETURN * self.scale).min(samples.len());
             for (n, sample) in samples.iter_mut().take(length).enumerate() {
                 *sample = mix(self.made_up_at(self.made_up + n), *sample, n, length);
             }
@@ -69,6 +80,7 @@ impl Plc {
         let voice = i32::from(self.cycle.get(n % self.pitch).copied().unwrap_or_default());
         let quarter = self.pitch / 4;
         let step = self.step * ratio(quarter.saturating_sub(n), quarter) / 256;
+        let n = n / self.scale;
         let fade = ratio(SILENT.saturating_sub(n.max(LOUD)), SILENT - LOUD);
         clip((voice + step) * fade / 256)
     }
@@ -77,7 +89,8 @@ impl Plc {
     fn find_cycle(&mut self) {
         self.pitch = self.find_pitch();
         let quarter = self.pitch / 4;
-        let heard = |back: usize| self.history.get(HISTORY - back).copied().unwrap_or_default();
+        let length = self.history.len();
+        let heard = |back: usize| self.history.get(length - back).copied().unwrap_or_default();
         for (n, sample) in self.cycle.iter_mut().take(self.pitch).enumerate() {
             let back = self.pitch - n;
             *sample = heard(back);
@@ -89,23 +102,27 @@ impl Plc {
         self.step = i32::from(heard(1)) - i32::from(heard(self.pitch + 1));
     }
 
-    /// At which distance what was heard last is most like itself: among every other one by every other sample, then exactly.
+    /// At which distance what was heard last is most like itself: at 4 kHz among all, then exactly.
     fn find_pitch(&self) -> usize {
         // Of 12 bits, so that the sum of all products has room in 32.
-        let mut history = [0_i16; HISTORY];
-        history.iter_mut().zip(self.history).for_each(|(low, full)| *low = full >> 4);
+        let mut history = [0_i16; MOST * HISTORY];
+        let (history, _) = history.split_at_mut(self.history.len());
+        history.iter_mut().zip(&self.history).for_each(|(low, full)| *low = full >> 4);
+        let every = 2 * self.scale;
         let mut coarse = [0_i16; HISTORY / 2];
-        coarse.iter_mut().zip(history.iter().step_by(2)).for_each(|(half, full)| *half = *full);
+        coarse.iter_mut().zip(history.iter().step_by(every)).for_each(|(part, full)| *part = *full);
         let lags = SHORTEST_PITCH / 2..=LONGEST_PITCH / 2;
-        let near = 2 * lags.max_by_key(|lag| likeness(&coarse, COMPARED / 2, *lag)).unwrap_or_default();
-        let lags = (near - 1).max(SHORTEST_PITCH)..=(near + 1).min(LONGEST_PITCH);
-        lags.max_by_key(|lag| likeness(&history, COMPARED, *lag)).unwrap_or(SHORTEST_PITCH)
+        let near = every * lags.max_by_key(|lag| likeness(&coarse, COMPARED / 2, *lag)).unwrap_or_default();
+        let (shortest, longest) = (self.scale * SHORTEST_PITCH, self.scale * LONGEST_PITCH);
+        let lags = (near + 1 - every).max(shortest)..=(near + every - 1).min(longest);
+        lags.max_by_key(|lag| likeness(history, self.scale * COMPARED, *lag)).unwrap_or(shortest)
     }
 
     fn keep(&mut self, samples: &[i16]) {
-        let new = samples.get(samples.len().saturating_sub(HISTORY)..).unwrap_or_default();
+        let length = self.history.len();
+        let new = samples.get(samples.len().saturating_sub(length)..).unwrap_or_default();
         self.history.copy_within(new.len().., 0);
-        let (_, end) = self.history.split_at_mut(HISTORY - new.len());
+        let (_, end) = self.history.split_at_mut(length - new.len());
         end.copy_from_slice(new);
     }
 }
@@ -144,14 +161,19 @@ mod tests {
     use super::super::LONGEST;
     use super::*;
 
-    const FRAME: usize = 160;
+    const RATES: [Rate; 2] = [Rate::Narrow, Rate::Wide];
+    const PITCHES: [f64; 6] = [80.0, 110.0, 150.0, 190.0, 260.0, 330.0];
+
+    fn frame(rate: Rate) -> usize {
+        rate.hertz() as usize / 50
+    }
 
     /// A voice of two harmonics; frames of it.
-    fn voice(pitch: f64, frame: usize) -> Vec<i16> {
-        (frame * FRAME..(frame + 1) * FRAME)
+    fn voice(rate: Rate, pitch: f64, place: usize) -> Vec<i16> {
+        (place * frame(rate)..(place + 1) * frame(rate))
             .map(|n| {
                 #[allow(clippy::cast_precision_loss)]
-                let turns = n as f64 / 8000.0 * pitch * std::f64::consts::TAU;
+                let turns = n as f64 / f64::from(rate.hertz()) * pitch * std::f64::consts::TAU;
                 #[allow(clippy::cast_possible_truncation)]
                 let sample = ((turns.sin() + 0.5 * (3.0 * turns).sin()) * 6000.0) as i16;
                 sample
@@ -160,16 +182,16 @@ mod tests {
     }
 
     /// A stream in which these frames of ten are lost.
-    fn through(pitch: f64, lost: std::ops::Range<usize>) -> Vec<i16> {
-        let mut plc = Plc::default();
+    fn through(rate: Rate, pitch: f64, lost: std::ops::Range<usize>) -> Vec<i16> {
+        let mut plc = Plc::new(rate);
         let mut sound = Vec::new();
-        for frame in 0..10 {
-            if lost.contains(&frame) {
+        for place in 0..10 {
+            if lost.contains(&place) {
                 let mut samples = [0; LONGEST];
-                assert_eq!(plc.conceal(FRAME, &mut samples), FRAME);
-                sound.extend_from_slice(&samples[..FRAME]);
+                assert_eq!(plc.conceal(frame(rate), &mut samples), frame(rate));
+                sound.extend_from_slice(&samples[..frame(rate)]);
             } else {
-                let mut samples = voice(pitch, frame);
+                let mut samples = voice(rate, pitch, place);
                 plc.heard(&mut samples);
                 sound.extend_from_slice(&samples);
             }
@@ -187,49 +209,57 @@ mod tests {
 
     #[test]
     fn a_lost_frame_of_a_voice_goes_on_in_its_pitch() {
-        for pitch in [80.0, 110.0, 150.0, 190.0, 260.0, 330.0] {
-            let (spoken, heard) = (voice(pitch, 5), through(pitch, 5..6));
-            let wrong: Vec<i16> = heard[5 * FRAME..6 * FRAME].iter().zip(&spoken).map(|(a, b)| a - b).collect();
-            let loss = 10.0 * (energy(&wrong[..LOUD]) / energy(&spoken[..LOUD])).log10();
-            assert!(loss < -6.0, "{pitch} Hz: {loss} dB");
+        for (rate, pitch) in RATES.into_iter().flat_map(|rate| PITCHES.map(|pitch| (rate, pitch))) {
+            let (spoken, heard) = (voice(rate, pitch, 5), through(rate, pitch, 5..6));
+            let wrong: Vec<i16> =
+                heard[5 * frame(rate)..6 * frame(rate)].iter().zip(&spoken).map(|(a, b)| a - b).collect();
+            let loud = frame(rate) / 2;
+            let loss = 10.0 * (energy(&wrong[..loud]) / energy(&spoken[..loud])).log10();
+            assert!(loss < -6.0, "{rate:?}, {pitch} Hz: {loss} dB");
         }
     }
 
     #[test]
     fn a_loss_neither_begins_nor_ends_with_a_click() {
-        for pitch in [80.0, 110.0, 150.0, 190.0, 260.0, 330.0] {
-            let undisturbed = loudest_step(&through(pitch, 0..0));
+        for (rate, pitch) in RATES.into_iter().flat_map(|rate| PITCHES.map(|pitch| (rate, pitch))) {
+            let undisturbed = loudest_step(&through(rate, pitch, 0..0));
             for lost in [5..6, 5..7, 5..9] {
-                let step = loudest_step(&through(pitch, lost.clone()));
-                assert!(step <= undisturbed * 5 / 4, "{pitch} Hz, {lost:?}: {step} against {undisturbed}");
+                let step = loudest_step(&through(rate, pitch, lost.clone()));
+                assert!(step <= undisturbed * 5 / 4, "{rate:?}, {pitch} Hz, {lost:?}: {step} against {undisturbed}");
             }
         }
     }
 
     #[test]
     fn what_is_made_up_fades_and_is_silent_after_sixty_milliseconds() {
-        let heard = through(110.0, 4..9);
-        let frames: Vec<f64> = heard.chunks(FRAME).map(energy).collect();
-        assert!(frames[4] < frames[3] && frames[5] < frames[4] * 0.7 && frames[6] < frames[5] * 0.4, "{frames:?}");
-        assert!(heard[4 * FRAME + SILENT..9 * FRAME].iter().all(|sample| *sample == 0));
+        for rate in RATES {
+            let heard = through(rate, 110.0, 4..9);
+            let frames: Vec<f64> = heard.chunks(frame(rate)).map(energy).collect();
+            assert!(frames[4] < frames[3] && frames[5] < frames[4] * 0.7 && frames[6] < frames[5] * 0.4, "{frames:?}");
+            assert!(heard[7 * frame(rate)..9 * frame(rate)].iter().all(|sample| *sample == 0));
+        }
     }
 
     #[test]
     fn what_is_heard_is_the_same_again_ten_milliseconds_after_a_loss() {
-        let heard = through(150.0, 4..8);
-        assert_eq!(heard[8 * FRAME + LONGEST_RETURN..9 * FRAME], voice(150.0, 8)[LONGEST_RETURN..]);
-        assert_eq!(heard[..4 * FRAME], through(150.0, 0..0)[..4 * FRAME]);
+        for rate in RATES {
+            let (heard, back) = (through(rate, 150.0, 4..8), frame(rate) / 2);
+            assert_eq!(heard[8 * frame(rate) + back..9 * frame(rate)], voice(rate, 150.0, 8)[back..]);
+            assert_eq!(heard[..4 * frame(rate)], through(rate, 150.0, 0..0)[..4 * frame(rate)]);
+        }
     }
 
     #[test]
     fn the_loudest_sound_is_not_too_loud_for_it() {
-        let mut plc = Plc::default();
-        let mut samples = [0; LONGEST];
-        for sample in [i16::MIN, i16::MAX] {
-            plc.heard(&mut [sample; 400]);
-            assert_eq!(plc.conceal(LONGEST, &mut samples), LONGEST);
-            plc.heard(&mut [i16::MIN; 3]);
-            plc.heard(&mut []);
+        for rate in RATES {
+            let mut plc = Plc::new(rate);
+            let mut samples = [0; LONGEST];
+            for sample in [i16::MIN, i16::MAX] {
+                plc.heard(&mut [sample; 800]);
+                assert_eq!(plc.conceal(LONGEST, &mut samples), LONGEST);
+                plc.heard(&mut [i16::MIN; 3]);
+                plc.heard(&mut []);
+            }
         }
     }
 }

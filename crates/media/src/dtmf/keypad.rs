@@ -9,7 +9,7 @@ use super::detector::ToneDetector;
 use super::presses::{Presses, Told};
 use super::receiver::{DigitReceiver, LOST_END};
 use super::{Heard, event_of};
-use crate::codec::{Decoder, LONGEST};
+use crate::codec::{Decoder, LONGEST, Rate};
 use crate::command::Codec;
 
 /// How long after our own tone the same key in the peer's audio is its echo: the delay of a line, and what it takes to know a key.
@@ -76,7 +76,7 @@ impl Keypad {
 
     fn listener(&mut self, codec: Codec) -> Option<&mut Listener> {
         if self.listener.as_ref().is_none_or(|listener| listener.codec != codec) {
-            let decoder = Decoder::new(codec).ok()?;
+            let decoder = Decoder::with_rate(codec, Rate::Narrow).ok()?;
             let detector = ToneDetector::new();
             self.listener = Some(Box::new(Listener { codec, decoder, detector, heard_at: None }));
         }

@@ -19,6 +19,10 @@ pub(crate) struct Agreed {
     audio: SmallVec<[(u8, Codec); 2]>,
     /// Payload type and clock rate of each telephone-event format.
     events: Vec<(u8, u32)>,
+    /// Further numbers of comfort noise.
+    noise: SmallVec<[u8; 2]>,
+    /// It has said that it is silent, and nothing since: it need not send.
+    pub(super) is_quiet: bool,
     /// Whether our side of the description receives; what comes otherwise is a sign of life only.
     pub(super) may_receive: bool,
 }
@@ -58,7 +62,7 @@ impl Agreed {
         if let Some((_, codec)) = self.audio.iter().find(|(number, _)| *number == payload_type) {
             return Kind::Audio(*codec);
         }
-        if payload_type == COMFORT_NOISE {
+        if payload_type == COMFORT_NOISE || self.noise.contains(&payload_type) {
             return Kind::ComfortNoise;
         }
         let event = self.events.iter().find(|(number, _)| *number == payload_type);
@@ -89,6 +93,11 @@ impl Ingress {
         self.agreed.as_ref().is_some_and(|agreed| agreed.may_receive)
     }
 
+    /// Whether the peer has said that it is silent.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| agreed.is_quiet)
+    }
+
     pub(crate) fn agree(&mut self, negotiated: &Negotiated) {
         if self.agreed.as_ref().is_none_or(|agreed| agreed.codec.clock_rate() != negotiated.codec.clock_rate()) {
             self.reception = Reception::new(negotiated.codec.clock_rate());
@@ -102,6 +111,8 @@ impl Ingress {
         });
         let events = negotiated.telephone_events.iter().map(|e| (e.receive_payload_type, e.clock_rate)).collect();
         self.agreed = Some(Agreed {
+            noise: negotiated.comfort_noise.clone(),
+            is_quiet: self.is_quiet(),
             codec: negotiated.codec,
             audio: negotiated.receive.clone(),
             events,

@@ -66,10 +66,12 @@ pub(crate) fn terms(codec: Codec) -> Negotiated {
             (payload_type(Codec::Opus), Codec::Opus),
             (payload_type(Codec::Pcmu), Codec::Pcmu),
             (payload_type(Codec::Pcma), Codec::Pcma),
+            (payload_type(Codec::G722), Codec::G722),
         ],
         telephone_events,
+        comfort_noise: smallvec![],
         dtmf: Dtmf::Rfc4733,
-        ptime: std::time::Duration::from_millis(20),
+        packets: None,
         remote_rtp: nowhere,
         remote_rtcp: nowhere,
         rtcp_mux: true,
@@ -85,6 +87,7 @@ fn payload_type(codec: Codec) -> u8 {
     match codec {
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
+        Codec::G722 => 9,
         Codec::Opus => 111,
     }
 }

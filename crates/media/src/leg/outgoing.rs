@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::feedback::Feedback;
 use super::{Sink, Wire, link_terms};
-use crate::codec::{Conditions, Encoder, RATE};
+use crate::codec::{Conditions, RATE, Rate};
 use crate::command::{Codec, Dtmf};
 use crate::dtmf::{DigitSender, TONE_FRAME};
 use crate::music::{Music, Playback};
+use crate::noise::Noise;
+use crate::packer::{Packer, Target};
 use crate::rtp::{Egress, Pace};
 use crate::sdp::{Negotiated, TelephoneEvent};
 use crate::tone::Ringback;
-use crate::transcoder::Target;
 
 /// The length of played frames.
 const FRAME_TIME: Duration = Duration::from_millis(20);
@@ -58,6 +59,8 @@ const TONES: u32 = 1;
 enum Tune {
     Ringback(Ringback),
     Music(Playback),
+    /// What is heard of a peer that sends nothing of its silence.
+    Noise(Noise),
 }
 
 impl Tune {
@@ -65,13 +68,14 @@ impl Tune {
         match self {
             Self::Ringback(tone) => tone.fill(samples),
             Self::Music(playback) => playback.fill(samples),
+            Self::Noise(noise) => noise.fill(samples),
         }
     }
 }
 
 /// A tune being played.
 struct Playing {
-    encoder: Encoder,
+    packer: Packer,
     next: Instant,
     /// Samples played so far.
     played: u32,
@@ -85,7 +89,7 @@ pub(crate) struct Outgoing {
     /// The timestamp the sounding digit began with.
     digit_timestamp: u32,
     /// Makes packets of the tones of digits.
-    tones: Option<Encoder>,
+    tones: Option<Packer>,
     /// Samples of such tones made so far.
     toned: u32,
     /// The key whose tones were made last, and when: a line may give them back.
@@ -98,7 +102,6 @@ pub(crate) struct Outgoing {
     playing: Option<Playing>,
     /// The packet being built; reused.
     packet: Vec<u8>,
-    payload: Vec<u8>,
 }
 
 impl std::fmt::Debug for Outgoing {
@@ -122,14 +125,15 @@ impl Outgoing {
             tune: None,
             playing: None,
             packet: Vec::with_capacity(1500),
-            payload: Vec::with_capacity(1500),
         }
     }
 
     pub(crate) fn agree(&mut self, now: Instant, negotiated: &Negotiated) {
+        let target = Target::new(negotiated);
         self.egress.set_clock_rate(negotiated.codec.clock_rate());
+        self.egress.set_frame(target.duration());
         self.agreed = Some(Agreed {
-            target: Target::new(negotiated),
+            target,
             payload_type: negotiated.send_payload_type,
             digits: Way::new(negotiated),
             may_send: negotiated.direction.sends(),
@@ -208,6 +212,25 @@ impl Outgoing {
         self.play(now, Tune::Music(Playback::new(music)));
     }
 
+    /// Plays noise while the source says that it is silent.
+    pub(crate) fn play_noise(&mut self, now: Instant, noise: Noise) {
+        match &mut self.tune {
+            None => {
+                self.tune = Some(Tune::Noise(noise));
+                self.start_playing(now);
+            }
+            Some(Tune::Noise(playing)) => playing.follow(noise),
+            Some(Tune::Ringback(_) | Tune::Music(_)) => {}
+        }
+    }
+
+    /// The source says something again.
+    pub(crate) fn end_noise(&mut self) {
+        if self.tune.take_if(|tune| matches!(tune, Tune::Noise(_))).is_some() {
+            self.playing = None;
+        }
+    }
+
     /// Whether ringback is to be played.
     pub(crate) fn has_ringback(&self) -> bool {
         matches!(self.tune, Some(Tune::Ringback(_)))
@@ -229,10 +252,10 @@ impl Outgoing {
         self.playing = None;
         if self.tune.is_some()
             && let Some(target) = self.target()
-            && let Ok(encoder) = Encoder::new(target.codec, &target.opus)
+            && let Ok(packer) = Packer::new(target, Rate::Narrow, RATE)
         {
             self.egress.unanchor();
-            self.playing = Some(Playing { encoder, next: now, played: 0 });
+            self.playing = Some(Playing { packer, next: now, played: 0 });
         }
     }
 
@@ -253,16 +276,15 @@ impl Outgoing {
             let Some(tune) = &mut self.tune else { return };
             let mut samples = [0_i16; FRAME];
             tune.fill(&mut samples);
-            let mut payload = std::mem::take(&mut self.payload);
-            payload.clear();
-            // As with audio of others: a digit that sounds is heard alone. An empty payload is silence a peer wanted left out.
-            let is_heard = playing.encoder.encode(&samples, &mut payload).is_ok() && !payload.is_empty();
-            if is_heard && !self.is_digit_sounding() {
-                // Paced as a source of its own, so that a late frame does not stretch the tune.
-                let pace = Pace::Source { ssrc: 0, timestamp: playing.played, clock_rate: RATE };
-                self.send_audio(now, pace, false, &payload, wire, sink);
+            playing.packer.push(playing.played, &samples);
+            while let Some((timestamp, payload)) = playing.packer.next_packet() {
+                // As with audio of others: a digit that sounds is heard alone.
+                if !self.is_digit_sounding() {
+                    // Paced as a source of its own, so that a late frame does not stretch the tune.
+                    let pace = Pace::Source { ssrc: 0, timestamp, clock_rate: RATE };
+                    self.send_audio(now, pace, false, payload, wire, sink);
+                }
             }
-            self.payload = payload;
             playing.played = playing.played.wrapping_add(FRAME_SAMPLES);
             playing.next += FRAME_TIME;
             if playing.next + LATEST < now {
@@ -288,22 +310,20 @@ impl Outgoing {
             if begins {
                 self.egress.unanchor();
                 let target = self.target();
-                self.tones = target.and_then(|target| Encoder::new(target.codec, &target.opus).ok());
+                self.tones = target.and_then(|target| Packer::new(target, Rate::Narrow, RATE).ok());
             }
-            let Some(mut encoder) = self.tones.take() else { continue };
+            let Some(mut packer) = self.tones.take() else { continue };
             if let Some(digit) = self.digits.toning() {
                 self.sounded = Some((digit, now));
             }
-            let mut payload = std::mem::take(&mut self.payload);
-            payload.clear();
-            if encoder.encode(&samples, &mut payload).is_ok() && !payload.is_empty() {
+            packer.push(self.toned, &samples);
+            while let Some((timestamp, payload)) = packer.next_packet() {
                 // Paced as a source of its own, so that a late frame does not stretch the tone.
-                let pace = Pace::Source { ssrc: TONES, timestamp: self.toned, clock_rate: RATE };
-                self.send_audio(now, pace, false, &payload, wire, sink);
+                let pace = Pace::Source { ssrc: TONES, timestamp, clock_rate: RATE };
+                self.send_audio(now, pace, false, payload, wire, sink);
             }
             self.toned = self.toned.wrapping_add(u32::try_from(TONE_FRAME).unwrap_or_default());
-            self.payload = payload;
-            self.tones = Some(encoder);
+            self.tones = Some(packer);
         }
     }
 

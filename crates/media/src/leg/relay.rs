@@ -1,17 +1,19 @@
-//! From one leg's ear to another's mouth, in the same turn: in order, concealed where lost, relayed when both speak the same codec,
-//! transcoded when they do not. Digits leave the audio here and are regenerated on the other side.
+//! From one leg's ear to another's mouth, in the same turn: in order, concealed where lost, relayed when both speak the same codec in
+//! packets of the same length, transcoded when they do not. Digits leave the audio here and are regenerated on the other side.
 
 use std::time::{Duration, Instant};
 
 use super::ingress::{Agreed, Ingress, Kind};
 use super::outgoing::Outgoing;
 use super::{Sink, Wire};
-use crate::codec::LONGEST;
+use crate::codec::silence;
 use crate::command::Codec;
 use crate::dtmf::{Heard, Keypad};
 use crate::mix::Intake;
+use crate::noise::Noise;
+use crate::packer::Target;
 use crate::rtp::{Pace, RtpView, Step};
-use crate::transcoder::{Target, Transcoder};
+use crate::transcoder::Transcoder;
 
 /// The leg that is to hear it.
 pub(crate) struct Far<'a> {
@@ -44,6 +46,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) sink: &'a mut Sink,
     /// Digits the far user of this shard is told of.
     pub(crate) heard: &'a mut Vec<Heard>,
+    /// Set when the far leg's clock has something to do from now on.
+    pub(crate) rouses: &'a mut bool,
 }
 
 /// What of the near leg a piece of audio needs.
@@ -126,15 +130,37 @@ impl Near<'_> {
                     digit(heard, turn);
                 }
             }
-            Kind::ComfortNoise => self.end_in_mix(),
+            Kind::ComfortNoise => self.rest(payload, turn),
             Kind::Other => {}
         }
+    }
+
+    /// The peer sends nothing of its silence from now on: no loss, and to whoever hears it not the end of the line.
+    fn rest(&mut self, payload: &[u8], turn: &mut Turn<'_>) {
+        if !self.agreed.may_receive {
+            return;
+        }
+        self.agreed.is_quiet = true;
+        self.end_in_mix();
+        if self.intake.is_none()
+            && let Some(far) = &mut turn.far
+        {
+            far.outgoing.play_noise(turn.now, Noise::new(payload));
+            far.outgoing.handle_timeout(turn.now, far.wire, turn.sink);
+            *turn.rouses = true;
+        }
+    }
+
+    /// Whether what comes is relayed as it is. What is regrouped for its length stays so until nothing of it is left.
+    fn is_relayed(&self, to: Target) -> bool {
+        let codec = self.agreed.codec;
+        to.codec == codec && self.transcoder.as_ref().is_none_or(|transcoder| !transcoder.joins(codec, to))
     }
 
     /// A relayed stream shows its loss to the peer, which conceals it by its own means; a transcoded one has none.
     fn leave_out(&self, count: u16, turn: &mut Turn<'_>) {
         if let Some(far) = &mut turn.far
-            && far.target().is_some_and(|to| to.codec == self.agreed.codec)
+            && far.target().is_some_and(|to| self.is_relayed(to))
         {
             far.outgoing.egress.skip(count);
         }
@@ -145,6 +171,7 @@ impl Near<'_> {
         if !self.agreed.may_receive || payload.is_empty() {
             return;
         }
+        self.agreed.is_quiet = false;
         for heard in self.keypad.audio(turn.now, self.agreed.codec, payload) {
             digit(heard, turn);
         }
@@ -153,22 +180,26 @@ impl Near<'_> {
             return;
         }
         let Some(far) = &mut turn.far else { return };
+        far.outgoing.end_noise();
         let Some(to) = far.target() else { return };
         // What sounds during a digit is the digit's own tone, and would be heard twice.
         if self.keypad.is_pressed() || far.outgoing.is_digit_sounding() {
             return;
         }
         // What may become a digit is kept back at once, and silence sent for it: the tone is gone when it is known to be one.
-        let payload = if self.keypad.suspects() { silent(self.agreed.codec, payload.len()) } else { payload };
+        let payload = if self.keypad.suspects() { silence(self.agreed.codec, payload.len()) } else { payload };
         if payload.is_empty() {
             return;
         }
-        if to.codec == self.agreed.codec {
+        let codec = self.agreed.codec;
+        let has_begun = |transcoder: &Transcoder| transcoder.joins(codec, to) && transcoder.is_pending();
+        if to.takes(codec, payload) && !self.transcoder.as_ref().is_some_and(has_begun) {
+            *self.transcoder = None;
             let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate: to.codec.clock_rate() };
             far.outgoing.send_audio(turn.now, pace, marker, payload, far.wire, turn.sink);
             return;
         }
-        let Some(transcoder) = transcoder_for(self.transcoder, self.agreed.codec, to) else { return };
+        let Some(transcoder) = transcoder_for(self.transcoder, codec, to) else { return };
         // A payload the codec refuses is as good as lost.
         if transcoder.packet(timestamp, payload).is_err() {
             let _ = transcoder.lost(None);
@@ -188,7 +219,7 @@ impl Near<'_> {
         let Some(intake) = &mut self.intake else { return };
         let codec = self.agreed.codec;
         let is_kept_back = self.keypad.is_pressed() || self.keypad.suspects();
-        let payload = if is_kept_back { silent(codec, payload.len()) } else { payload };
+        let payload = if is_kept_back { silence(codec, payload.len()) } else { payload };
         if payload.is_empty() {
             intake.end();
         } else {
@@ -208,7 +239,7 @@ impl Near<'_> {
         }
         self.leave_out(1, turn);
         let Some(far) = &mut turn.far else { return };
-        let Some(to) = far.target().filter(|to| to.codec != self.agreed.codec) else { return };
+        let Some(to) = far.target().filter(|to| !self.is_relayed(*to)) else { return };
         if self.keypad.is_pressed() || self.keypad.suspects() || far.outgoing.is_digit_sounding() {
             return;
         }
@@ -224,7 +255,7 @@ impl Near<'_> {
         // Opus has no talk spurts to mark (RFC 7587 §4.2).
         marker &= to.codec != Codec::Opus;
         transcoder.adapt(far.outgoing.conditions());
-        while let Some((timestamp, payload)) = transcoder.next_frame() {
+        while let Some((timestamp, payload)) = transcoder.next_packet() {
             let pace = Pace::Source { ssrc: self.ssrc, timestamp, clock_rate };
             far.outgoing.send_audio(turn.now, pace, marker, payload, far.wire, turn.sink);
             marker = false;
@@ -238,18 +269,6 @@ fn digit(heard: Heard, turn: &mut Turn<'_>) {
         far.take_key(turn.now, heard, turn.sink);
     }
     turn.heard.push(heard);
-}
-
-/// A payload of silence as long as another; empty for Opus, whose packets say nothing of their length.
-fn silent(codec: Codec, length: usize) -> &'static [u8] {
-    static MU_LAW: [u8; LONGEST] = [0xff; LONGEST];
-    static A_LAW: [u8; LONGEST] = [0xd5; LONGEST];
-    let silence: &[u8] = match codec {
-        Codec::Pcmu => &MU_LAW,
-        Codec::Pcma => &A_LAW,
-        Codec::Opus => &[],
-    };
-    silence.get(..length.min(silence.len())).unwrap_or_default()
 }
 
 fn transcoder_for(slot: &mut Option<Transcoder>, from: Codec, to: Target) -> Option<&mut Transcoder> {

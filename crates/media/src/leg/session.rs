@@ -12,6 +12,7 @@ use super::{Arrival, Sink, Wire};
 use crate::codec::Rate;
 use crate::command::{Bandwidth, Codec, Event, Hold, MediaSessionId, MediaState, MixId, SocketId, Statistics};
 use crate::link::Standing;
+use crate::packer::Target;
 use crate::rtcp::Reporter;
 use crate::rtp::RtpView;
 use crate::sdp::{LocalMedia, Negotiated};
@@ -106,7 +107,7 @@ impl MediaSession {
     pub(crate) fn rate(&self) -> Rate {
         match &self.wire {
             Wire::Link(link) => match self.outgoing.target().map(|target| target.codec) {
-                Some(Codec::Opus) => link.beyond.rate,
+                Some(codec @ (Codec::Opus | Codec::G722)) => codec.rate().min(link.beyond.rate),
                 Some(Codec::Pcmu | Codec::Pcma) | None => Rate::Narrow,
             },
             Wire::Plain(_) | Wire::Secure(_) => {
@@ -220,7 +221,8 @@ impl MediaSession {
     /// When the peer counts as gone.
     fn silence_deadline(&self) -> Option<Instant> {
         // Whoever holds need not send (RFC 3264 §8.4). A browser's consent checks go on all the same, and are waited for.
-        let may_be_silent = self.hold != Hold::None || !self.ingress.may_receive();
+        // Nor whoever has said that it is silent (RFC 3389 §4).
+        let may_be_silent = self.hold != Hold::None || !self.ingress.may_receive() || self.ingress.is_quiet();
         if may_be_silent && matches!(self.wire, Wire::Plain(_)) {
             return None;
         }
@@ -313,9 +315,9 @@ impl MediaSession {
 }
 
 fn rate_of(agreed: &Negotiated, bandwidth: Bandwidth) -> Rate {
-    let plays = agreed.opus.max_playback_rate.is_none_or(|rate| rate >= Rate::Wide.hertz());
-    match (agreed.codec, bandwidth) {
-        (Codec::Opus, Bandwidth::Full) if plays => Rate::Wide,
-        (Codec::Opus | Codec::Pcmu | Codec::Pcma, Bandwidth::Full | Bandwidth::Narrow) => Rate::Narrow,
-    }
+    let asked_for = match (agreed.codec, bandwidth) {
+        (Codec::Opus, Bandwidth::Narrow) => Rate::Narrow,
+        (Codec::Opus, Bandwidth::Wide | Bandwidth::Full) | (Codec::Pcmu | Codec::Pcma | Codec::G722, _) => Rate::Wide,
+    };
+    Target::new(agreed).rate().min(asked_for)
 }

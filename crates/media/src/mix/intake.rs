@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::delays::Delays;
 use super::tempo::Tempo;
 use super::{FRAME_TIME, LATEST};
-use crate::codec::{CodecError, Decoder, LONGEST_WIDE, Rate};
+use crate::codec::{CodecError, Decoder, LONGEST_WIDE, RATE, Rate};
 use crate::command::Codec;
 
 /// The most that waits, beyond any wait wanted: of a burst, the end is heard.
@@ -25,7 +25,7 @@ const PIECES: u32 = 400;
 
 /// What a member's ear keeps for the mix.
 pub(crate) struct Intake {
-    /// What Opus is decoded to.
+    /// What a codec that knows more than 8 kHz is decoded to.
     widest: Rate,
     source: Option<Source>,
     decoded: Box<[i16; LONGEST_WIDE]>,
@@ -103,11 +103,11 @@ impl Intake {
         }
     }
 
-    /// What Opus is decoded to from now on.
+    /// What a codec that knows more than 8 kHz is decoded to from now on.
     pub(crate) fn set_widest(&mut self, widest: Rate) {
         if self.widest != widest {
             self.widest = widest;
-            self.source.take_if(|source| source.codec == Codec::Opus);
+            self.source.take_if(|source| source.codec.rate() == Rate::Wide);
             self.fall_silent();
         }
     }
@@ -320,7 +320,8 @@ fn samples(duration: Duration, rate: Rate) -> usize {
 
 /// Samples in units of the source's timestamps.
 fn units(samples: usize, source: &Source) -> u32 {
-    u32::try_from(samples).unwrap_or_default() * (source.codec.clock_rate() / source.rate.hertz())
+    // G.722 counts half its samples.
+    u32::try_from(samples).unwrap_or_default() * (source.codec.clock_rate() / RATE) / (source.rate.hertz() / RATE)
 }
 
 fn source_for(slot: &mut Option<Source>, codec: Codec, widest: Rate) -> Option<&mut Source> {
@@ -332,10 +333,7 @@ fn source_for(slot: &mut Option<Source>, codec: Codec, widest: Rate) -> Option<&
 
 impl Source {
     fn new(codec: Codec, widest: Rate) -> Result<Self, CodecError> {
-        let rate = match codec {
-            Codec::Opus => widest,
-            Codec::Pcmu | Codec::Pcma => Rate::Narrow,
-        };
+        let rate = codec.rate().min(widest);
         Ok(Self { codec, rate, decoder: Decoder::with_rate(codec, rate)?, duration: samples(FRAME_TIME, rate) })
     }
 }

@@ -6,19 +6,18 @@
 //! telephones pays for no filter, and a browser alone among them for no band in which there is nothing.
 
 mod delays;
-mod halfband;
 mod intake;
 mod limiter;
 mod tempo;
 
 use std::time::{Duration, Instant};
 
-use crate::codec::{Conditions, Encoder, Rate};
+use crate::codec::Rate;
 use crate::command::MediaSessionId;
+use crate::halfband::{Downsampler, Upsampler};
 use crate::leg::{MediaSession, Sink};
+use crate::packer::{Packer, Target};
 use crate::rtp::Pace;
-use crate::transcoder::Target;
-use halfband::{Downsampler, Upsampler};
 pub(crate) use intake::Intake;
 use limiter::Limiter;
 
@@ -62,8 +61,7 @@ struct Member {
     upsampler: Upsampler,
     downsampler: Downsampler,
     limiter: Limiter,
-    encoder: Option<(Target, Rate, Encoder)>,
-    payload: Vec<u8>,
+    packer: Option<Packer>,
 }
 
 impl std::fmt::Debug for Member {
@@ -194,11 +192,11 @@ impl Mix {
             Rate::Narrow => narrow,
             Rate::Wide => wide,
         };
-        member.encode(target, sum, outgoing.conditions());
-        if !member.payload.is_empty() {
-            let timestamp = ends.wrapping_sub(units(WIDE_FRAME));
+        let Some(packer) = member.pack(target, ends.wrapping_sub(units(WIDE_FRAME)), sum) else { return };
+        packer.adapt(outgoing.conditions());
+        while let Some((timestamp, payload)) = packer.next_packet() {
             let pace = Pace::Source { ssrc: MIXED, timestamp, clock_rate: Rate::Wide.hertz() };
-            outgoing.send_audio(now, pace, false, &member.payload, wire, sink);
+            outgoing.send_audio(now, pace, false, payload, wire, sink);
         }
     }
 }
@@ -215,8 +213,7 @@ impl Member {
             upsampler: Upsampler::default(),
             downsampler: Downsampler::default(),
             limiter: Limiter::default(),
-            encoder: None,
-            payload: Vec::with_capacity(1300),
+            packer: None,
         }
     }
 
@@ -240,8 +237,8 @@ impl Member {
         }
     }
 
-    /// Makes the payload of a sum without its own part; an empty one when the encoder has nothing to send.
-    fn encode(&mut self, target: Target, sum: &[i32], conditions: Conditions) {
+    /// Puts a sum without its own part, said at `timestamp` in samples of 16 kHz, to what its packets are made of.
+    fn pack(&mut self, target: Target, timestamp: u32, sum: &[i32]) -> Option<&mut Packer> {
         let (mut rest, mut samples) = ([0; WIDE_FRAME], [0; WIDE_FRAME]);
         let (rest, _) = rest.split_at_mut(sum.len().min(WIDE_FRAME));
         let (samples, _) = samples.split_at_mut(rest.len());
@@ -254,22 +251,12 @@ impl Member {
             rest.iter_mut().zip(own).for_each(|(sum, own)| *sum -= i32::from(*own));
         }
         self.limiter.next(rest, samples);
-        let mut payload = std::mem::take(&mut self.payload);
-        payload.clear();
-        if let Some(encoder) = self.encoder_for(target) {
-            encoder.adapt(conditions);
-            // libopus refuses only what is no frame, which this is.
-            let _ = encoder.encode(samples, &mut payload);
+        if self.packer.as_ref().is_none_or(|packer| !packer.makes(target, self.rate)) {
+            self.packer = Packer::new(target, self.rate, Rate::Wide.hertz()).ok();
         }
-        self.payload = payload;
-    }
-
-    fn encoder_for(&mut self, target: Target) -> Option<&mut Encoder> {
-        let rate = self.rate;
-        if self.encoder.as_ref().is_none_or(|(to, at, _)| *to != target || *at != rate) {
-            self.encoder = Encoder::with_rate(target.codec, &target.opus, rate).ok().map(|made| (target, rate, made));
-        }
-        self.encoder.as_mut().map(|(_, _, encoder)| encoder)
+        let packer = self.packer.as_mut()?;
+        packer.push(timestamp, samples);
+        Some(packer)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Header;
 
-/// What a packet lasts at least before other media may begin.
+/// What a packet lasts, before it is known.
 const FRAME: Duration = Duration::from_millis(20);
 /// A source whose timestamps leave real time by more has begun anew without saying so; no network delays so unevenly.
 const MAX_STRAY: Duration = Duration::from_secs(2);
@@ -35,6 +35,8 @@ struct Late {
 pub(crate) struct Egress {
     pub(crate) ssrc: u32,
     clock_rate: u32,
+    /// What a packet lasts at least before other media may begin.
+    frame: Duration,
     sequence: u16,
     timestamp: u32,
     /// The source last followed: its SSRC, its timestamp, and ours for it.
@@ -53,6 +55,7 @@ impl Egress {
         Self {
             ssrc,
             clock_rate,
+            frame: FRAME,
             sequence: first_sequence,
             timestamp: first_timestamp,
             anchor: None,
@@ -101,7 +104,7 @@ impl Egress {
         self.late = None;
         let Some(last) = self.last_sent else { return self.timestamp };
         let passed = units(now.saturating_duration_since(last), self.clock_rate);
-        let step = passed.saturating_sub(self.ahead).max(units(FRAME, self.clock_rate));
+        let step = passed.saturating_sub(self.ahead).max(units(self.frame, self.clock_rate));
         self.ahead = (self.ahead + step).saturating_sub(passed);
         self.timestamp.wrapping_add(step)
     }
@@ -177,6 +180,11 @@ impl Egress {
     pub(crate) fn continued(&self, now: Instant) -> u32 {
         let Some(last) = self.last_sent else { return self.timestamp };
         self.timestamp.wrapping_add(units(now.saturating_duration_since(last), self.clock_rate))
+    }
+
+    /// Says what a packet lasts from now on.
+    pub(crate) fn set_frame(&mut self, frame: Duration) {
+        self.frame = frame;
     }
 
     /// Changes the clock rate when another codec is negotiated; the numbers go on.

@@ -160,6 +160,8 @@ pub(crate) struct LocalMedia {
     pub(crate) codecs: Vec<Codec>,
     /// What the far side can use.
     pub(crate) bandwidth: Bandwidth,
+    /// The packet length we would like.
+    pub(crate) ptime: Duration,
     /// How it is keyed.
     pub(crate) keying: LocalKeying,
     /// The SSRC we send with.
@@ -170,6 +172,15 @@ pub(crate) struct LocalMedia {
     pub(crate) direction: Direction,
     /// How digits travel.
     pub(crate) dtmf: Dtmf,
+}
+
+/// How long a peer wants the packets it is sent (RFC 8866 §6.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PacketTime {
+    /// `a=ptime`, else as long as we would like ours.
+    pub(crate) wanted: Duration,
+    /// `a=maxptime`.
+    pub(crate) longest: Option<Duration>,
 }
 
 /// A telephone-event format (RFC 4733 §2.4.1).
@@ -194,10 +205,12 @@ pub(crate) struct Negotiated {
     pub(crate) receive: SmallVec<[(u8, Codec); 2]>,
     /// Telephone-event formats, the one to send with first.
     pub(crate) telephone_events: Vec<TelephoneEvent>,
+    /// Payload types of comfort noise the peer may send, beside 13, which it always may.
+    pub(crate) comfort_noise: SmallVec<[u8; 2]>,
     /// How digits travel.
     pub(crate) dtmf: Dtmf,
-    /// The packet length the peer wants.
-    pub(crate) ptime: Duration,
+    /// How long packets to the peer are; as they come on a link.
+    pub(crate) packets: Option<PacketTime>,
     /// Where the peer receives RTP, by its SDP.
     pub(crate) remote_rtp: SocketAddr,
     /// Where it receives RTCP.

@@ -7,8 +7,8 @@ use super::read::remote_audio;
 use super::remote::RemoteAudio;
 use super::settled::{Format, Settled, event_of_answer};
 use super::write::Description;
-use super::{Direction, LocalMedia, Negotiated, SdpError, TelephoneEvent};
-use crate::command::{Codec, Dtmf};
+use super::{Direction, LocalMedia, Negotiated, PacketTime, SdpError, TelephoneEvent};
+use crate::command::Codec;
 use crate::keying::{CryptoAttribute, Setup};
 
 /// Our answer, and what follows from it.
@@ -66,6 +66,10 @@ pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answ
     });
     let telephone_events = best_event_first(codec, events.collect());
     let mut formats = vec![Format::Audio(codec, format.payload_type)];
+    // Not to a browser, which sends its silence for next to nothing, and better than anyone else makes it up.
+    let noise = remote.formats.iter().filter(|format| remote.peer.is_none() && format.is_noise_of(codec));
+    let comfort_noise: SmallVec<[u8; 2]> = noise.map(|format| format.payload_type).collect();
+    formats.extend(comfort_noise.iter().map(|payload_type| Format::ComfortNoise(*payload_type)));
     formats.extend(telephone_events.iter().map(|e| Format::TelephoneEvent(e.receive_payload_type, e.clock_rate)));
     let direction = remote.direction.answered_with(local.direction);
     let setup = match remote.peer.as_ref().map(|peer| peer.setup) {
@@ -86,10 +90,11 @@ pub(crate) fn create_answer(local: &mut LocalMedia, offer: &[u8]) -> Result<Answ
     local.settled = Some(settled);
     let opus = format.opus();
     let receive = smallvec![(format.payload_type, codec)];
-    let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
+    let mut negotiated = negotiated(local, &remote, (codec, format.payload_type), receive, direction);
     negotiated.opus = opus;
-    negotiated.dtmf = local.dtmf;
     negotiated.keys = keys;
+    negotiated.telephone_events = telephone_events;
+    negotiated.comfort_noise = comfort_noise;
     // Plain legs have a port of their own for RTCP, and our answer does not take the peer's mux.
     negotiated.rtcp_mux = remote.secure;
     if let Some(peer) = &mut negotiated.peer {
@@ -112,7 +117,7 @@ pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Neg
     let ours = |codec: Codec| {
         offered.iter().find_map(|format| match format {
             Format::Audio(offered, payload_type) if *offered == codec => Some(*payload_type),
-            Format::Audio(..) | Format::TelephoneEvent(..) => None,
+            Format::Audio(..) | Format::TelephoneEvent(..) | Format::ComfortNoise(_) => None,
         })
     };
     let common = || {
@@ -123,17 +128,26 @@ pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Neg
     };
     let (_, codec, format) = common().next().ok_or(SdpError::NoCodec)?;
     // It may change between them at any time (RFC 3264 §7 wants us prepared).
-    let receive = common().map(|(payload_type, codec, _)| (payload_type, codec)).collect();
+    let mut receive: SmallVec<[(u8, Codec); 2]> =
+        common().map(|(payload_type, codec, _)| (payload_type, codec)).collect();
+    // Some send by the numbers of their own answer, which are ours to send by (§5.1): understood where they mean nothing else.
+    let is_free = |payload_type: u8| offered.iter().all(|format| format.payload_type() != payload_type);
+    receive.extend(
+        common().filter(|(.., theirs)| is_free(theirs.payload_type)).map(|(_, codec, f)| (f.payload_type, codec)),
+    );
     let numbers = settled.numbers;
     let events = remote.formats.iter().filter(|format| local.dtmf.has_events() && format.is_telephone_event());
     let events = events.filter_map(|format| event_of_answer(numbers, format.payload_type, format.clock_rate));
-    let telephone_events = best_event_first(codec, events.collect());
+    let mut telephone_events = best_event_first(codec, events.collect());
+    let theirs = |event: &TelephoneEvent| TelephoneEvent { receive_payload_type: event.send_payload_type, ..*event };
+    let odd: Vec<_> = telephone_events.iter().map(theirs).filter(|event| is_free(event.send_payload_type)).collect();
+    telephone_events.extend(odd);
     let direction = remote.direction.answered_with(local.direction);
     let opus = format.opus();
-    let mut negotiated = negotiated(&remote, (codec, format.payload_type), receive, telephone_events, direction);
+    let mut negotiated = negotiated(local, &remote, (codec, format.payload_type), receive, direction);
     negotiated.opus = opus;
-    negotiated.dtmf = local.dtmf;
     negotiated.keys = crypto::accept(local, &remote)?;
+    negotiated.telephone_events = telephone_events;
     if let Some(peer) = &mut negotiated.peer {
         // An answerer must choose (RFC 5763 §5); one that does not is taken at the role it has, or at the recommended choice.
         peer.setup = match (peer.setup, settled.setup) {
@@ -149,19 +163,20 @@ pub(crate) fn accept_answer(local: &mut LocalMedia, answer: &[u8]) -> Result<Neg
 }
 
 fn negotiated(
+    local: &LocalMedia,
     remote: &RemoteAudio,
     (codec, send_payload_type): (Codec, u8),
     receive: SmallVec<[(u8, Codec); 2]>,
-    telephone_events: Vec<TelephoneEvent>,
     direction: Direction,
 ) -> Negotiated {
     Negotiated {
         codec,
         send_payload_type,
         receive,
-        telephone_events,
-        dtmf: Dtmf::default(),
-        ptime: remote.ptime,
+        telephone_events: Vec::new(),
+        comfort_noise: SmallVec::new(),
+        dtmf: local.dtmf,
+        packets: Some(PacketTime { wanted: remote.ptime.unwrap_or(local.ptime), longest: remote.longest }),
         remote_rtp: remote.rtp,
         remote_rtcp: remote.rtcp,
         rtcp_mux: remote.rtcp_mux,

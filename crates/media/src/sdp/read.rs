@@ -72,7 +72,8 @@ pub(super) fn remote_audio(
             direction
         },
         formats: scope.formats(),
-        ptime: scope.ptime(),
+        ptime: scope.packet_time("ptime"),
+        longest: scope.packet_time("maxptime"),
         peer,
         is_savp: profile == Profile::Savp,
         crypto,
@@ -211,6 +212,8 @@ impl<'a> Scope<'a> {
                 let map = map.or(match payload_type {
                     0 => Some("PCMU/8000"),
                     8 => Some("PCMA/8000"),
+                    9 => Some("G722/8000"),
+                    13 => Some("CN/8000"),
                     _ => None,
                 })?;
                 let mut parts = map.trim().split('/');
@@ -222,9 +225,10 @@ impl<'a> Scope<'a> {
             .collect()
     }
 
-    fn ptime(&self) -> Duration {
-        let wanted = Self::find(&self.media.attributes, "ptime").and_then(|text| text.parse::<u64>().ok());
-        Duration::from_millis(wanted.filter(|ms| (1..=MAX_PTIME).contains(ms)).unwrap_or(20))
+    /// `a=ptime` or `a=maxptime`, in whole milliseconds.
+    fn packet_time(&self, key: &str) -> Option<Duration> {
+        let number = Self::find(&self.media.attributes, key)?.split('.').next()?;
+        number.parse::<u64>().ok().filter(|ms| (1..=MAX_PTIME).contains(ms)).map(Duration::from_millis)
     }
 
     /// The a=crypto lines of the stream that can be used, and why the first of the others cannot. They stand in no session's section

@@ -23,12 +23,19 @@ impl Format {
             ("opus", 48_000) => Some(Codec::Opus),
             ("pcmu", 8000) => Some(Codec::Pcmu),
             ("pcma", 8000) => Some(Codec::Pcma),
+            ("g722", 8000) => Some(Codec::G722),
             _ => None,
         }
     }
 
     pub(super) fn is_telephone_event(&self) -> bool {
         self.encoding.eq_ignore_ascii_case("telephone-event")
+    }
+
+    /// Comfort noise (RFC 3389) that goes with a codec: on the same clock, and not with Opus, which has its own.
+    pub(super) fn is_noise_of(&self, codec: Codec) -> bool {
+        let is_noise = self.encoding.eq_ignore_ascii_case("CN") && self.clock_rate == codec.clock_rate();
+        is_noise && codec != Codec::Opus
     }
 
     pub(super) fn opus(&self) -> OpusParameters {
@@ -70,7 +77,8 @@ pub(super) struct RemoteAudio {
     pub(super) rtcp_mux: bool,
     pub(super) direction: Direction,
     pub(super) formats: Vec<Format>,
-    pub(super) ptime: Duration,
+    pub(super) ptime: Option<Duration>,
+    pub(super) longest: Option<Duration>,
     pub(super) peer: Option<Peer>,
     /// Whether the profile demands keys in the description.
     pub(super) is_savp: bool,

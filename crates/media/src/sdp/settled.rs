@@ -12,6 +12,7 @@ use crate::keying::Setup;
 const OPUS: u8 = 111;
 const PCMU: u8 = 0;
 const PCMA: u8 = 8;
+const G722: u8 = 9;
 const EVENT_8000: u8 = 101;
 const EVENT_48000: u8 = 110;
 /// Where dynamic payload types are (RFC 3551 §6), and no RTCP packet is mistaken for one (RFC 5761 §4).
@@ -22,12 +23,15 @@ const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 pub(super) enum Format {
     Audio(Codec, u8),
     TelephoneEvent(u8, u32),
+    ComfortNoise(u8),
 }
 
 impl Format {
     pub(super) fn payload_type(self) -> u8 {
         match self {
-            Self::Audio(_, payload_type) | Self::TelephoneEvent(payload_type, _) => payload_type,
+            Self::Audio(_, payload_type) | Self::TelephoneEvent(payload_type, _) | Self::ComfortNoise(payload_type) => {
+                payload_type
+            }
         }
     }
 }
@@ -110,6 +114,7 @@ impl Numbers {
             Codec::Opus => self.opus,
             Codec::Pcmu => PCMU,
             Codec::Pcma => PCMA,
+            Codec::G722 => G722,
         }
     }
 
@@ -130,7 +135,9 @@ impl Numbers {
                 Format::Audio(Codec::Opus, number) => (0, *number),
                 Format::TelephoneEvent(number, 8000) => (1, *number),
                 Format::TelephoneEvent(number, 48_000) => (2, *number),
-                Format::Audio(Codec::Pcmu | Codec::Pcma, _) | Format::TelephoneEvent(..) => continue,
+                Format::Audio(Codec::Pcmu | Codec::Pcma | Codec::G722, _)
+                | Format::TelephoneEvent(..)
+                | Format::ComfortNoise(_) => continue,
             };
             if let Some((_, agreed)) = slots.get_mut(slot) {
                 // A peer that offers telephone-event twice at one rate means the first.

@@ -8,6 +8,8 @@ use super::negotiate::Answer;
 use super::*;
 use crate::keying::Setup;
 
+mod codecs;
+
 const CHROMIUM: &[u8] = include_bytes!("../../tests/sdp/chromium.sdp");
 const CHROMIUM_WITH_VIDEO: &[u8] = include_bytes!("../../tests/sdp/chromium-with-video.sdp");
 const FIREFOX: &[u8] = include_bytes!("../../tests/sdp/firefox.sdp");
@@ -28,6 +30,7 @@ fn local(keying: LocalKeying, codecs: &[Codec]) -> LocalMedia {
         address: "192.0.2.1:3478".parse().expect("address"),
         codecs: codecs.to_vec(),
         bandwidth: Bandwidth::Narrow,
+        ptime: Duration::from_millis(20),
         keying,
         ssrc: 99,
         cname: "cn".to_owned(),
@@ -120,7 +123,8 @@ fn twilio_gets_pcmu_with_digits() {
 fn asterisk_holding_with_pcma_first_gets_our_preference_and_recvonly() {
     let (text, negotiated) = answer(&trunk(&[Codec::Pcmu, Codec::Pcma]), ASTERISK);
     assert_eq!(negotiated.codec, Codec::Pcmu, "our order decides");
-    assert_eq!((negotiated.direction, negotiated.ptime), (Direction::RecvOnly, Duration::from_millis(30)));
+    assert_eq!(negotiated.direction, Direction::RecvOnly);
+    assert_eq!(negotiated.packets.map(|packets| packets.wanted), Some(Duration::from_millis(30)));
     assert_eq!(negotiated.remote_rtcp.port(), 18_100);
     assert!(text.contains("a=recvonly\r\n"));
     assert_eq!(answer(&trunk(&[Codec::Pcma]), ASTERISK).1.codec, Codec::Pcma);
@@ -207,7 +211,7 @@ fn our_offer_to_a_browser_and_its_answer_agree_on_opus() {
     assert_eq!((negotiated.codec, negotiated.receive[0].0), (Codec::Opus, 111));
     let events: Vec<_> =
         negotiated.telephone_events.iter().map(|e| (e.send_payload_type, e.receive_payload_type)).collect();
-    assert_eq!(events, [(110, 110), (126, 101)]);
+    assert_eq!(events[..2], [(110, 110), (126, 101)]);
 }
 
 #[test]

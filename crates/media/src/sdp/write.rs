@@ -10,6 +10,8 @@ use crate::keying::{CryptoAttribute, Setup};
 
 /// Enough for telephone speech with FEC; keeps browsers from sending 32 kbit/s and more of it.
 const MAX_AVERAGE_BITRATE: u32 = 24_000;
+/// The same for wideband.
+const MAX_WIDE_BITRATE: u32 = 32_000;
 
 /// What our description says beyond [`LocalMedia`].
 pub(super) struct Description<'a> {
@@ -72,7 +74,7 @@ impl Description<'_> {
         for format in self.formats {
             self.write_format(text, *format)?;
         }
-        write!(text, "a=ptime:20\r\na={}\r\n", self.direction.attribute())?;
+        write!(text, "a=ptime:{}\r\na={}\r\n", self.local.ptime.as_millis(), self.direction.attribute())?;
         for line in self.crypto {
             write!(text, "a=crypto:{line}\r\n")?;
         }
@@ -120,11 +122,17 @@ impl Description<'_> {
                         text,
                         ";maxplaybackrate=8000;sprop-maxcapturerate=8000;maxaveragebitrate={MAX_AVERAGE_BITRATE}\r\n"
                     ),
+                    Bandwidth::Wide => write!(
+                        text,
+                        ";maxplaybackrate=16000;sprop-maxcapturerate=16000;maxaveragebitrate={MAX_WIDE_BITRATE}\r\n"
+                    ),
                     Bandwidth::Full => write!(text, "\r\n"),
                 }
             }
             Format::Audio(Codec::Pcmu, payload_type) => write!(text, "a=rtpmap:{payload_type} PCMU/8000\r\n"),
             Format::Audio(Codec::Pcma, payload_type) => write!(text, "a=rtpmap:{payload_type} PCMA/8000\r\n"),
+            Format::Audio(Codec::G722, payload_type) => write!(text, "a=rtpmap:{payload_type} G722/8000\r\n"),
+            Format::ComfortNoise(payload_type) => write!(text, "a=rtpmap:{payload_type} CN/8000\r\n"),
             Format::TelephoneEvent(payload_type, rate) => {
                 write!(text, "a=rtpmap:{payload_type} telephone-event/{rate}\r\na=fmtp:{payload_type} 0-15\r\n")
             }

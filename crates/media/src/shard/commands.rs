@@ -28,6 +28,11 @@ impl Shard {
                     leg.local.dtmf = dtmf;
                 }
             }
+            Command::SetPacketTime { session, ptime } => {
+                if let Some(leg) = self.sessions.get_mut(&session) {
+                    leg.local.ptime = ptime;
+                }
+            }
             Command::CreateOffer { session, bandwidth } => self.create_offer(session, bandwidth),
             Command::HandleOffer { session, sdp, bandwidth } => self.handle_offer(now, session, &sdp, bandwidth),
             Command::HandleAnswer { session, sdp } => self.handle_answer(now, session, &sdp),
@@ -98,6 +103,7 @@ impl Shard {
             address: self.config.candidates.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 9).into()),
             codecs,
             bandwidth: Bandwidth::Full,
+            ptime: Duration::from_millis(20),
             keying: local_keying,
             ssrc,
             cname: cname.clone(),

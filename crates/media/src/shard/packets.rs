@@ -133,18 +133,18 @@ impl Shard {
             leg.ingress.keypad.expect_echo(leg.outgoing.sounded());
             leg.join
         });
-        let mut heard = Vec::new();
+        let (mut heard, mut rouses) = (Vec::new(), false);
         let sink = &mut self.sink;
         match join {
             None => {}
             Some(Join::Nothing | Join::Music) => {
                 if let Some(leg) = self.sessions.get_mut(&id) {
-                    turn(&mut leg.ingress, Turn { now, far: None, sink, heard: &mut heard });
+                    turn(&mut leg.ingress, Turn { now, far: None, sink, heard: &mut heard, rouses: &mut rouses });
                 }
             }
             Some(Join::Mix(mix)) => {
                 if let Some(leg) = self.sessions.get_mut(&id) {
-                    turn(&mut leg.ingress, Turn { now, far: None, sink, heard: &mut heard });
+                    turn(&mut leg.ingress, Turn { now, far: None, sink, heard: &mut heard, rouses: &mut rouses });
                 }
                 if !heard.is_empty() {
                     self.pass_keys(now, id, mix, &heard);
@@ -153,7 +153,7 @@ impl Shard {
             Some(Join::Echo) => {
                 if let Some(MediaSession { ingress, outgoing, wire, hold, .. }) = self.sessions.get_mut(&id) {
                     let far = (*hold == Hold::None).then_some(Far { outgoing, wire });
-                    turn(ingress, Turn { now, far, sink, heard: &mut heard });
+                    turn(ingress, Turn { now, far, sink, heard: &mut heard, rouses: &mut rouses });
                 }
             }
             Some(Join::Session(other)) => {
@@ -161,9 +161,9 @@ impl Shard {
                     // Who holds is not heard, and who is held from our side hears nothing.
                     let far = far.filter(|far| near.hold == Hold::None && !far.hold.is_local());
                     let far = far.map(|far| Far { outgoing: &mut far.outgoing, wire: &mut far.wire });
-                    turn(&mut near.ingress, Turn { now, far, sink, heard: &mut heard });
+                    turn(&mut near.ingress, Turn { now, far, sink, heard: &mut heard, rouses: &mut rouses });
                 }
-                if !heard.is_empty() {
+                if !heard.is_empty() || rouses {
                     self.schedule(now, other);
                 }
             }

@@ -14,6 +14,8 @@ pub(crate) const B: MediaSessionId = MediaSessionId(2);
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
 pub(crate) const PCMU: &str = "0 101\r\na=rtpmap:101 telephone-event/8000";
 pub(crate) const PCMA: &str = "8 101\r\na=rtpmap:101 telephone-event/8000";
+#[allow(dead_code, reason = "not for every test that shares this file")]
+pub(crate) const G722: &str = "9 101\r\na=rtpmap:101 telephone-event/8000";
 pub(crate) const OPUS: &str = "111 110\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000";
 
 pub(crate) fn peer(leg: MediaSessionId) -> SocketAddr {
@@ -100,7 +102,7 @@ impl Trunks {
 
     pub(crate) fn open(&mut self, session: MediaSessionId, networks: Vec<&str>) {
         let keying = Keying::Plain { networks: networks.iter().map(|text| text.parse().unwrap()).collect() };
-        let codecs = vec![Codec::Opus, Codec::Pcmu, Codec::Pcma];
+        let codecs = vec![Codec::Opus, Codec::Pcmu, Codec::Pcma, Codec::G722];
         self.command(Command::Open { session, keying, codecs, silence_timeout: Duration::from_secs(10) });
     }
 

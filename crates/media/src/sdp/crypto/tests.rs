@@ -23,6 +23,7 @@ fn local(keying: LocalKeying) -> LocalMedia {
         address: "192.0.2.1:3478".parse().expect("address"),
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         bandwidth: Bandwidth::Narrow,
+        ptime: std::time::Duration::from_millis(20),
         keying,
         ssrc: 99,
         cname: "cn".to_owned(),
