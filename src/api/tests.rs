@@ -121,7 +121,7 @@ async fn every_field_at_fault_is_named_at_once() {
     for pointer in ["/display_name", "/enabled", "/caller_id_number", "/max_concurrent_calls", "/nickname"] {
         assert!(found.contains(&pointer), "{pointer} is missing in {found:?}");
     }
-    let trunk = json!({"name": "t", "gateways": [{"uri": "sips:x"}, {"uri": "sip:ok.example"}], "codecs": ["opus"],
+    let trunk = json!({"name": "t", "gateways": [{"uri": "sips:x"}, {"uri": "sip:ok.example"}], "codecs": ["g729"], "ptime_ms": 25,
         "inbound": {"cidrs": ["10.0.0.0/8", "x", "0.0.0.0/0"]}, "register": {"enabled": true}, "media_encryption": "required"});
     let answer = api.call("POST", "/v1/trunks", trunk).await;
     let found = pointers(&answer);
@@ -132,6 +132,7 @@ async fn every_field_at_fault_is_named_at_once() {
         "/inbound/cidrs/2",
         "/register/enabled",
         "/media_encryption",
+        "/ptime_ms",
     ] {
         assert!(found.contains(&pointer), "{pointer} is missing in {found:?}");
     }

@@ -32,8 +32,9 @@ pub use following::follow_others;
 pub use idempotency::{Claim, Replay};
 pub use model::{
     Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, Document, DtmfMode, Extension, Gateway,
-    GatewayTransport, HeaderRule, Inbound, InboundAuth, Number, OnLimit, Password, Register, RuleAction, RuleDirection,
-    Secret, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth, TrunkSecrets, TrunkSettings,
+    GatewayTransport, HeaderRule, Inbound, InboundAuth, Number, OnLimit, PacketMillis, Password, Register, RuleAction,
+    RuleDirection, Secret, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth, TrunkSecrets,
+    TrunkSettings,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

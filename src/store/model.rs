@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 pub use caller_id::{CallerId, CallerIdFormat, CallerIdHeader, HeaderRule, RuleAction, RuleDirection};
-pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings};
+pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, Trunk, TrunkSettings};
 pub use trunk_auth::{InboundAuth, Password, Register, Secret, TrunkAuth, TrunkSecrets};
 
 /// A time as stored: milliseconds since 1970; shown as RFC 3339 in UTC.
@@ -179,6 +179,8 @@ pub enum CodecName {
     Pcmu,
     /// G.711 A-law.
     Pcma,
+    /// G.722: 7 kHz of sound.
+    G722,
 }
 
 impl From<CodecName> for media::Codec {
@@ -187,6 +189,7 @@ impl From<CodecName> for media::Codec {
             CodecName::Opus => Self::Opus,
             CodecName::Pcmu => Self::Pcmu,
             CodecName::Pcma => Self::Pcma,
+            CodecName::G722 => Self::G722,
         }
     }
 }
@@ -197,6 +200,7 @@ impl From<media::Codec> for CodecName {
             media::Codec::Opus => Self::Opus,
             media::Codec::Pcmu => Self::Pcmu,
             media::Codec::Pcma => Self::Pcma,
+            media::Codec::G722 => Self::G722,
         }
     }
 }

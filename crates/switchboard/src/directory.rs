@@ -116,8 +116,10 @@ pub struct Trunk {
     pub inbound_networks: Vec<IpNet>,
     /// Whence RTP is believed beside the SDP's address.
     pub media_networks: Vec<IpNet>,
-    /// Codecs offered, best first (G.711 only today).
+    /// Codecs offered, best first.
     pub codecs: Vec<Codec>,
+    /// How long packets are that we would like, and send where the carrier does not say.
+    pub ptime: Duration,
     /// How calls present themselves.
     pub caller_id: CallerId,
     /// What holds between the two of us.

@@ -85,6 +85,7 @@ impl Links {
                 orders
             }
             Command::SetDtmf { session, .. }
+            | Command::SetPacketTime { session, .. }
             | Command::CreateOffer { session, .. }
             | Command::HandleOffer { session, .. }
             | Command::HandleAnswer { session, .. }

@@ -65,6 +65,7 @@ pub fn directory() -> Directory {
             enabled: true,
             gateways: vec![gateway],
             codecs: vec![Codec::Pcmu],
+            ptime: Duration::from_millis(20),
             caller_id: CallerId { fallback: Some("+493011100".to_owned()), ..CallerId::default() },
             ..Trunk::default()
         };

@@ -159,6 +159,7 @@ impl Simulation {
                 | Command::Ringback { session }
                 | Command::Music { session }
                 | Command::SetDtmf { session, .. }
+                | Command::SetPacketTime { session, .. }
                 | Command::PressDigit { session, .. }
                 | Command::SendDigits { session, .. } => assert!(open.contains(session), "{command:?} and not open"),
                 Command::Bridge { a, b } => {

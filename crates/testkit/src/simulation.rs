@@ -311,6 +311,7 @@ impl Simulation {
             | Command::Ringback { .. }
             | Command::Music { .. }
             | Command::SetDtmf { .. }
+            | Command::SetPacketTime { .. }
             | Command::PressDigit { .. }
             | Command::SendDigits { .. } => return,
         };
@@ -367,6 +368,7 @@ impl Simulation {
             | Command::Ringback { .. }
             | Command::Music { .. }
             | Command::SetDtmf { .. }
+            | Command::SetPacketTime { .. }
             | Command::PressDigit { .. }
             | Command::SendDigits { .. } => return,
         };

@@ -113,6 +113,7 @@ impl Wiring {
                 self.open.remove(session);
             }
             Command::SetDtmf { session, .. }
+            | Command::SetPacketTime { session, .. }
             | Command::CreateOffer { session, .. }
             | Command::HandleOffer { session, .. }
             | Command::HandleAnswer { session, .. }

@@ -6,11 +6,14 @@ use super::border::{caller_id, header_rules, pass_headers};
 use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, user};
 use crate::api::Problem;
 use crate::api::fields::Fields;
-use crate::store::{CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, Trunk, TrunkSettings};
+use crate::store::{
+    CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, Trunk, TrunkSettings,
+};
 
 pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
     let mut fields = Fields::of(body);
     let g711 = [CodecName::Pcmu, CodecName::Pcma];
+    let all = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722, CodecName::Opus];
     let gateways = fields.objects("gateways", LIST_LIMIT, gateway);
     let trunk = Trunk {
         name: fields.required_text("name", user),
@@ -19,7 +22,7 @@ pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
         gateways: Document(gateways),
         inbound: Document(fields.object("inbound", inbound)),
         media_cidrs: Document(networks(&mut fields, "media_cidrs")),
-        codecs: codecs(&mut fields, "pcmu, pcma", &g711, &g711),
+        codecs: codecs(&mut fields, "pcmu, pcma, g722, opus", &all, &g711),
         caller_id: Document(fields.object("caller_id", caller_id)),
         dtmf: fields.choice("dtmf", "auto, rfc4733, info, inband", DtmfMode::Auto),
         max_channels: fields.integer("max_channels", 0..=100_000, 0),
@@ -36,12 +39,21 @@ fn settings(fields: &mut Fields, gateways: &[Gateway]) -> TrunkSettings {
         trusted: fields.boolean("trusted", false),
         header_rules: header_rules(fields),
         pass_headers: pass_headers(fields),
+        ptime_ms: ptime(fields),
         max_cps: fields.integer("max_cps", 0..=10_000, 0),
     }
 }
 
 fn inbound(fields: &mut Fields) -> Inbound {
     Inbound { cidrs: networks(fields, "cidrs"), auth: trunk_auth::inbound_auth(fields) }
+}
+
+fn ptime(fields: &mut Fields) -> PacketMillis {
+    let millis = fields.integer("ptime_ms", 10..=40, 20);
+    if millis % 10 != 0 {
+        fields.refuse("ptime_ms", "expected 10, 20, 30 or 40");
+    }
+    PacketMillis(u16::try_from(millis).unwrap_or_default())
 }
 
 fn gateway(fields: &mut Fields) -> Gateway {

@@ -36,6 +36,7 @@ pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> s
         inbound_networks: trunk.inbound.0.cidrs,
         media_networks: trunk.media_cidrs.0,
         codecs: trunk.codecs.0.into_iter().map(Into::into).collect(),
+        ptime: Duration::from_millis(trunk.settings.0.ptime_ms.0.into()),
         caller_id: caller_id(trunk.caller_id.0),
         border: border(&trunk.settings.0),
         dtmf: trunk.dtmf.into(),

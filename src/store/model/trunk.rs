@@ -57,6 +57,9 @@ pub struct TrunkSettings {
     pub auth: Option<TrunkAuth>,
     /// Whether and how we register.
     pub register: Register,
+    /// How long packets are that we would like, in milliseconds: 10, 20, 30 or 40. What the carrier asks for is obeyed all the same.
+    #[schema(value_type = u16, example = 20)]
+    pub ptime_ms: PacketMillis,
     /// Whether who the trunk says is calling, by P-Asserted-Identity or Remote-Party-ID, is believed, and whether it is told the number of who
     /// calls anonymously (RFC 3325).
     pub trusted: bool,
@@ -66,6 +69,16 @@ pub struct TrunkSettings {
     pub pass_headers: Vec<String>,
     /// New calls a second each way; 0 = no limit.
     pub max_cps: i64,
+}
+
+/// The length of a packet, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketMillis(pub u16);
+
+impl Default for PacketMillis {
+    fn default() -> Self {
+        Self(20)
+    }
 }
 
 /// How digits travel over a trunk.

@@ -1,13 +1,14 @@
 //! What is true of a call in every state: its parties, legs and times; and what a state may look at outside of it.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use media::{Bandwidth, Codec, Command, Dtmf, Keying};
 use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallEvent};
+use super::bandwidth;
 use super::cause::Failure;
 use super::leg::{Leg, LegId, Medium, Party, Signal};
 use super::participant::Participant;
@@ -19,6 +20,9 @@ use crate::identity::Introduction;
 use crate::ids::Ids;
 use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferMode, TransferStatus, TransferView};
 use crate::registrar::Registrar;
+
+/// What media does without being told.
+const USUAL_PTIME: Duration = Duration::from_millis(20);
 
 /// What a call knows whatever its state.
 pub(crate) struct Facts {
@@ -272,9 +276,11 @@ impl Facts {
         if let Party::Trunk { id, .. } = &leg.party {
             leg.dtmf = ctx.directory.trunks.get(id).map(|trunk| trunk.dtmf).unwrap_or_default();
         }
+        let mut ptime = None;
         let (keying, codecs) = match &leg.party {
             Party::Trunk { id, .. } => {
                 let trunk = ctx.directory.trunks.get(id);
+                ptime = trunk.map(|trunk| trunk.ptime);
                 let networks = trunk.map(|trunk| trunk.media_networks.clone()).unwrap_or_default();
                 let codecs = trunk.map(|trunk| trunk.codecs.clone()).unwrap_or_default();
                 (Keying::Plain { networks }, or_default(codecs, &[Codec::Pcmu, Codec::Pcma]))
@@ -290,6 +296,9 @@ impl Facts {
             codecs,
             silence_timeout: ctx.config.silence_timeout,
         }));
+        if let Some(ptime) = ptime.filter(|ptime| *ptime != USUAL_PTIME) {
+            actions.push(Action::Media(Command::SetPacketTime { session: leg.id.media(), ptime }));
+        }
         if leg.dtmf != Dtmf::default() {
             actions.push(Action::Media(Command::SetDtmf { session: leg.id.media(), dtmf: leg.dtmf }));
         }
@@ -311,10 +320,7 @@ impl Facts {
 
     /// The bandwidth of a leg whose codec is agreed on.
     pub(crate) fn bandwidth_of(&self, leg: LegId) -> Bandwidth {
-        match self.leg(leg).and_then(|leg| leg.codec) {
-            Some(Codec::Pcmu | Codec::Pcma) => Bandwidth::Narrow,
-            Some(Codec::Opus) | None => Bandwidth::Full,
-        }
+        self.leg(leg).and_then(|leg| leg.codec).map_or(Bandwidth::Full, bandwidth::of)
     }
 
     /// Ends a callee's leg, whatever it is owed, and closes its media.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use media::{Bandwidth, Codec, Command};
+use media::{Bandwidth, Command};
 use sip::{Reason, Response, Uri};
 
 use super::State;
@@ -17,7 +17,7 @@ use super::facts::{Context, Facts};
 use super::leg::{Leg, LegId, Party, Signal};
 use super::seeker::Seeker;
 use super::target::{Candidate, Resolved, resolve};
-use super::{modifying, replacing};
+use super::{bandwidth, modifying, replacing};
 use crate::dialplan::Step;
 use crate::output::EndedBy;
 
@@ -265,9 +265,14 @@ impl Hunt {
                 .directory
                 .extensions
                 .get(number)
-                .filter(|extension| !extension.codecs.is_empty() && !extension.codecs.contains(&Codec::Opus))
-                .map_or(Bandwidth::Full, |_| Bandwidth::Narrow),
-            Some(Party::Trunk { .. }) | None => Bandwidth::Narrow,
+                .and_then(|extension| bandwidth::best(&extension.codecs))
+                .unwrap_or(Bandwidth::Full),
+            // Which of its codecs the carrier will have is not known yet.
+            Some(Party::Trunk { id, .. }) => {
+                let trunk = ctx.directory.trunks.get(id);
+                trunk.and_then(|trunk| bandwidth::best(&trunk.codecs)).unwrap_or(Bandwidth::Narrow)
+            }
+            None => Bandwidth::Narrow,
         }
     }
 

@@ -7,6 +7,7 @@
 mod action;
 mod answering;
 mod arriving;
+mod bandwidth;
 mod cause;
 mod conference;
 mod connected;

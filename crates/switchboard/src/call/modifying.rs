@@ -150,12 +150,8 @@ fn propose(leg: LegId, talking: impl Talking, facts: &mut Facts, actions: &mut A
 
 /// What the others can use: the best that one of them can.
 fn bandwidth(leg: LegId, talking: impl Talking, facts: &Facts) -> Bandwidth {
-    let mut others = talking.legs().filter(|other| *other != leg).peekable();
-    let is_alone = others.peek().is_none();
-    if is_alone || others.any(|other| facts.bandwidth_of(other) == Bandwidth::Full) {
-        return Bandwidth::Full;
-    }
-    Bandwidth::Narrow
+    let others = talking.legs().filter(|other| *other != leg);
+    others.map(|other| facts.bandwidth_of(other)).max().unwrap_or(Bandwidth::Full)
 }
 
 fn offered(

@@ -90,6 +90,11 @@ impl Bench {
         self
     }
 
+    pub(super) fn with_ptime(mut self, ptime: Duration) -> Self {
+        Arc::make_mut(&mut self.directory).trunks.values_mut().for_each(|trunk| trunk.ptime = ptime);
+        self
+    }
+
     /// With these events behind it.
     pub(super) fn after(mut self, events: &[&str]) -> Self {
         for event in events {
@@ -366,6 +371,7 @@ impl Bench {
             Command::Mix { session, mix } => format!("mix {} into {}", letter(session), mix.0),
             Command::Ringback { session } => format!("ringback to {}", letter(session)),
             Command::Music { session } => format!("music to {}", letter(session)),
+            Command::SetPacketTime { session, ptime } => format!("packets of {} {ptime:?}", letter(session)),
             Command::SetDtmf { session, dtmf } => format!("digits of {} {dtmf:?}", letter(session)),
             Command::PressDigit { session, digit, .. } => format!("digit {digit} of {}", letter(session)),
             Command::SendDigits { session, digits, .. } => format!("digit {digits} to {}", letter(session)),
@@ -487,6 +493,7 @@ fn directory() -> Directory {
             enabled: true,
             gateways: vec![gateway],
             codecs: vec![Codec::Pcmu],
+            ptime: Duration::from_millis(20),
             ..Trunk::default()
         };
         directory.trunks.insert(trunk.id.clone(), trunk);

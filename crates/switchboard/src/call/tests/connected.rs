@@ -1,5 +1,7 @@
 //! Connected: people talk.
 
+use std::time::Duration;
+
 use super::bench::{Bench, trunks};
 use super::{Row, assert_complete, check};
 use media::Dtmf;
@@ -142,6 +144,14 @@ fn an_offerless_callers_ack_owes_the_answer() {
                 "Ending: Failed 200 by System",
             ),
         ],
+    );
+}
+
+#[test]
+fn a_trunk_that_wants_packets_of_another_length_is_told_so_before_its_media_is_described() {
+    check(
+        || Bench::from_agent(&[trunks()]).with_ptime(Duration::from_millis(30)),
+        &[("start", "start", "NoAnswer 20s, open b, packets of b 30ms, offer to b, Media 5s", "Routing")],
     );
 }
 
