@@ -6,6 +6,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use sip::Transport;
+use switchboard::Bar;
 
 /// Seconds from a leg's SDP to its first media: a browser on the same continent takes 0.1 to 0.3.
 const TIME_TO_MEDIA: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -61,6 +62,8 @@ fn describe() {
     );
     describe_counter!("patchcord_sip_challenges_total", "Digest challenges sent");
     describe_counter!("patchcord_sip_authentication_failures_total", "Credentials that did not verify");
+    describe_counter!("patchcord_calls_barred_total", "Calls not let through, by rule");
+    describe_counter!("patchcord_fraud_bursts_total", "Times an agent made suddenly many calls outside");
     describe_gauge!("patchcord_sip_transactions", "SIP transactions held, by side");
     describe_counter!("patchcord_queue_full_total", "Things dropped or put off because a queue was full, by queue");
     describe_counter!("patchcord_media_packets_received_total", "Datagrams received by a shard");
@@ -146,6 +149,11 @@ pub(crate) fn switchboard(now: &Figures, before: &Figures) {
     moved("patchcord_sip_challenges_total", now.switchboard.challenges, before.switchboard.challenges);
     let failures = "patchcord_sip_authentication_failures_total";
     moved(failures, now.switchboard.authentication_failures, before.switchboard.authentication_failures);
+    let barred = Bar::ALL.iter().zip(now.switchboard.barred.iter().zip(before.switchboard.barred));
+    for (bar, (now, before)) in barred {
+        counter!("patchcord_calls_barred_total", "rule" => bar.name()).increment(now.saturating_sub(before));
+    }
+    moved("patchcord_fraud_bursts_total", now.switchboard.bursts, before.switchboard.bursts);
     gauge!("patchcord_sip_transactions", "side" => "client").set(now.endpoint.client_transactions as f64);
     gauge!("patchcord_sip_transactions", "side" => "server").set(now.endpoint.server_transactions as f64);
     gauge!("patchcord_registrations").set(now.bindings as f64);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum_server::tls_rustls::RustlsConfig;
 use sip::{Host, Timers, Transport};
-use switchboard::{Clock, Dialplan, Switchboard, SwitchboardConfig};
+use switchboard::{Clock, Dialplan, FraudConfig, Switchboard, SwitchboardConfig};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -278,7 +278,21 @@ fn switchboard_config(config: &Config, ports: &Ports) -> SwitchboardConfig {
         session_expires: config.calls.session_expires(),
         max_calls: config.calls.max_calls,
         max_participants: config.calls.max_participants,
+        fraud: fraud(config),
+        emergency_numbers: config.calls.emergency_numbers.clone(),
         ..SwitchboardConfig::default()
+    }
+}
+
+fn fraud(config: &Config) -> FraudConfig {
+    let fraud = config.fraud.clone();
+    FraudConfig {
+        enabled: fraud.enabled,
+        high_cost_prefixes: fraud.high_cost_prefixes,
+        calls_per_minute: fraud.calls_per_minute,
+        calls_per_day: fraud.calls_per_day,
+        simultaneous_calls: fraud.simultaneous_calls,
+        burst_calls: fraud.burst_calls,
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::switchboard::{
-    CallId, CallView, Dialplan, Direction, Directory, Output, ShardIndex, Switchboard, TrunkRegistration,
+    Alarm, CallId, CallView, Dialplan, Direction, Directory, Output, ShardIndex, Switchboard, TrunkRegistration,
     TrunkRegistrationState,
 };
 use sip::{Flow, Transport};
@@ -278,6 +278,9 @@ impl Signalling {
                 self.outputs.tables.bindings_changed(extension, bindings);
             }
             Output::TrunkRegistration { trunk_id, registration } => self.show_registration(trunk_id, registration),
+            Output::Alarm(Alarm::Burst { payer, calls }) => {
+                tracing::warn!(agent = payer, calls, "suddenly many calls outside within a minute: is this the agent?");
+            }
             Output::CloseConnection(connection) => self.flows.close(connection),
         }
     }

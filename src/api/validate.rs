@@ -1,6 +1,7 @@
 //! Makes domain types of JSON bodies: the edge where values become believed.
 
 mod border;
+mod dial_policy;
 mod trunk;
 mod trunk_auth;
 
@@ -15,6 +16,7 @@ use super::Problem;
 use super::fields::Fields;
 use crate::store::{Agent, CodecName, Document, Extension, Number, OnLimit, Target, TargetKind};
 
+use dial_policy::dial_policy;
 pub(super) use trunk::trunk;
 pub(super) use trunk_auth::keep_secrets;
 
@@ -234,6 +236,8 @@ pub(super) fn agent(body: Value) -> Result<Agent, Problem> {
         enabled: fields.boolean("enabled", true),
         caller_id_number: fields.text("caller_id_number", e164),
         allowed_caller_ids: Document(caller_ids(&mut fields)),
+        dial_policy: Document(fields.object("dial_policy", dial_policy)),
+        max_cps: fields.integer("max_cps", 0..=1000, 0),
         max_concurrent_calls: fields.integer("max_concurrent_calls", 0..=1000, 0),
         metadata: match fields.take("metadata") {
             None => Document::default(),

@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config) -> Vec<(&'static str, String)> {
     dns(config, &mut expect);
     media(config, &mut expect);
     limits(config, &mut expect);
+    numbers(config, &mut expect);
     errors
 }
 
@@ -180,4 +181,23 @@ fn limits(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) 
         "log.filter",
         format!("expected a level (error, warn, info, debug, trace) or target=level pairs, found {filter:?}"),
     );
+}
+
+fn numbers(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) {
+    let is_digits = |text: &str| (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    for prefix in &config.fraud.high_cost_prefixes {
+        expect(
+            prefix.strip_prefix('+').is_some_and(is_digits),
+            "fraud.high_cost_prefixes",
+            format!("expected + and digits, such as \"+881\", found {prefix:?}"),
+        );
+    }
+    for number in &config.calls.emergency_numbers {
+        // Longer ones are anybody's: no limit would hold for them.
+        expect(
+            is_digits(number) && number.len() <= 6,
+            "calls.emergency_numbers",
+            format!("expected up to 6 digits, such as \"112\", found {number:?}"),
+        );
+    }
 }

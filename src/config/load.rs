@@ -50,6 +50,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigErrors> {
         database: reader.section("database"),
         registration: reader.section("registration"),
         calls: reader.section("calls"),
+        fraud: reader.section("fraud"),
         dialplan: reader.section("dialplan"),
         log: reader.section("log"),
     };

@@ -8,7 +8,7 @@ mod sections;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use load::{ENVIRONMENT_PREFIX, load, parse};
-pub use sections::{Calls, Config, Database, Dialplan, Dns, Http, Log, LogFormat, Media, Registration, Sip};
+pub use sections::{Calls, Config, Database, Dialplan, Dns, Fraud, Http, Log, LogFormat, Media, Registration, Sip};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,16 @@
 //! The sections of the configuration with their defaults. `patchcord.example.toml` shows the same values; a test holds the two
 //! together.
 
+mod fraud;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+pub use fraud::Fraud;
 
 /// Everything `patchcord` can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,6 +30,8 @@ pub struct Config {
     pub registration: Registration,
     /// Limits of calls.
     pub calls: Calls,
+    /// Caution against toll fraud.
+    pub fraud: Fraud,
     /// Where the routing rules are.
     pub dialplan: Dialplan,
     /// What is logged.
@@ -293,6 +299,8 @@ pub struct Calls {
     pub session_expires_s: u64,
     /// How long running calls may go on after SIGTERM, in seconds.
     pub shutdown_s: u64,
+    /// Numbers, as they are dialled, that no limit holds up.
+    pub emergency_numbers: Vec<String>,
 }
 
 impl Calls {
@@ -330,6 +338,7 @@ impl Default for Calls {
             max_participants: 8,
             session_expires_s: 1800,
             shutdown_s: 30,
+            emergency_numbers: ["112", "911", "999", "110", "000", "111", "119"].map(str::to_owned).to_vec(),
         }
     }
 }

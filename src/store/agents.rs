@@ -18,8 +18,8 @@ impl Store {
         commit!(
             self,
             "INSERT INTO agents (id, version, created_at, updated_at, external_id, display_name, email, enabled, \
-             caller_id_number, allowed_caller_ids, max_concurrent_calls, metadata) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             caller_id_number, allowed_caller_ids, max_concurrent_calls, metadata, dial_policy, max_cps) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             &row.id,
             row.version,
             row.created_at,
@@ -31,7 +31,9 @@ impl Store {
             &agent.caller_id_number,
             agent.allowed_caller_ids.text(),
             agent.max_concurrent_calls,
-            agent.metadata.text()
+            agent.metadata.text(),
+            agent.dial_policy.text(),
+            agent.max_cps
         )
         .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
         self.publish_change().await;
@@ -63,7 +65,8 @@ impl Store {
         let done = commit!(
             self,
             "UPDATE agents SET version = version + 1, updated_at = $3, external_id = $4, display_name = $5, email = $6, \
-             enabled = $7, caller_id_number = $8, allowed_caller_ids = $9, max_concurrent_calls = $10, metadata = $11 WHERE id = $1 AND version = $2",
+             enabled = $7, caller_id_number = $8, allowed_caller_ids = $9, max_concurrent_calls = $10, metadata = $11, \
+             dial_policy = $12, max_cps = $13 WHERE id = $1 AND version = $2",
             id,
             version,
             super::Timestamp::now(),
@@ -74,7 +77,9 @@ impl Store {
             &agent.caller_id_number,
             agent.allowed_caller_ids.text(),
             agent.max_concurrent_calls,
-            agent.metadata.text()
+            agent.metadata.text(),
+            agent.dial_policy.text(),
+            agent.max_cps
         )
         .map_err(|error| StoreError::of_write(error, UNIQUE, ""))?;
         if done == 0 {

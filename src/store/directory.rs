@@ -198,6 +198,12 @@ fn agent(row: Stored<Agent>) -> switchboard::Agent {
         enabled: row.value.enabled,
         caller_id_number: row.value.caller_id_number,
         allowed_caller_ids: row.value.allowed_caller_ids.0,
+        dial_policy: switchboard::DialPolicy {
+            countries: row.value.dial_policy.0.countries,
+            blocked_prefixes: row.value.dial_policy.0.blocked_prefixes,
+            max_per_day: row.value.dial_policy.0.max_per_day,
+        },
+        max_cps: unsigned(row.value.max_cps),
         max_concurrent_calls: unsigned(row.value.max_concurrent_calls),
     }
 }

@@ -31,10 +31,10 @@ pub use error::StoreError;
 pub use following::follow_others;
 pub use idempotency::{Claim, Replay};
 pub use model::{
-    Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, Document, DtmfMode, Extension, Gateway,
-    GatewayTransport, HeaderRule, Inbound, InboundAuth, Number, OnLimit, PacketMillis, Password, Register, RuleAction,
-    RuleDirection, Secret, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth, TrunkSecrets,
-    TrunkSettings,
+    Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, DialPolicy, Document, DtmfMode, Extension,
+    Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, Number, OnLimit, PacketMillis, Password, Register,
+    RuleAction, RuleDirection, Secret, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth,
+    TrunkSecrets, TrunkSettings,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

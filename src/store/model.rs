@@ -108,6 +108,12 @@ pub struct Agent {
     #[sqlx(try_from = "String")]
     #[schema(value_type = Vec<String>)]
     pub allowed_caller_ids: Document<Vec<String>>,
+    /// Where it may call outside.
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = DialPolicy)]
+    pub dial_policy: Document<DialPolicy>,
+    /// Calls it may make a second; 0 = no limit.
+    pub max_cps: i64,
     /// Calls at once that reach the agent or that it makes; 0 = no limit. An agent who holds all its calls can make one more, to ask somebody
     /// about them: nobody can call it meanwhile.
     pub max_concurrent_calls: i64,
@@ -115,6 +121,20 @@ pub struct Agent {
     #[sqlx(try_from = "String")]
     #[schema(value_type = Object)]
     pub metadata: Document<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// What an agent may call outside, beside what `[fraud]` of the configuration refuses everybody.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct DialPolicy {
+    /// Countries by ISO 3166 code, or beginnings of numbers; empty = any. A costly range is allowed by its own beginning only.
+    #[schema(examples(json!(["DE", "AT", "+1204"])))]
+    pub countries: Vec<String>,
+    /// Beginnings of numbers that are refused, with `+`, or as they are sent to the trunk.
+    #[schema(examples(json!(["+49180"])))]
+    pub blocked_prefixes: Vec<String>,
+    /// Calls outside a day (UTC); 0 = no limit, `null` = `fraud.calls_per_day`.
+    pub max_per_day: Option<u32>,
 }
 
 /// An address an agent registers.

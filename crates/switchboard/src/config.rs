@@ -47,6 +47,27 @@ pub struct SwitchboardConfig {
     pub max_participants: usize,
     /// Sent as Retry-After with a 503.
     pub retry_after: Duration,
+    /// Caution against calls that somebody else makes at our cost.
+    pub fraud: FraudConfig,
+    /// Numbers no limit of ours holds up, as they are sent to trunks.
+    pub emergency_numbers: Vec<String>,
+}
+
+/// Caution against toll fraud. Counts are for each agent, and for each phone that is nobody's; 0 = no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FraudConfig {
+    /// Whether any of it holds.
+    pub enabled: bool,
+    /// Beginnings of E.164 numbers refused for their cost.
+    pub high_cost_prefixes: Vec<String>,
+    /// Calls outside within a minute.
+    pub calls_per_minute: u32,
+    /// Calls outside a day (UTC), where the agent's own policy says nothing.
+    pub calls_per_day: u32,
+    /// Calls outside at once.
+    pub simultaneous_calls: u32,
+    /// Attempts to call outside within a minute that raise an alarm when there are more.
+    pub burst_calls: u32,
 }
 
 impl Default for SwitchboardConfig {
@@ -72,6 +93,8 @@ impl Default for SwitchboardConfig {
             max_branches: 32,
             max_participants: 8,
             retry_after: Duration::from_secs(10),
+            fraud: FraudConfig::default(),
+            emergency_numbers: Vec::new(),
         }
     }
 }

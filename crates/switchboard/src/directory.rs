@@ -3,6 +3,7 @@
 
 mod border;
 mod caller_id;
+mod dial_policy;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use sip::{ClientCredentials, Ha1};
 
 pub use border::*;
 pub use caller_id::*;
+pub use dial_policy::*;
 
 /// Everything the switchboard may look up. Keys are ids with their prefixes (`agt_`, `ext_`, `crd_`, `trk_`, `num_`).
 #[derive(Debug, Clone, Default)]
@@ -56,6 +58,10 @@ pub struct Agent {
     pub caller_id_number: Option<String>,
     /// What it may choose to present instead (E.164).
     pub allowed_caller_ids: Vec<String>,
+    /// Where it may call.
+    pub dial_policy: DialPolicy,
+    /// Calls it may make a second, 0 = no limit.
+    pub max_cps: u32,
     /// Calls at once, 0 = no limit of its own. While it holds all of them it can make one more.
     pub max_concurrent_calls: u32,
 }

@@ -2,13 +2,14 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use sip::{Flow, Request, ResponseDraft, SessionId, StatusCode};
 
 use crate::call::{
-    Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal,
+    Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal, is_emergency,
 };
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Origin, Step, Target};
@@ -16,10 +17,11 @@ use crate::directory::Agent;
 use crate::identity::{Identity, Introduction, user_of};
 use crate::number::{e164, with_plus};
 use crate::output::{CallId, Direction, Output, ShardIndex};
-use crate::perform::SDP;
+use crate::perform::{SDP, seconds};
 use crate::proven::Authenticated;
 use crate::requests::Challenge;
 use crate::switchboard::Switchboard;
+use crate::tolls::{Bar, Pace};
 
 /// A caller whom we know.
 struct Caller {
@@ -43,10 +45,11 @@ impl Switchboard {
         let admitted = if flow.transport.is_websocket() {
             self.authenticate(now, flow, request, Challenge::Proxy).and_then(|Authenticated { extension, .. }| {
                 self.acceptable(request)?;
-                self.admit_agent(request, &extension.number, extension.agent_id)
+                self.admit_agent(now, request, &extension.number, extension.agent_id)
             })
         } else {
-            self.acceptable(request).and_then(|()| self.admit_trunk(now, request, flow))
+            let admitted = self.acceptable(request).and_then(|()| self.admit_trunk(now, request, flow));
+            admitted.and_then(|caller| self.keep_trunk_pace(now, caller))
         };
         match admitted {
             Ok(caller) => self.begin(now, session, flow, request, caller),
@@ -72,11 +75,13 @@ impl Switchboard {
 
     fn admit_agent(
         &mut self,
+        now: Instant,
         request: &Request,
         extension: &str,
         agent: Option<String>,
     ) -> Result<Caller, Box<ResponseDraft>> {
-        let known = agent.as_ref().and_then(|id| self.directory.agents.get(id));
+        let directory = Arc::clone(&self.directory);
+        let known = agent.as_ref().and_then(|id| directory.agents.get(id));
         let busy = known.is_some_and(|agent| {
             let calls = self.calls.usage.of(&Occupation::Agent(agent.id.clone()));
             let most = agent.max_concurrent_calls;
@@ -86,11 +91,17 @@ impl Switchboard {
         let display = known.map(|agent| agent.display_name.clone()).filter(|name| !name.is_empty());
         let to = user_of(&request.uri).ok_or_else(|| ResponseDraft::new(StatusCode::ADDRESS_INCOMPLETE))?;
         let (decision, assigned) = self.route_of_agent(extension, &to);
+        let is_emergency = is_emergency(&to, &self.config);
         let introduction = self.introduction(request, extension, known);
         let refused = match (&decision, &introduction) {
+            (Some(_), _) if is_emergency => None,
             (None, _) => Some(Failure::new(404, format!("No rule of the dialplan matches {to}."))),
-            (Some(_), Err(refused)) => Some(refused.clone()),
-            (Some(_), Ok(_)) => busy.then(|| Failure::new(486, "The agent has no further call free.")),
+            (Some(_), Err(refused)) => {
+                self.tolls.bar(Bar::CallerId);
+                Some(refused.clone())
+            }
+            (Some(_), Ok(_)) if busy => Some(Failure::new(486, "The agent has no further call free.")),
+            (Some(_), Ok(_)) => known.and_then(|agent| self.keep_pace(now, agent).err()),
         };
         Ok(Caller {
             party: Party::Extension { number: extension.to_owned(), agent },
@@ -101,6 +112,15 @@ impl Switchboard {
             to,
             steps: decision.map(|decision| decision.steps).unwrap_or_default(),
             refused,
+        })
+    }
+
+    /// An agent makes so many calls a second.
+    fn keep_pace(&mut self, now: Instant, agent: &Agent) -> Result<(), Failure> {
+        self.tolls.take(now, Pace::By(agent.id.clone()), agent.max_cps).map_err(|wait| {
+            self.tolls.bar(Bar::AgentPace);
+            let why = format!("The agent may make {} calls a second, and has made them.", agent.max_cps);
+            Failure { retry_after: Some(wait), ..Failure::refusal(503, why) }
         })
     }
 
@@ -171,6 +191,20 @@ impl Switchboard {
             steps,
             refused,
         })
+    }
+
+    /// A trunk's calls come at its pace. Nothing is kept of one too many: a flood of them shall cost little.
+    fn keep_trunk_pace(&mut self, now: Instant, caller: Caller) -> Result<Caller, Box<ResponseDraft>> {
+        let Party::Trunk { id, name, .. } = &caller.party else { return Ok(caller) };
+        let most = self.directory.trunks.get(id).map_or(0, |trunk| trunk.border.max_cps);
+        match self.tolls.take(now, Pace::From(id.clone()), most) {
+            Ok(()) => Ok(caller),
+            Err(wait) => {
+                self.tolls.bar(Bar::TrunkPace);
+                let failure = Failure::new(503, format!("Trunk {name} may make {most} calls a second."));
+                Err(refusal(&Failure { retry_after: Some(wait), ..failure }).into())
+            }
+        }
     }
 
     fn begin(&mut self, now: Instant, session: SessionId, flow: Flow, request: &Request, caller: Caller) {
@@ -284,14 +318,16 @@ impl Switchboard {
     ) -> Option<T> {
         let mut actions = Actions::new();
         let (config, directory, registrar, ids) = (&self.config, &*self.directory, &self.registrar, &mut self.ids);
+        let tolls = &mut self.tolls;
         let done = self.calls.with(
             key,
-            |usage, occupied| Context { now, config, directory, registrar, usage, occupied, ids },
+            |usage, occupied| Context { now, config, directory, registrar, usage, occupied, tolls, ids },
             |call, context| act(call, context, &mut actions),
         );
         for action in actions {
             self.perform(now, key, action);
         }
+        self.outputs.extend(self.tolls.alarms.drain(..).map(Output::Alarm));
         self.show(now, key);
         done
     }
@@ -325,5 +361,8 @@ fn refusal(failure: &Failure) -> ResponseDraft {
     for reason in &failure.reasons {
         draft = draft.with_header("Reason", reason.as_str());
     }
-    draft
+    match failure.retry_after {
+        Some(wait) => draft.with_header("Retry-After", seconds(wait).to_string()),
+        None => draft,
+    }
 }

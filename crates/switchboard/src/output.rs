@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use media::Statistics;
 
+use crate::tolls::Alarm;
+
 /// Which shard carries a leg's media: an index below `SwitchboardConfig::shards`. Links between shards name it by the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardIndex(pub usize);
@@ -42,6 +44,8 @@ pub enum Output {
         /// How it stands.
         registration: TrunkRegistration,
     },
+    /// Somebody should look at this.
+    Alarm(Alarm),
     /// Close this connection (a scanner, or a flow that broke the framing rules).
     CloseConnection(sip::ConnectionId),
 }

@@ -14,6 +14,11 @@ use crate::switchboard::Switchboard;
 /// SDP's media type.
 pub(crate) const SDP: &str = "application/sdp";
 
+/// A time to wait, as headers tell it: whole seconds, and not none.
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 impl Switchboard {
     pub(crate) fn perform(&mut self, now: Instant, key: CallKey, action: Action) {
         match action {
@@ -65,11 +70,14 @@ impl Switchboard {
                 let draft = draft.with_session_expires(self.session_expires(key, leg));
                 self.with_session(leg, |endpoint, session| endpoint.accept(now, session, draft));
             }
-            Action::Reject { leg, status, phrase, reasons } => {
+            Action::Reject { leg, status, phrase, reasons, retry_after } => {
                 let mut draft = ResponseDraft::new(status);
                 draft.reason = phrase;
                 for reason in reasons {
                     draft = draft.with_header("Reason", reason);
+                }
+                if let Some(wait) = retry_after {
+                    draft = draft.with_header("Retry-After", seconds(wait).to_string());
                 }
                 self.with_session(leg, |endpoint, session| endpoint.reject(now, session, draft));
             }

@@ -21,6 +21,7 @@ use crate::output::{BindingView, CallId, Output, ShardIndex};
 use crate::proven::Proven;
 use crate::registering::TrunkRegistrations;
 use crate::registrar::Registrar;
+use crate::tolls::{Barred, Tolls};
 use crate::vouching::Strangers;
 
 /// The longest message, in bytes, from a WebSocket on which nobody has authenticated yet: several times a browser's largest INVITE.
@@ -50,6 +51,7 @@ pub struct Switchboard {
     pub(crate) reports: HashMap<OutgoingId, (CallKey, LegId)>,
     pub(crate) ids: Ids,
     pub(crate) draining: bool,
+    pub(crate) tolls: Tolls,
     pub(crate) counters: Counters,
     pub(crate) outputs: VecDeque<Output>,
 }
@@ -87,6 +89,7 @@ impl Switchboard {
             admission: Admission::new(&directory),
             ids,
             draining: false,
+            tolls: Tolls::new(clock),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             config,
@@ -249,6 +252,7 @@ impl Switchboard {
         self.directory = directory;
         self.admission = Admission::new(&self.directory);
         let directory = &self.directory;
+        self.tolls.retain(directory);
         let concerned = self.registrar.retain(|proof| proof.holds(directory));
         for extension in concerned {
             self.show_bindings(&extension);
@@ -301,7 +305,7 @@ impl Switchboard {
     /// Figures for `/metrics`.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters { barred: self.tolls.barred, bursts: self.tolls.bursts, ..self.counters }
     }
 
     /// The SIP endpoint's own figures.
@@ -370,4 +374,8 @@ pub struct Counters {
     pub calls: u64,
     /// Calls answered.
     pub answered: u64,
+    /// Calls not let through.
+    pub barred: Barred,
+    /// Times somebody made suddenly many calls outside.
+    pub bursts: u64,
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use media::Codec;
 use sip::{Ha1, Transport};
-use switchboard::{Agent, CallerId, Credential, Directory, Extension, Gateway, Hop, Number, OnLimit, Trunk};
+use switchboard::{
+    Agent, CallerId, Credential, DialPolicy, Directory, Extension, Gateway, Hop, Number, OnLimit, Trunk,
+};
 
 /// The agents' domain.
 pub const REALM: &str = "phone.example.com";
@@ -25,6 +27,8 @@ pub fn directory() -> Directory {
                 enabled: true,
                 caller_id_number: None,
                 allowed_caller_ids: Vec::new(),
+                dial_policy: DialPolicy::default(),
+                max_cps: 0,
                 max_concurrent_calls: 1,
             },
         );

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use media::{Codec, Command, Hold, MediaSessionId, MediaState, Statistics};
 use sip::{ConnectionId, Flow, Message, Transmit, Transport};
 use switchboard::{
-    BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard, SwitchboardConfig,
-    TrunkRegistration,
+    Alarm, BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard,
+    SwitchboardConfig, TrunkRegistration,
 };
 
 use crate::directory::directory;
@@ -56,6 +56,8 @@ pub struct Simulation {
     pub bindings: BTreeMap<String, Vec<BindingView>>,
     /// How registrations at trunks were last shown, by trunk.
     pub trunk_registrations: BTreeMap<String, TrunkRegistration>,
+    /// What somebody should look at.
+    pub alarms: Vec<Alarm>,
     /// Connections the switchboard wants closed.
     pub closed: Vec<ConnectionId>,
     /// Every message the switchboard sent, with its time and addressee, whether it arrived or not.
@@ -117,6 +119,7 @@ impl Simulation {
             records: Vec::new(),
             bindings: BTreeMap::new(),
             trunk_registrations: BTreeMap::new(),
+            alarms: Vec::new(),
             closed: Vec::new(),
             sent: Vec::new(),
             loses: Box::new(|_, _| false),
@@ -247,6 +250,7 @@ impl Simulation {
             Output::TrunkRegistration { trunk_id, registration } => {
                 self.trunk_registrations.insert(trunk_id, registration);
             }
+            Output::Alarm(alarm) => self.alarms.push(alarm),
             Output::CloseConnection(connection) => self.closed.push(connection),
         }
     }

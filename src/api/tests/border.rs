@@ -96,3 +96,38 @@ async fn an_agents_numbers_are_in_international_form() {
     let refused = api.call("POST", "/v1/agents", wrong).await;
     assert_eq!(pointers(&refused), ["/allowed_caller_ids/1", "/allowed_caller_ids/2"]);
 }
+
+#[tokio::test]
+async fn a_dial_policy_names_countries_and_beginnings_of_numbers() {
+    let api = Api::new().await;
+    let policy = json!({"countries": ["DE", "+1204"], "blocked_prefixes": ["+49180", "0900"], "max_per_day": 30});
+    let made = api.made("/v1/agents", json!({"display_name": "Ada", "dial_policy": policy, "max_cps": 2})).await;
+    assert_eq!((&made["dial_policy"], &made["max_cps"]), (&policy, &json!(2)));
+    let directory = api.store.directory().borrow().clone();
+    let seen = &directory.agents[id(&made)];
+    assert_eq!((seen.dial_policy.max_per_day, seen.max_cps), (Some(30), 2));
+    assert_eq!(seen.dial_policy.countries, ["DE", "+1204"]);
+    assert_eq!(seen.dial_policy.blocked_prefixes, ["+49180", "0900"]);
+    let path = format!("/v1/agents/{}", id(&made));
+    let changed = api.call("PATCH", &path, json!({"dial_policy": {"max_per_day": null}})).await;
+    assert_eq!(changed.body["dial_policy"]["max_per_day"], Value::Null);
+    let plain = api.made("/v1/agents", json!({"display_name": "Bob"})).await;
+    assert_eq!(plain["dial_policy"], json!({"countries": [], "blocked_prefixes": [], "max_per_day": null}));
+    let wrong = json!({"countries": ["XX", "de", "+", "44", "+4a"], "blocked_prefixes": ["", "+49x"], "max_per_day": -1,
+        "country": "DE"});
+    let refused = api.call("POST", "/v1/agents", json!({"display_name": "Eve", "dial_policy": wrong})).await;
+    let mut found = pointers(&refused);
+    found.sort_unstable();
+    let expected = [
+        "blocked_prefixes/0",
+        "blocked_prefixes/1",
+        "countries/0",
+        "countries/1",
+        "countries/2",
+        "countries/3",
+        "countries/4",
+        "country",
+        "max_per_day",
+    ];
+    assert_eq!(found, expected.map(|field| format!("/dial_policy/{field}")));
+}

@@ -68,6 +68,12 @@ fn agent(name: &str) -> Agent {
         enabled: true,
         caller_id_number: Some("+4930123456".into()),
         allowed_caller_ids: Document(vec!["+4930123457".into()]),
+        dial_policy: Document(DialPolicy {
+            countries: vec!["DE".into()],
+            max_per_day: Some(9),
+            ..DialPolicy::default()
+        }),
+        max_cps: 3,
         max_concurrent_calls: 2,
         metadata: Document([("team".to_owned(), "blue".into())].into_iter().collect()),
     }

@@ -120,7 +120,13 @@ pub(crate) enum Action {
     /// Answer the caller.
     Accept { leg: LegId, sdp: Bytes },
     /// Refuse the caller.
-    Reject { leg: LegId, status: StatusCode, phrase: Option<String>, reasons: Vec<String> },
+    Reject {
+        leg: LegId,
+        status: StatusCode,
+        phrase: Option<String>,
+        reasons: Vec<String>,
+        retry_after: Option<Duration>,
+    },
     /// Answer a leg's wish to change its media.
     Respond { leg: LegId, request: RequestId, status: StatusCode, sdp: Option<Bytes>, warning: Option<String> },
     /// Offer a leg a change of its media by re-INVITE.

@@ -1,5 +1,7 @@
 //! SIP statuses and Q.850 causes (RFC 3398 §8.2.6.1, RFC 3326), and what a caller is told of a callee's refusal.
 
+use std::time::Duration;
+
 use sip::{Headers, Reason, Response, StatusCode};
 
 use crate::output::CallResult;
@@ -12,6 +14,8 @@ pub(crate) struct Failure {
     pub(crate) reasons: Vec<String>,
     pub(crate) result: CallResult,
     pub(crate) explanation: String,
+    /// When to try again.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -19,7 +23,14 @@ impl Failure {
     pub(crate) fn new(status: u16, explanation: impl Into<String>) -> Self {
         let explanation = explanation.into();
         let reason = Reason::q850(q850(status), &explanation);
-        Self { status, phrase: None, reasons: vec![reason.to_string()], result: result(status), explanation }
+        Self {
+            status,
+            phrase: None,
+            reasons: vec![reason.to_string()],
+            result: result(status),
+            explanation,
+            retry_after: None,
+        }
     }
 
     /// A refusal of the gateway's own whose words its caller sees even without looking for a reason.
@@ -60,7 +71,7 @@ impl Failure {
         if reasons.is_empty() {
             reasons.push(Reason::q850(q850(status), response.status.reason_phrase()).to_string());
         }
-        Self { status, phrase: None, reasons, result: result(status), explanation }
+        Self { status, phrase: None, reasons, result: result(status), explanation, retry_after: None }
     }
 
     pub(crate) fn status_code(&self) -> StatusCode {

@@ -43,6 +43,7 @@ impl Ending {
                 status: failure.status_code(),
                 phrase: failure.phrase.clone(),
                 reasons: failure.reasons.clone(),
+                retry_after: failure.retry_after,
             });
         }
         let reason = failure.reasons.iter().find_map(|text| Reason::parse(text));

@@ -20,6 +20,7 @@ use crate::identity::Introduction;
 use crate::ids::Ids;
 use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferMode, TransferStatus, TransferView};
 use crate::registrar::Registrar;
+use crate::tolls::Tolls;
 
 /// What media does without being told.
 const USUAL_PTIME: Duration = Duration::from_millis(20);
@@ -83,6 +84,8 @@ pub(crate) enum Occupation {
     Agent(String),
     /// One of a trunk's channels.
     Trunk(String),
+    /// One of the calls outside of one that pays.
+    Outside(String),
 }
 
 /// How often everything is taken up by running calls.
@@ -119,6 +122,7 @@ pub(crate) struct Context<'a> {
     pub(crate) usage: &'a Usage,
     /// What of it is this call's, as it was before the event.
     pub(crate) occupied: &'a [Occupation],
+    pub(crate) tolls: &'a mut Tolls,
     pub(crate) ids: &'a mut Ids,
 }
 
@@ -333,7 +337,7 @@ impl Facts {
             // It wanted to take a place that is gone.
             Signal::Incoming if !is_caller => {
                 let (status, reasons) = (StatusCode::TEMPORARILY_UNAVAILABLE, Vec::new());
-                actions.push(Action::Reject { leg: id, status, phrase: None, reasons });
+                actions.push(Action::Reject { leg: id, status, phrase: None, reasons, retry_after: None });
             }
             Signal::Idle | Signal::Incoming | Signal::Over => {}
         }
@@ -369,7 +373,10 @@ impl Facts {
         for leg in self.legs.iter().filter(|leg| !leg.is_over()) {
             match &leg.party {
                 Party::Extension { agent: Some(agent), .. } => all.push(Occupation::Agent(agent.clone())),
-                Party::Trunk { id, .. } => all.push(Occupation::Trunk(id.clone())),
+                Party::Trunk { id, .. } => {
+                    all.push(Occupation::Trunk(id.clone()));
+                    all.extend(leg.charged_to.clone().map(Occupation::Outside));
+                }
                 Party::Extension { agent: None, .. } => {}
             }
         }

@@ -11,6 +11,7 @@ use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::{Answering, EarlyAnswer, MEDIA_TIMEOUT};
 use super::cause::Failure;
+use super::clearing::clear;
 use super::early::Early;
 use super::ending::Ending;
 use super::facts::{Context, Facts};
@@ -18,7 +19,7 @@ use super::leg::{Leg, LegId, Party, Signal};
 use super::seeker::Seeker;
 use super::target::{Candidate, Resolved, resolve};
 use super::{bandwidth, modifying, replacing};
-use crate::dialplan::Step;
+use crate::dialplan::{Step, Target};
 use crate::output::EndedBy;
 
 /// What is being tried, and what is left.
@@ -34,6 +35,8 @@ pub(crate) struct Hunt {
     pub(super) rung: Vec<Uri>,
     pub(super) early: Early,
     failure: Option<Failure>,
+    /// It was let through to a trunk already.
+    cleared: bool,
     pub(super) told_ringing: bool,
     /// Who is transferred heard a target ring, and not who transferred it.
     pub(super) heard: bool,
@@ -84,6 +87,7 @@ impl Hunt {
             rung: Vec::new(),
             early: Early::None,
             failure: None,
+            cleared: false,
             told_ringing: false,
             heard: false,
             pickup: None,
@@ -196,6 +200,12 @@ impl Hunt {
         self.phones.clear();
         self.rung.clear();
         while let Some(step) = self.steps.pop_front() {
+            if let Target::Trunks { number, .. } = &step.target {
+                if let Err(failure) = clear(number, !self.cleared, &self.seeker, facts, ctx) {
+                    return Next::Failed(failure, EndedBy::System);
+                }
+                self.cleared = true;
+            }
             match resolve(&step.target, &self.seeker, facts, ctx) {
                 Resolved::Phones { numbers, legs, patience } => {
                     self.phones = numbers;

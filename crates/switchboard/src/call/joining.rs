@@ -138,7 +138,7 @@ impl Call {
         if let Some(leg) = facts.leg_mut(caller).filter(|leg| leg.signal == Signal::Incoming) {
             leg.signal = Signal::Over;
             let (status, reasons) = (StatusCode::REQUEST_TERMINATED, vec![reason.to_string()]);
-            actions.push(Action::Reject { leg: caller, status, phrase: None, reasons });
+            actions.push(Action::Reject { leg: caller, status, phrase: None, reasons, retry_after: None });
         }
         let outcome = Outcome {
             result: CallResult::Cancelled,

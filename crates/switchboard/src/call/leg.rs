@@ -121,6 +121,8 @@ pub(crate) struct Leg {
     /// When each digit that operators have dialled will be over.
     pub(crate) dialled: VecDeque<Instant>,
     pub(crate) referring: Referring,
+    /// Who pays for it, when it leads outside.
+    pub(crate) charged_to: Option<String>,
     /// Its INVITE came to take another leg's place.
     pub(crate) is_newcomer: bool,
 }
@@ -148,6 +150,7 @@ impl Leg {
             dtmf: Dtmf::default(),
             dialled: VecDeque::new(),
             referring: Referring::default(),
+            charged_to: None,
             is_newcomer: false,
         }
     }

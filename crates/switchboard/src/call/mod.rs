@@ -9,6 +9,7 @@ mod answering;
 mod arriving;
 mod bandwidth;
 mod cause;
+mod clearing;
 mod conference;
 mod connected;
 mod consulting;
@@ -41,6 +42,7 @@ mod transferring;
 
 pub(crate) use action::{Action, Actions, CallEvent, CallTimer, Change};
 pub(crate) use cause::{Failure, reasons};
+pub(crate) use clearing::is_emergency;
 pub(crate) use consulting::{Consult, Consultation};
 pub(crate) use facts::{CallerOffer, Context, Facts, Occupation, Usage};
 pub(crate) use joining::{Brought, Joining};

@@ -109,7 +109,7 @@ pub(super) fn reject(new: LegId, status: StatusCode, facts: &mut Facts, actions:
     if let Some(leg) = facts.leg_mut(new).filter(|leg| leg.signal == Signal::Incoming) {
         leg.signal = Signal::Over;
         leg.state = CallState::Ending;
-        actions.push(Action::Reject { leg: new, status, phrase: None, reasons: Vec::new() });
+        actions.push(Action::Reject { leg: new, status, phrase: None, reasons: Vec::new(), retry_after: None });
     }
     facts.release(new, Some(Reason::sip(status.code(), status.reason_phrase())), actions);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sip::{Flow, Host, NameAddr, Transport, Uri};
 
 use super::cause::Failure;
+use super::clearing::{is_emergency, payer};
 use super::facts::{Context, Facts, Occupation};
 use super::leg::{Envelope, Leg, LegId, Party, Signal};
 use super::presenting::{Presentation, present};
@@ -15,6 +16,7 @@ use crate::config::SwitchboardConfig;
 use crate::dialplan::Target;
 use crate::directory::{Extension, Gateway, Hop, NumberFormat, Trunk};
 use crate::number::e164;
+use crate::tolls::{Bar, Pace};
 
 /// Trunk addresses one step may try: bounds the time a caller waits and what a directory can make us send.
 const MAX_CANDIDATES: usize = 16;
@@ -235,7 +237,8 @@ impl Candidate {
             return Err(Failure::new(503, "The trunk was removed."));
         };
         let calls = ctx.taken(&Occupation::Trunk(trunk.id.clone()), facts);
-        if trunk.max_channels > 0 && calls >= trunk.max_channels {
+        let is_emergency = is_emergency(&self.number, ctx.config);
+        if !is_emergency && trunk.max_channels > 0 && calls >= trunk.max_channels {
             return Err(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)));
         }
         let Some(uri) = self.uri(trunk.caller_id.format) else {
@@ -244,10 +247,14 @@ impl Candidate {
                 format!("The gateway {} of trunk {} is no SIP host.", self.host, trunk.name),
             ));
         };
+        if !is_emergency {
+            self.keep_pace(trunk, ctx)?;
+        }
         let party = Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: self.number.clone() };
         let mut leg = new_leg(party, self.hop.flow(), ctx);
         let Presentation { from, contact, headers } = present(seeker, facts, trunk, ctx);
         let contact = own_contact(contact.as_deref(), self.hop.transport, ctx.config);
+        leg.charged_to = payer(seeker, facts);
         leg.envelope = Some(Envelope {
             to: NameAddr::new(uri.clone()),
             uri,
@@ -258,6 +265,16 @@ impl Candidate {
             max_forwards: 0,
         });
         Ok(leg)
+    }
+
+    /// A trunk takes so many calls a second.
+    fn keep_pace(&self, trunk: &Trunk, ctx: &mut Context<'_>) -> Result<(), Failure> {
+        let most = trunk.border.max_cps;
+        ctx.tolls.take(ctx.now, Pace::To(trunk.id.clone()), most).map_err(|wait| {
+            ctx.tolls.bar(Bar::TrunkPace);
+            let why = format!("Trunk {} takes {most} calls a second, and has got them.", trunk.name);
+            Failure { retry_after: Some(wait), ..Failure::new(503, why) }
+        })
     }
 
     /// `sip:<number>@<host as configured>`: providers refuse their own address in its place.

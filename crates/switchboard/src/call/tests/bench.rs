@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use media::{Codec, Command, Statistics};
 use sip::{ConnectionId, Contact, Flow, Headers, NameAddr, RequestId, Response, StatusCode, Transport};
@@ -13,7 +13,7 @@ use crate::call::{
     Action, Actions, Adding, Call, CallEvent, CallTimer, CallerOffer, Change, Consult, Consultation, Context, Facts,
     Failure, Meanwhile, Replacement, Seeker, State, Transfer, Transferee, Usage, Whom,
 };
-use crate::config::SwitchboardConfig;
+use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::{Step, Target};
 use crate::directory::{Directory, Extension, Gateway, Hop, OnLimit, Trunk};
 use crate::identity::Introduction;
@@ -21,6 +21,7 @@ use crate::ids::Ids;
 use crate::output::{CallId, Direction};
 use crate::proven::Proof;
 use crate::registrar::{Asked, Registrar, Registration};
+use crate::tolls::Tolls;
 
 /// One call among everything it may look at: extension 100 with two phones, 101 with none, 102 with one; the trunks `main` and `spare`.
 pub(super) struct Bench {
@@ -30,6 +31,7 @@ pub(super) struct Bench {
     registrar: Registrar,
     usage: Usage,
     ids: Ids,
+    tolls: Tolls,
     now: Instant,
     running: BTreeSet<CallTimer>,
 }
@@ -79,6 +81,7 @@ impl Bench {
             registrar: registrar(now),
             usage: Usage::default(),
             ids,
+            tolls: Tolls::new(Clock { instant: now, system: SystemTime::UNIX_EPOCH }),
             now,
             running: BTreeSet::new(),
         }
@@ -111,10 +114,10 @@ impl Bench {
         }
         let mut actions = Actions::new();
         let (config, directory, registrar) = (&self.config, &*self.directory, &self.registrar);
-        let (usage, ids, now) = (&self.usage, &mut self.ids, self.now);
+        let (usage, ids, now, tolls) = (&self.usage, &mut self.ids, self.now, &mut self.tolls);
         self.call.on(
             event,
-            &mut Context { now, config, directory, registrar, usage, occupied: &[], ids },
+            &mut Context { now, config, directory, registrar, usage, occupied: &[], tolls, ids },
             &mut actions,
         );
         actions.iter().filter_map(|action| self.words(action)).collect::<Vec<_>>().join(", ")
