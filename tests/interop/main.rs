@@ -10,9 +10,11 @@
     missing_docs
 )]
 
+mod authenticating;
 mod behind_nat;
 mod calling;
 mod network;
+mod registering;
 mod session_border_controller;
 mod sipp;
 #[allow(dead_code, reason = "shared with the gateway's own tests, which use more of it")]
