@@ -1,5 +1,6 @@
 mod agents;
 mod border;
+mod dialogs;
 mod digits;
 mod directory;
 mod participants;

@@ -2,6 +2,7 @@
 
 mod border;
 mod dial_policy;
+mod dialogs;
 mod trunk;
 mod trunk_auth;
 

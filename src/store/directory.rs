@@ -1,6 +1,7 @@
 //! Makes the [`Directory`] the switchboard works from out of the tables, and publishes it.
 
 mod border;
+mod dialogs;
 mod trunk;
 
 use std::collections::{HashMap, HashSet};

@@ -32,9 +32,9 @@ pub use following::follow_others;
 pub use idempotency::{Claim, Replay};
 pub use model::{
     Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, DialPolicy, Document, DtmfMode, Extension,
-    Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, Number, OnLimit, PacketMillis, Password, Register,
-    RuleAction, RuleDirection, Secret, Stored, Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth,
-    TrunkSecrets, TrunkSettings,
+    Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, Number, OnLimit, PacketMillis, Password, Prack,
+    Register, RuleAction, RuleDirection, Secret, SessionTimer, Stored, Target, TargetKind, TargetShape, Timestamp,
+    Trunk, TrunkAuth, TrunkDialogs, TrunkSecrets, TrunkSettings,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

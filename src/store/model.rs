@@ -1,6 +1,7 @@
 //! What the database holds, as the API shows it. Validation happens at the API's edge; these are values already believed.
 
 mod caller_id;
+mod dialogs;
 mod trunk;
 mod trunk_auth;
 
@@ -13,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 pub use caller_id::{CallerId, CallerIdFormat, CallerIdHeader, HeaderRule, RuleAction, RuleDirection};
+pub use dialogs::{Prack, SessionTimer, TrunkDialogs};
 pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, Trunk, TrunkSettings};
 pub use trunk_auth::{InboundAuth, Password, Register, Secret, TrunkAuth, TrunkSecrets};
 

@@ -115,6 +115,7 @@ fn an_offerless_call_whose_ack_brings_no_answer_ends_with_an_explanation() {
     let trunk = simulation.gateway(1);
     let now = simulation.now;
     let to = "sip:+493011100@203.0.113.1";
+    simulation.peer(trunk).late_answer.clear();
     let session = simulation.peer(trunk).invite(now, "sip:+15550001111@198.51.100.1", to, None, None);
     simulation.settle();
     let (incoming, _) = simulation.invites(browser)[0].clone();

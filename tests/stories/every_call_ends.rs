@@ -8,7 +8,7 @@ use std::time::Duration;
 use media::{Command, MediaSessionId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use sip::{ConnectionId, Flow, SessionId, StatusCode, Transport};
+use sip::{ConnectionId, Flow, Message, Reliability, Response, SessionId, StatusCode, Transport};
 use switchboard::{CallState, Directory, Operator, ParticipantState, ShardIndex, TransferMode, TransferTarget};
 use testkit::{Heard, MediaScript, Simulation};
 
@@ -26,6 +26,10 @@ const ANSWERS: [u16; 10] = [180, 183, 200, 200, 404, 480, 486, 500, 503, 603];
 /// Whom calls are handed on to: the echo test, phones, trunks, nobody.
 const TARGETS: [&str; 6] = ["9196", "100", "101", "102", "+15557654321", "777"];
 const INSIDE: [&str; 6] = ["INFO", "UPDATE", "INVITE", "REFER", "BYE", "OPTIONS"];
+/// Tags of branches that an INVITE has beside the one that its trunk is.
+const FORKS: [&str; 3] = ["left", "middle", "right"];
+const RELIABILITIES: [Reliability; 4] =
+    [Reliability::Off, Reliability::Supported, Reliability::Supported, Reliability::Required];
 const USERS: [&str; 4] = ["100", "100", "101", "102"];
 
 /// One run.
@@ -61,6 +65,7 @@ impl Chaos {
         for peer in browsers.iter().chain(&trunks) {
             simulation.peer(*peer).session_expires =
                 [None, Some(90), Some(300)][random.random_range(0..3)].map(Duration::from_secs);
+            simulation.peer(*peer).reliability = RELIABILITIES[random.random_range(0..RELIABILITIES.len())];
         }
         let mut chaos = Self {
             random,
@@ -88,7 +93,7 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..50) {
+        match self.random.random_range(0..54) {
             0 => self.simulation.script = self.pick(&SCRIPTS),
             1 | 2 => self.call_out(),
             3 | 4 => self.call_in(),
@@ -118,6 +123,8 @@ impl Chaos {
             26 => self.dial(),
             37 | 38 => self.reclaim(),
             48 | 49 => self.meet(),
+            50..=52 => self.fork(),
+            53 => self.update_early(),
             11 if self.random.random_bool(0.3) => {
                 let call = self.simulation.views.last().map(|view| view.id.clone());
                 let now = self.simulation.now;
@@ -239,6 +246,44 @@ impl Chaos {
         let to = "sip:+493011100@203.0.113.1";
         let session = self.simulation.peer(trunk).invite(now, "sip:+1555000111@x.example", to, sdp, None);
         self.sessions.push((trunk, session));
+    }
+
+    /// A branch of the INVITE that a trunk got last says something, reliably or not, in turn or not.
+    fn fork(&mut self) {
+        let trunk = self.pick(&self.trunks.clone());
+        let Some((_, invite)) = self.simulation.invites(trunk).pop() else { return };
+        let status = StatusCode::new(self.pick(&[180, 183, 183, 183, 199, 200])).unwrap();
+        let mut response = Response::for_request(&invite, status).with_to_tag(self.pick(&FORKS));
+        response = response.with_header("Contact", format!("<sip:fork@{trunk}>"));
+        if status.is_provisional() && self.random.random_bool(0.6) {
+            let rseq = self.pick(&["1", "1", "2", "3"]);
+            response = response.with_header("Require", "100rel").with_header("RSeq", rseq);
+        }
+        if self.random.random_bool(0.7) {
+            response = response.with_body("application/sdp", self.pick(&["v=0 fork", "v=0 another"]));
+        }
+        self.say(trunk, &response.to_bytes());
+    }
+
+    /// Such a branch offers anew before it answers.
+    fn update_early(&mut self) {
+        let trunk = self.pick(&self.trunks.clone());
+        let Some((_, invite)) = self.simulation.invites(trunk).pop() else { return };
+        let header = |name: &str| invite.headers.get(name).unwrap_or_default().to_owned();
+        let (from, to, call) = (header("From"), header("To"), header("Call-ID"));
+        let (tag, number) = (self.pick(&FORKS), self.random.random_range(1..1000));
+        let text = format!(
+            "UPDATE sip:gateway@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/UDP {trunk};branch=z9hG4bKearly{tag}{number}\r\n\
+             Max-Forwards: 70\r\nFrom: {to};tag={tag}\r\nTo: {from}\r\nCall-ID: {call}\r\nCSeq: {number} UPDATE\r\n\
+             Contact: <sip:fork@{trunk}>\r\nContent-Type: application/sdp\r\nContent-Length: 9\r\n\r\nv=0 moved"
+        );
+        self.say(trunk, text.as_bytes());
+    }
+
+    fn say(&mut self, trunk: SocketAddr, bytes: &[u8]) {
+        let flow = Flow { transport: Transport::Udp, peer: trunk, connection: None, tls: None };
+        let now = self.simulation.now;
+        self.simulation.switchboard.handle_message(now, flow, bytes);
     }
 
     fn lose_flow(&mut self) {
@@ -667,7 +712,10 @@ impl Chaos {
     }
 }
 
-const CHANGES: [fn(&mut Directory); 7] = [
+const CHANGES: [fn(&mut Directory); 10] = [
+    |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dialogs.early_offer = !trunk.dialogs.early_offer),
+    |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dialogs.prack = Reliability::Required),
+    |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dialogs.prack = Reliability::Off),
     |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dtmf = media::Dtmf::Info),
     |directory| directory.agents.values_mut().for_each(|agent| agent.enabled = !agent.enabled),
     |directory| directory.trunks.values_mut().for_each(|trunk| trunk.enabled = !trunk.enabled),
@@ -695,7 +743,7 @@ fn fresh() -> Directory {
 
 #[test]
 fn every_call_ends_whatever_happens() {
-    let (mut conferences, mut consultations, mut links) = (0, 0, 0);
+    let (mut conferences, mut consultations, mut links, mut acknowledged) = (0, 0, 0, 0);
     for seed in 0..300 {
         println!("seed {seed}");
         let mut chaos = Chaos::new(seed);
@@ -706,11 +754,15 @@ fn every_call_ends_whatever_happens() {
         conferences += chaos.conferences;
         consultations += chaos.consultations;
         links += chaos.simulation.wiring.linked;
+        let is_prack =
+            |message: &Message| matches!(message, Message::Request(request) if request.method == sip::Method::Prack);
+        acknowledged += chaos.simulation.sent.iter().filter(|(_, _, message)| is_prack(message)).count();
         if !chaos.simulation.switchboard.is_draining() {
             chaos.phone_again();
         }
     }
     assert!(conferences > 300, "chance made {conferences} conferences only");
     assert!(consultations > 50, "chance settled {consultations} consultations only");
+    assert!(acknowledged > 100, "{acknowledged} PRACKs only");
     assert!(links > 5, "{links} links in all: too few to say anything of them");
 }

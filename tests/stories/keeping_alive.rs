@@ -86,7 +86,7 @@ fn trunks_are_asked_for_a_timer_and_browsers_are_not() {
     let invite = &talk.simulation.requests_to(talk.trunk, &Method::Invite)[0];
     assert_eq!(
         (said(&invite.headers), invite.headers.supported()),
-        (Some("1800;refresher=uac"), vec!["replaces", "timer"])
+        (Some("1800;refresher=uac"), vec!["replaces", "100rel", "199", "timer"])
     );
     assert!(!invite.headers.require().contains(&"timer"), "asked for, not required");
     talk.simulation.hang_up(talk.browser, talk.outgoing);

@@ -40,6 +40,7 @@ mod leaving_a_consultation;
 mod limits;
 mod losing_messages;
 mod offerless;
+mod offers;
 mod over_tls;
 mod pacing;
 mod presenting;

@@ -55,6 +55,7 @@ fn ask(message: &Message) {
     let _ = (headers.from(), headers.to(), headers.cseq(), headers.expires(), headers.max_forwards());
     let _ = (headers.allow(), headers.supported(), headers.require(), headers.proxy_require(), headers.reasons());
     let _ = (headers.content_type(), headers.content_length(), headers.name_addrs("Refer-To"));
+    let _ = (headers.rseq(), headers.rack());
     let _ = headers.auth_params("Authorization").filter(|auth| auth.get("nonce").is_some()).count();
     if let Message::Request(request) = message {
         let _ = (request.uri.aor(), request.uri.user());

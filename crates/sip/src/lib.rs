@@ -2,6 +2,7 @@
 
 mod dialog;
 mod digest;
+mod early;
 mod endpoint;
 mod flow;
 mod framing;
@@ -12,12 +13,13 @@ mod session_timer;
 mod transaction;
 
 pub use digest::*;
+pub use early::Reliability;
 pub use endpoint::*;
 pub use flow::{ConnectionId, Flow, TlsId, Transmit, Transport};
 pub use framing::{Framed, FramingError, StreamFramer};
 pub use message::{
     AddressOfRecord, AuthParams, CSeq, Contact, Contacts, Header, HeaderError, HeaderValue, Headers, Host, MAX_HEADERS,
-    MAX_MESSAGE, Message, Method, NameAddr, Params, ParseError, ParseErrorKind, Reason, Replaces, Request, Response,
-    SipUri, StatusCode, TelUri, Uri, UriError, Via,
+    MAX_MESSAGE, Message, Method, NameAddr, Params, ParseError, ParseErrorKind, RAck, Reason, Replaces, Request,
+    Response, SipUri, StatusCode, TelUri, Uri, UriError, Via,
 };
 pub use transaction::Timers;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::dialog::Dialog;
 use crate::digest::Authorizer;
+use crate::early::{Early, Heard, Reliably, Terms, Unanswered};
 use crate::flow::Flow;
 use crate::message::{Headers, Method, Reason, Response, Uri};
 use crate::session_timer::SessionTimer;
@@ -28,6 +29,10 @@ pub(crate) struct Session {
     pub(crate) keeping: Keeping,
     /// What answers its challenges, when the INVITE was ours.
     pub(crate) authorizer: Option<Box<Authorizer>>,
+    /// Of the INVITE.
+    pub(crate) terms: Terms,
+    /// What was sent reliably before the answer to the peer's INVITE, when that may be.
+    pub(crate) reliably: Option<Box<Reliably>>,
 }
 
 /// What keeps a session alive: its timer, and what a refresh says of us, which is what we said before (RFC 4028 §7.4).
@@ -70,32 +75,69 @@ impl Session {
     /// The dialog with this tag of the peer's: the established one, or an early one.
     pub(crate) fn dialog_with(&mut self, remote_tag: &str) -> Option<&mut Dialog> {
         match &mut self.state {
-            State::Calling { early, .. } => early.iter_mut().find(|dialog| dialog.remote_tag() == remote_tag),
+            State::Calling { .. } => self.early(remote_tag).map(|early| &mut early.dialog),
             State::Incoming { .. } | State::Established(_) | State::Leaving => {
                 Some(&mut self.dialog).filter(|dialog| dialog.remote_tag() == remote_tag)
             }
         }
     }
 
+    /// The early dialog with this tag of the peer's.
+    pub(crate) fn early(&mut self, remote_tag: &str) -> Option<&mut Early> {
+        let State::Calling { early, .. } = &mut self.state else { return None };
+        early.iter_mut().find(|early| early.dialog.remote_tag() == remote_tag)
+    }
+
     /// Takes note of the early dialog that a provisional response with a To tag sets up or tells more of (§12.1.2).
-    pub(crate) fn note_early(&mut self, response: &Response) {
-        let State::Calling { early, .. } = &mut self.state else { return };
+    pub(crate) fn note_early(&mut self, response: &Response) -> Heard {
+        let terms = self.terms;
+        let State::Calling { early, .. } = &mut self.state else { return Heard::Plain };
         let Some(tag) = response.headers.to().ok().flatten().and_then(|to| Some(to.tag()?.into_owned())) else {
-            return;
+            return Heard::Plain;
         };
-        if let Some(known) = early.iter_mut().find(|dialog| dialog.remote_tag() == tag) {
-            known.establish(response);
-        } else if early.len() < MAX_EARLY {
-            let mut dialog = self.dialog.clone();
-            dialog.establish(response);
-            early.push(dialog);
+        let known = early.iter().position(|early| early.dialog.remote_tag() == tag);
+        let at = known.unwrap_or(early.len());
+        if known.is_none() && early.len() < MAX_EARLY {
+            early.push(Early::new(self.dialog.clone()));
+        }
+        let Some(early) = early.get_mut(at) else { return Heard::Plain };
+        early.dialog.establish(response);
+        early.hear(terms, response)
+    }
+
+    /// Takes out an offer of the peer's that waits for our answer.
+    pub(crate) fn take_offered(&mut self, id: TransactionId) -> bool {
+        let is_it = |offered: &mut TransactionId| *offered == id;
+        match &mut self.state {
+            State::Calling { early, .. } => early.iter_mut().any(|early| early.offered.take_if(is_it).is_some()),
+            State::Incoming { .. } => {
+                self.reliably.as_mut().is_some_and(|reliably| reliably.offered.take_if(is_it).is_some())
+            }
+            State::Established(established) => established.offered.take_if(is_it).is_some(),
+            State::Leaving => false,
+        }
+    }
+
+    /// The number of our last request in whichever early dialog has come furthest.
+    pub(crate) fn counted(&self) -> u32 {
+        let State::Calling { early, .. } = &self.state else { return 0 };
+        early.iter().map(|early| early.dialog.local_sequence).max().unwrap_or(0)
+    }
+
+    /// Every offer of the peer's that waits for our answer.
+    pub(crate) fn all_offered(&self) -> Vec<TransactionId> {
+        match &self.state {
+            State::Calling { early, .. } => early.iter().filter_map(|early| early.offered).collect(),
+            State::Incoming { .. } => self.reliably.iter().filter_map(|reliably| reliably.offered).collect(),
+            State::Established(established) => established.offered.into_iter().collect(),
+            State::Leaving => Vec::new(),
         }
     }
 
     /// Ends an early dialog; the INVITE goes on, for its other branches and its final response.
     pub(crate) fn end_early(&mut self, remote_tag: &str) {
         if let State::Calling { early, .. } = &mut self.state {
-            early.retain(|dialog| dialog.remote_tag() != remote_tag);
+            early.retain(|early| early.dialog.remote_tag() != remote_tag);
         }
     }
 }
@@ -104,7 +146,7 @@ impl Session {
 #[derive(Debug)]
 pub(crate) enum State {
     /// We sent the INVITE and wait for its final response. Each tag that its provisional responses bring is a dialog (§12.1.2).
-    Calling { transaction: TransactionId, heard: bool, cancel: Cancel, early: Vec<Dialog> },
+    Calling { transaction: TransactionId, heard: bool, cancel: Cancel, early: Vec<Early> },
     /// We got the INVITE and owe its final response; `provisional` is the last one sent, repeated each minute.
     Incoming { transaction: TransactionId, provisional: Option<Response> },
     /// Both sides agreed.
@@ -118,6 +160,8 @@ pub(crate) enum State {
 pub(crate) struct Established {
     /// A 2xx of ours that waits for its ACK.
     pub(crate) unacknowledged: Option<Unacknowledged>,
+    /// A 2xx of the peer's whose ACK waits for our answer to the offer in it.
+    pub(crate) unanswered: Option<Box<Unanswered>>,
     /// The peer's re-INVITE, or UPDATE with an offer, that waits for our answer.
     pub(crate) offered: Option<TransactionId>,
     /// A change that we want.

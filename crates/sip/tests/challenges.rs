@@ -50,6 +50,7 @@ impl Trunk {
             body: Some(("application/sdp".into(), "v=0".into())),
             session_expires: None,
             credentials: Some(Self::credentials()),
+            reliability: sip::Reliability::Off,
         };
         let session = self.side.endpoint.invite(self.side.now, invitation);
         (session, self.side.last_request())

@@ -130,6 +130,7 @@ fn invite(side: &mut Side) -> sip::SessionId {
         body: Some(("application/sdp".to_owned(), vec![b'x'; 1400].into())),
         session_expires: None,
         credentials: None,
+        reliability: sip::Reliability::Off,
     };
     side.endpoint.invite(side.now, invitation)
 }

@@ -91,6 +91,7 @@ impl World {
             body: None,
             session_expires: None,
             credentials: None,
+            reliability: sip::Reliability::Off,
         };
         let session = self.sides[0].invite(self.now, invitation);
         self.alive[0].push(session);

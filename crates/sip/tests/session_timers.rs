@@ -48,6 +48,7 @@ fn invite(side: &mut Side, session_expires: Option<Duration>) -> (SessionId, Req
         body: sdp("our offer"),
         session_expires,
         credentials: None,
+        reliability: sip::Reliability::Off,
     };
     let session = side.endpoint.invite(side.now, invitation);
     (session, side.last_request())

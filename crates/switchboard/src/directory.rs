@@ -136,6 +136,8 @@ pub struct Trunk {
     pub max_channels: u32,
     /// Who we are to it and it to us, beyond addresses.
     pub authentication: Authentication,
+    /// How its dialogs are set up and kept.
+    pub dialogs: Dialogs,
 }
 
 /// How a trunk and we prove who we are.
@@ -156,6 +158,35 @@ pub struct InboundCredentials {
     pub username: String,
     /// The digests of the secret.
     pub ha1: Ha1,
+}
+
+/// How the dialogs of a trunk are set up and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialogs {
+    /// Whether provisional responses are sent and asked for reliably (RFC 3262): not at all, as its peer can, or always.
+    pub prack: sip::Reliability,
+    /// Whether our INVITEs make the offer; else the trunk's answer does (RFC 3261 §13.2.1).
+    pub early_offer: bool,
+    /// What it is asked for.
+    pub session_timer: SessionTimer,
+}
+
+impl Default for Dialogs {
+    fn default() -> Self {
+        Self { prack: sip::Reliability::Supported, early_offer: true, session_timer: SessionTimer::Configured }
+    }
+}
+
+/// The session timer that a trunk is asked for (RFC 4028). What it asks for it gets all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionTimer {
+    /// The one of `SwitchboardConfig::session_expires`.
+    #[default]
+    Configured,
+    /// None.
+    Off,
+    /// This one.
+    Every(Duration),
 }
 
 /// One address of a trunk.

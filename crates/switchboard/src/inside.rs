@@ -1,11 +1,11 @@
-//! Requests inside a call: digits by INFO (RFC 6086); changes of media by re-INVITE and UPDATE, which the call itself answers. What is not
+//! Requests inside a call: digits by INFO (RFC 6086); changes of media by re-INVITE, UPDATE and PRACK, which the call itself answers. What is not
 //! supported gets its status, and the call goes on; never 408 or 481, on which clients would hang up (RFC 3261 §12.2.1.2).
 
 use std::time::{Duration, Instant};
 
 use sip::{Method, Request, RequestId, ResponseDraft, StatusCode};
 
-use crate::call::{CallEvent, Change, LegId};
+use crate::call::{CallEvent, Change, LegId, Signal};
 use crate::calls::CallKey;
 use crate::info::{self, ACCEPTED, DTMF, DTMF_RELAY};
 use crate::switchboard::Switchboard;
@@ -30,8 +30,10 @@ impl Switchboard {
             Method::Update if request.body.is_empty() => {
                 self.with_contact(ResponseDraft::new(StatusCode::OK), key, leg)
             }
-            Method::Invite | Method::Update => {
+            Method::Prack if request.body.is_empty() => ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED),
+            Method::Invite | Method::Update | Method::Prack => {
                 let sdp = (!request.body.is_empty()).then(|| request.body.clone());
+                self.branch_moves(key, leg, request);
                 self.call_event(now, key, CallEvent::Change { leg, change: Change::Offered { request: id, sdp } });
                 return;
             }
@@ -40,12 +42,21 @@ impl Switchboard {
                 self.refer(now, key, leg, id, request);
                 return;
             }
-            Method::Message | Method::Prack | Method::Register => ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED),
+            Method::Message | Method::Register => ResponseDraft::new(StatusCode::METHOD_NOT_ALLOWED),
             Method::Ack | Method::Bye | Method::Cancel | Method::Other(_) => {
                 ResponseDraft::new(StatusCode::NOT_IMPLEMENTED)
             }
         };
         self.endpoint.respond(now, id, draft);
+    }
+
+    /// A branch of an INVITE of ours offers anew before it answers: that is what it has said of media.
+    fn branch_moves(&mut self, key: CallKey, leg: LegId, request: &Request) {
+        let tag = request.headers.from().ok().flatten().and_then(|from| from.tag().map(std::borrow::Cow::into_owned));
+        let leg = self.calls.facts_mut(key).and_then(|facts| facts.leg_mut(leg));
+        if let (Some(leg), Some(tag)) = (leg.filter(|leg| leg.signal == Signal::Calling), tag) {
+            leg.forks.moved(&tag, request.body.clone());
+        }
     }
 
     fn info(&mut self, now: Instant, key: CallKey, leg: LegId, request: &Request) -> ResponseDraft {

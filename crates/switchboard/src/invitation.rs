@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip::{Flow, Request, ResponseDraft, SessionId, StatusCode};
+use sip::{Flow, Reliability, Request, ResponseDraft, SessionId, StatusCode};
 
 use crate::call::{
     Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal, is_emergency,
@@ -176,6 +176,7 @@ impl Switchboard {
             (None, Some(_)) => vec![Step { target: Target::NumberAssignment, timeout: None }],
             (None, None) => Vec::new(),
         };
+        check_reliability(Reliability::of(&request.headers), trunk.dialogs.prack)?;
         let refused = if full {
             Some(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)))
         } else {
@@ -211,6 +212,7 @@ impl Switchboard {
         let key = CallKey(self.ids.next());
         let mut leg = Leg::new(LegId(self.ids.next()), self.ids.random("leg_"), caller.party, flow, Signal::Incoming);
         leg.sip_call_id = self.endpoint.call_id(session).map(str::to_owned);
+        leg.reliability = self.reliability_of(&leg.party, request);
         let (leg_id, party) = (leg.id, leg.party.clone());
         let max_forwards = request.headers.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1);
         let facts = Facts {
@@ -250,6 +252,19 @@ impl Switchboard {
             self.show(now, key);
         }
         self.call_event(now, key, CallEvent::Start);
+    }
+
+    /// Whether provisional responses to a caller are sent reliably: as its INVITE and its trunk want it, and never to a browser.
+    fn reliability_of(&self, caller: &Party, request: &Request) -> Reliability {
+        let prack = match caller {
+            Party::Trunk { id, .. } => self.directory.trunks.get(id).map_or(Reliability::Off, |it| it.dialogs.prack),
+            Party::Extension { .. } => Reliability::Off,
+        };
+        match (prack, Reliability::of(&request.headers)) {
+            (Reliability::Off, _) => Reliability::Off,
+            (Reliability::Required, Reliability::Supported) => Reliability::Required,
+            (Reliability::Supported | Reliability::Required, asked) => asked,
+        }
     }
 
     /// Where the agent talks already, else by its address of record: two calls of an agent that become one need no link then.
@@ -343,6 +358,19 @@ impl Switchboard {
             }
             self.outputs.push_back(Output::CallEnded(record));
         }
+    }
+}
+
+/// Whether the caller and its trunk agree on reliable provisional responses (RFC 3262 §3).
+fn check_reliability(asked: Reliability, prack: Reliability) -> Result<(), Box<ResponseDraft>> {
+    match (asked, prack) {
+        (Reliability::Required, Reliability::Off) => {
+            Err(ResponseDraft::new(StatusCode::BAD_EXTENSION).with_header("Unsupported", "100rel").into())
+        }
+        (Reliability::Off, Reliability::Required) => {
+            Err(ResponseDraft::new(StatusCode::EXTENSION_REQUIRED).with_header("Require", "100rel").into())
+        }
+        (Reliability::Off | Reliability::Supported | Reliability::Required, _) => Ok(()),
     }
 }
 

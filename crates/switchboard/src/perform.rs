@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use media::MediaSessionId;
-use sip::{ClientCredentials, Invitation, Method, Modification, ResponseDraft, SessionId, StatusCode};
+use sip::{ClientCredentials, Invitation, Method, Modification, Reliability, ResponseDraft, SessionId, StatusCode};
 
 use crate::call::{Action, CallEvent, Change, LegId, Party, own_contact};
 use crate::calls::CallKey;
+use crate::directory::{SessionTimer, Trunk};
 use crate::output::Output;
 use crate::switchboard::Switchboard;
 
@@ -26,6 +27,7 @@ impl Switchboard {
                 let unasked = if envelope.answers_itself { self.answer_after_nothing() } else { Vec::new() };
                 let session_expires = self.session_expires(key, leg);
                 let credentials = self.credentials(key, leg);
+                let reliability = self.trunk_of_leg(key, leg).map_or(Reliability::Off, |trunk| trunk.dialogs.prack);
                 let session = self.endpoint.invite(
                     now,
                     Invitation {
@@ -36,9 +38,10 @@ impl Switchboard {
                         contact: envelope.contact,
                         max_forwards: Some(envelope.max_forwards),
                         headers: envelope.headers.into_iter().chain(unasked).collect(),
-                        body: Some((SDP.to_owned(), offer)),
+                        body: offer.map(|offer| (SDP.to_owned(), offer)),
                         session_expires,
                         credentials,
+                        reliability,
                     },
                 );
                 self.calls.bind(session, key, leg);
@@ -46,6 +49,10 @@ impl Switchboard {
                     leg.sip_call_id = self.endpoint.call_id(session).map(str::to_owned);
                 }
                 self.calls.believed.add(session, flow);
+            }
+            Action::AnswerOffer { leg, tag, sdp } => {
+                let answer = (SDP.to_owned(), sdp);
+                self.with_session(leg, |endpoint, session| endpoint.answer_offer(now, session, &tag, answer));
             }
             Action::Media(command) => {
                 let home = self.home_of(key);
@@ -58,7 +65,13 @@ impl Switchboard {
             Action::SetTimer(timer, after) => self.calls.set_timer(key, timer, now + after),
             Action::ClearTimer(timer) => self.calls.clear_timer(key, timer),
             Action::Progress { leg, status, sdp } => {
-                let draft = self.with_contact(ResponseDraft::new(status), key, leg);
+                let wanted = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| leg.reliability);
+                let is_reliable = match wanted.unwrap_or_default() {
+                    Reliability::Off => false,
+                    Reliability::Supported => sdp.is_some(),
+                    Reliability::Required => true,
+                };
+                let draft = self.with_contact(ResponseDraft::new(status), key, leg).reliably(is_reliable);
                 let draft = match sdp {
                     Some(sdp) => draft.with_body(SDP, sdp),
                     None => draft,
@@ -129,9 +142,20 @@ impl Switchboard {
 
     /// What a leg is asked for: a trunk that has died while on hold sends nothing that could be missed. Browsers' media is watched.
     fn session_expires(&self, key: CallKey, leg: LegId) -> Option<Duration> {
-        let party = self.calls.facts(key).and_then(|facts| facts.leg(leg)).map(|leg| &leg.party);
-        let is_trunk = matches!(party, Some(Party::Trunk { .. }));
-        Some(self.config.session_expires).filter(|interval| is_trunk && !interval.is_zero())
+        let interval = match self.trunk_of_leg(key, leg)?.dialogs.session_timer {
+            SessionTimer::Configured => self.config.session_expires,
+            SessionTimer::Off => Duration::ZERO,
+            SessionTimer::Every(interval) => interval,
+        };
+        Some(interval).filter(|interval| !interval.is_zero())
+    }
+
+    /// The trunk of a leg.
+    fn trunk_of_leg(&self, key: CallKey, leg: LegId) -> Option<&Trunk> {
+        match &self.calls.facts(key)?.leg(leg)?.party {
+            Party::Trunk { id, .. } => self.directory.trunks.get(id),
+            Party::Extension { .. } => None,
+        }
     }
 
     /// With what a trunk's challenges are answered.

@@ -191,7 +191,9 @@ impl Switchboard {
         }
         let Some((key, leg)) = known else { return };
         let event = match event {
-            SessionEvent::Progress { response } => CallEvent::Progress { leg, response },
+            SessionEvent::Progress { response } | SessionEvent::EarlyOffer { response } => {
+                CallEvent::Progress { leg, response }
+            }
             SessionEvent::Answered { response } => CallEvent::Answered { leg, response },
             SessionEvent::Refused { response, local } => CallEvent::Refused { leg, response, local },
             // An INVITE that was to take somebody's place.
@@ -201,14 +203,15 @@ impl Switchboard {
             SessionEvent::Cancelled { request } => {
                 CallEvent::Cancelled { reasons: crate::call::reasons(&request.headers) }
             }
-            SessionEvent::Confirmed { body } => CallEvent::Confirmed { body },
+            SessionEvent::EarlyAnswer { .. } if !self.is_caller(key, leg) => return,
+            SessionEvent::Confirmed { body } | SessionEvent::EarlyAnswer { body } => CallEvent::Confirmed { body },
             SessionEvent::Acknowledged { body } => CallEvent::Change { leg, change: Change::Acknowledged { body } },
             SessionEvent::Modified { response } => CallEvent::Change { leg, change: Change::Accepted { response } },
             SessionEvent::ModifyRefused { .. } => CallEvent::Change { leg, change: Change::Refused },
             SessionEvent::Withdrawn { id } => CallEvent::Change { leg, change: Change::Withdrawn { request: id } },
             SessionEvent::Refreshed { response } => CallEvent::Change { leg, change: Change::Refreshed { response } },
             SessionEvent::Lost { .. } | SessionEvent::Expired => CallEvent::Lost { leg },
-            SessionEvent::NoAck => CallEvent::NoAck { leg },
+            SessionEvent::NoAck | SessionEvent::NoPrack => CallEvent::NoAck { leg },
             SessionEvent::Bye { request } => CallEvent::Bye { leg, reasons: crate::call::reasons(&request.headers) },
             SessionEvent::FlowLost => CallEvent::FlowLost { leg },
             SessionEvent::Ended => CallEvent::SessionOver { leg },

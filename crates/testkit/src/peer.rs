@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sip::{
     AuthParams, Endpoint, EndpointConfig, Event, Flow, Ha1, Host, Invitation, Method, NameAddr, OutgoingId,
-    OutgoingRequest, Request, Response, ResponseDraft, SessionEvent, SessionId, StatusCode, Uri,
+    OutgoingRequest, Reliability, Request, Response, ResponseDraft, SessionEvent, SessionId, StatusCode, Uri,
 };
 
 use crate::directory::REALM;
@@ -36,6 +36,10 @@ pub struct Peer {
     pub confirms: Option<StatusCode>,
     /// Session timer it asks for in its INVITEs.
     pub session_expires: Option<Duration>,
+    /// Whether it asks for reliable provisional responses in its INVITEs, and sends them where it is asked.
+    pub reliability: Reliability,
+    /// What it answers an offer with that comes with the answer to its INVITE, or with a reliable response.
+    pub late_answer: String,
     nonce_count: u32,
 }
 
@@ -52,6 +56,8 @@ impl Peer {
             headers: Vec::new(),
             confirms: Some(StatusCode::OK),
             session_expires: None,
+            reliability: Reliability::Off,
+            late_answer: "v=0 late answer".to_owned(),
             nonce_count: 0,
         }
     }
@@ -66,6 +72,14 @@ impl Peer {
                         && request.method == Method::Notify
                     {
                         self.endpoint.respond(now, *id, ResponseDraft::new(status));
+                    }
+                    if let SessionEvent::EarlyOffer { response } | SessionEvent::Answered { response } = &event
+                        && let Some(tag) =
+                            response.headers.to().ok().flatten().and_then(|to| Some(to.tag()?.into_owned()))
+                    {
+                        // Where our INVITE made no offer; elsewhere nothing is waited for.
+                        let answer = ("application/sdp".to_owned(), self.late_answer.clone().into());
+                        self.endpoint.answer_offer(now, session, &tag, answer);
                     }
                     self.heard.push(Heard::Session(session, event));
                 }
@@ -149,6 +163,7 @@ impl Peer {
             headers,
             body: sdp.map(|sdp| ("application/sdp".to_owned(), sdp.to_owned().into())),
             session_expires: self.session_expires,
+            reliability: self.reliability,
             credentials: None,
         };
         self.endpoint.invite(now, invitation)
@@ -157,7 +172,8 @@ impl Peer {
     /// A response that may set up a dialog, with SDP when given.
     #[must_use]
     pub fn draft(&self, status: StatusCode, sdp: Option<&str>) -> ResponseDraft {
-        let draft = ResponseDraft::new(status).with_contact(self.contact());
+        let is_reliable = self.reliability != Reliability::Off && status.is_provisional();
+        let draft = ResponseDraft::new(status).with_contact(self.contact()).reliably(is_reliable);
         match sdp {
             Some(sdp) => draft.with_body("application/sdp", sdp.to_owned()),
             None => draft,

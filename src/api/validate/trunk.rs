@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::border::{caller_id, header_rules, pass_headers};
+use super::dialogs::dialogs;
 use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, user};
 use crate::api::Problem;
 use crate::api::fields::Fields;
@@ -41,6 +42,7 @@ fn settings(fields: &mut Fields, gateways: &[Gateway]) -> TrunkSettings {
         pass_headers: pass_headers(fields),
         ptime_ms: ptime(fields),
         max_cps: fields.integer("max_cps", 0..=10_000, 0),
+        dialogs: dialogs(fields),
     }
 }
 

@@ -6,6 +6,7 @@ use sip::ClientCredentials;
 use switchboard::{Authentication, Hop, InboundCredentials};
 
 use super::border::{border, caller_id};
+use super::dialogs::dialogs;
 use super::{numeric, unsigned};
 use crate::store::{Locations, Place, Stored, Trunk};
 
@@ -39,6 +40,7 @@ pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> s
         ptime: Duration::from_millis(trunk.settings.0.ptime_ms.0.into()),
         caller_id: caller_id(trunk.caller_id.0),
         border: border(&trunk.settings.0),
+        dialogs: dialogs(trunk.settings.0.dialogs),
         dtmf: trunk.dtmf.into(),
         max_channels: unsigned(trunk.max_channels),
         authentication,

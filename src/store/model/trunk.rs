@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::trunk_auth::{InboundAuth, Register, TrunkAuth, TrunkSecrets};
-use super::{CallerId, CodecName, Document, HeaderRule};
+use super::{CallerId, CodecName, Document, HeaderRule, TrunkDialogs};
 
 /// A carrier.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, sqlx::FromRow, ToSchema)]
@@ -69,6 +69,9 @@ pub struct TrunkSettings {
     pub pass_headers: Vec<String>,
     /// New calls a second each way; 0 = no limit.
     pub max_cps: i64,
+    /// How its dialogs are set up and kept.
+    #[serde(flatten)]
+    pub dialogs: TrunkDialogs,
 }
 
 /// The length of a packet, in milliseconds.

@@ -112,7 +112,9 @@ impl Endpoint {
                 ),
                 State::Calling { .. } | State::Incoming { .. } | State::Leaving => false,
             }),
-            ClientUser::Bye(_) | ClientUser::LastBye(_) | ClientUser::Inside(_, _) => usage.is_some(),
+            ClientUser::Prack(_) | ClientUser::Bye(_) | ClientUser::LastBye(_) | ClientUser::Inside(_, _) => {
+                usage.is_some()
+            }
             ClientUser::Outgoing(_) | ClientUser::Nobody => true,
             // Cannot be sent again (§22.1).
             ClientUser::Cancel(_) => false,
@@ -129,7 +131,8 @@ impl Endpoint {
                 }
             }
             ClientUser::Modify(session) => self.modification_continues(now, session, first, next),
-            ClientUser::Bye(_)
+            ClientUser::Prack(_)
+            | ClientUser::Bye(_)
             | ClientUser::LastBye(_)
             | ClientUser::Cancel(_)
             | ClientUser::Inside(_, _)

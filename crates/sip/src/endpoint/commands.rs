@@ -3,14 +3,20 @@
 use std::time::Instant;
 
 use super::challenges::Clearance;
+use super::requests::remote_tag;
 use super::transactions::ClientUser;
 use super::{Endpoint, Invitation, OutgoingId, OutgoingRequest, RequestId, ResponseDraft, SessionId};
 use crate::dialog::Dialog;
 use crate::digest::Authorizer;
+use crate::early::{Exchange, RELIABLY, Reliability, Terms};
+use crate::flow::Flow;
 use crate::message::{CSeq, Method, Reason, Request, Response, StatusCode};
 use crate::session::{Cancel, Established, Keeping, Session, State, TransactionId, Unacknowledged};
 use crate::session_timer::SessionTimer;
 use crate::transaction::{Timer, TimerTable};
+
+/// The option tag of who is told when an early dialog is over (RFC 6228).
+const EARLY_DIALOG_OVER: &str = "199";
 
 impl Endpoint {
     /// Answers a request told by [`super::Event::Request`] or [`super::SessionEvent::Request`]. Later final answers are ignored.
@@ -21,6 +27,7 @@ impl Endpoint {
         let Some(request) = &transaction.request else { return };
         let sequence = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
         let contact = request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
+        let from = remote_tag(request);
         let status = draft.status;
         let method = request.method.clone();
         if let Some(session) = session {
@@ -30,14 +37,20 @@ impl Endpoint {
         let usage = session.and_then(|session| self.usages.sessions.get_mut(&session).map(|usage| (session, usage)));
         let mut awaited = None;
         if let Some((session, usage)) = usage
-            && let State::Established(established) = &mut usage.state
             && status.is_final()
         {
-            let is_offer = established.offered.take_if(|offered| *offered == id).is_some();
-            if status.is_success() && matches!(method, Method::Invite | Method::Update) {
-                usage.dialog.refresh_target(contact);
+            let is_offer = usage.take_offered(id);
+            if status.is_success()
+                && matches!(method, Method::Invite | Method::Update)
+                && let Some(dialog) = usage.dialog_with(&from)
+            {
+                dialog.refresh_target(contact);
             }
-            if status.is_success() && is_offer && method == Method::Invite {
+            if status.is_success()
+                && is_offer
+                && method == Method::Invite
+                && let State::Established(established) = &mut usage.state
+            {
                 let interval = self.config.timers.t1;
                 let bytes = response.to_bytes();
                 established.unacknowledged = Some(Unacknowledged { sequence, flow, bytes, interval, first: false });
@@ -49,6 +62,7 @@ impl Endpoint {
             self.await_ack(now, session);
         }
         if let Some(session) = session {
+            self.send_waiting(now, session);
             self.send_due_modification(now, session);
         }
     }
@@ -65,8 +79,19 @@ impl Endpoint {
         request.headers.push("Call-ID", call_id);
         request.headers.push("CSeq", CSeq { number: 1, method: Method::Invite }.to_string());
         request.headers.push("Contact", format!("<{}>", invitation.contact));
-        request.headers.push("Allow", self.allow());
+        request.headers.push("Allow", self.allow(invitation.flow));
         request.headers.push("Supported", "replaces");
+        let is_browser = invitation.flow.transport.is_websocket();
+        let reliability = if is_browser { Reliability::Off } else { invitation.reliability };
+        let terms = Terms { reliability, offers: invitation.body.is_some() };
+        match reliability {
+            Reliability::Off => {}
+            Reliability::Supported => request.headers.push("Supported", format!("{RELIABLY}, {EARLY_DIALOG_OVER}")),
+            Reliability::Required => {
+                request.headers.push("Require", RELIABLY);
+                request.headers.push("Supported", EARLY_DIALOG_OVER);
+            }
+        }
         let timer = SessionTimer::asking(invitation.session_expires);
         for (name, value) in timer.request_headers(false).into_iter().chain(invitation.headers) {
             request.headers.push(&name, value);
@@ -81,14 +106,20 @@ impl Endpoint {
         let id = self.start_client(now, invitation.flow, request, ClientUser::Invite(session));
         let state = State::Calling { transaction: id, heard: false, cancel: Cancel::Unwanted, early: Vec::new() };
         let timers = TimerTable::default();
-        let usage = Session { flow: invitation.flow, dialog, state, timers, owns_call_id: true, keeping, authorizer };
+        let (flow, owns_call_id, reliably) = (invitation.flow, true, None);
+        let usage = Session { flow, dialog, state, timers, owns_call_id, keeping, authorizer, terms, reliably };
         self.begin_session(session, usage);
         session
     }
 
-    /// Sends a provisional response (101-199) to an incoming INVITE; it is repeated each minute.
+    /// Sends a provisional response (101-199) to an incoming INVITE; it is repeated each minute. One that shall be sent reliably is, where
+    /// the INVITE allows it, and waits for those before it to be acknowledged.
     pub fn progress(&mut self, now: Instant, session: SessionId, draft: ResponseDraft) {
         let Some(id) = self.incoming(session) else { return };
+        if draft.is_reliable && self.may_send_reliably(session) {
+            self.progress_reliably(now, session, id, draft);
+            return;
+        }
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
             usage.keeping.note_said(draft.contact.as_ref(), draft.body.as_ref());
         }
@@ -102,10 +133,21 @@ impl Endpoint {
         self.repeat_provisional_later(now, session);
     }
 
-    /// Sends a 2xx to an incoming INVITE and repeats it until its ACK (§13.3.1.4).
+    /// Sends a 2xx to an incoming INVITE and repeats it until its ACK (§13.3.1.4). A description sent reliably before is acknowledged first,
+    /// and not sent again (RFC 3262 §3, §5).
     pub fn accept(&mut self, now: Instant, session: SessionId, mut draft: ResponseDraft) {
         let Some(id) = self.incoming(session) else { return };
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
+            if let Some(reliably) = &mut usage.reliably {
+                reliably.waiting.clear();
+                if reliably.detains() {
+                    reliably.accepting = Some(Box::new(draft));
+                    return;
+                }
+                if reliably.exchange != Exchange::Open {
+                    draft.body = None;
+                }
+            }
             usage.keeping.timer.wishes(draft.session_expires);
         }
         self.accept_refresh(now, session, id, &mut draft);
@@ -116,7 +158,9 @@ impl Endpoint {
         let (flow, interval) = (transaction.reply, self.config.timers.t1);
         let bytes = response.to_bytes();
         if let Some(usage) = self.usages.sessions.get_mut(&session) {
-            usage.timers.stop(Timer::Provisional);
+            for timer in [Timer::Provisional, Timer::Reliable, Timer::NoPrack] {
+                usage.timers.stop(timer);
+            }
             let unacknowledged = Some(Unacknowledged { sequence, flow, bytes, interval, first: true });
             usage.state = State::Established(Established { unacknowledged, ..Established::default() });
         }
@@ -162,9 +206,15 @@ impl Endpoint {
 
     /// Hangs up an established session. `Ended` follows when the BYE is answered or timer F fires.
     pub fn bye(&mut self, now: Instant, session: SessionId, reason: Option<&Reason>) {
-        let established = |usage: &Session| matches!(usage.state, State::Established(_));
-        if self.usages.sessions.get(&session).is_some_and(established) {
-            self.leave(now, session, reason);
+        let Some(usage) = self.usages.sessions.get(&session) else { return };
+        let is_accepted = usage.reliably.as_ref().is_some_and(|reliably| reliably.accepting.is_some());
+        match usage.state {
+            State::Established(_) => self.leave(now, session, reason),
+            // Its 2xx was not sent yet.
+            State::Incoming { .. } if is_accepted => {
+                self.end(now, session, StatusCode::TEMPORARILY_UNAVAILABLE, reason.cloned());
+            }
+            State::Incoming { .. } | State::Calling { .. } | State::Leaving => {}
         }
     }
 
@@ -220,9 +270,11 @@ impl Endpoint {
         }
     }
 
-    /// The Allow header's value.
-    pub(super) fn allow(&self) -> String {
-        self.config.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    /// The Allow header's value on a flow.
+    pub(super) fn allow(&self, flow: Flow) -> String {
+        let is_browser = flow.transport.is_websocket();
+        let allowed = self.config.allow.iter().filter(|method| !is_browser || **method != Method::Prack);
+        allowed.map(Method::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// Makes the response of a draft for the request of a server transaction.
@@ -243,7 +295,7 @@ impl Endpoint {
         let refuses = matches!(draft.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
         let introduces = draft.status.is_success() && matches!(request.method, Method::Invite | Method::Options);
         if refuses || introduces {
-            response.headers.push("Allow", self.allow());
+            response.headers.push("Allow", self.allow(transaction.flow));
         }
         if introduces {
             response.headers.push("Supported", "replaces");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::digest::ClientCredentials;
+use crate::early::{RELIABLY, Reliability};
 use crate::flow::{Flow, Transport};
 use crate::message::{Host, Method, NameAddr, StatusCode, Uri};
 use crate::session_timer::TIMER;
@@ -25,7 +26,8 @@ pub struct EndpointConfig {
     pub tcp_port: Option<u16>,
     /// The port for Via of SIP inside TLS; the default port when `None`.
     pub tls_port: Option<u16>,
-    /// Option tags this side supports; a request that requires another is refused with 420.
+    /// Option tags this side supports; a request that requires another is refused with 420. Browsers have no reliable provisional
+    /// responses: `100rel` and PRACK are not for WebSockets, whatever is listed.
     pub supported: Vec<String>,
     /// Methods listed in Allow.
     pub allow: Vec<Method>,
@@ -48,7 +50,7 @@ impl EndpointConfig {
             udp_port: None,
             tcp_port: None,
             tls_port: None,
-            supported: ["path", "outbound", "replaces", TIMER].map(str::to_owned).to_vec(),
+            supported: ["path", "outbound", "replaces", TIMER, RELIABLY].map(str::to_owned).to_vec(),
             allow: vec![
                 Method::Invite,
                 Method::Ack,
@@ -58,6 +60,7 @@ impl EndpointConfig {
                 Method::Info,
                 Method::Update,
                 Method::Refer,
+                Method::Prack,
             ],
             // A call has about six transactions in its 32 s of memory: enough for 1,000 calls a second.
             max_transactions: 200_000,
@@ -93,13 +96,16 @@ pub struct ResponseDraft {
     pub body: Option<(String, Bytes)>,
     /// Session timer asked for when it accepts an INVITE that begins a session; see [`Invitation::session_expires`].
     pub session_expires: Option<Duration>,
+    /// Whether a provisional response is sent reliably (RFC 3262), if its INVITE allows that.
+    pub is_reliable: bool,
 }
 
 impl ResponseDraft {
     /// Nothing but a status.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { status, reason: None, headers: Vec::new(), contact: None, body: None, session_expires: None }
+        let (reason, headers, contact, body, session_expires) = (None, Vec::new(), None, None, None);
+        Self { status, reason, headers, contact, body, session_expires, is_reliable: false }
     }
 
     /// With its own reason phrase.
@@ -127,6 +133,13 @@ impl ResponseDraft {
     #[must_use]
     pub fn with_body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
         self.body = Some((content_type.to_owned(), body.into()));
+        self
+    }
+
+    /// To be sent reliably.
+    #[must_use]
+    pub fn reliably(mut self, is_reliable: bool) -> Self {
+        self.is_reliable = is_reliable;
         self
     }
 
@@ -162,6 +175,8 @@ pub struct Invitation {
     pub session_expires: Option<Duration>,
     /// With what the peer's challenges are answered, in the whole session; without, a challenge is a refusal.
     pub credentials: Option<ClientCredentials>,
+    /// Whether its provisional responses shall be reliable (RFC 3262); never on a WebSocket.
+    pub reliability: Reliability,
 }
 
 /// A request outside dialogs its user wants sent.

@@ -75,7 +75,12 @@ pub enum SessionEvent {
         /// The response.
         response: Response,
     },
-    /// Outgoing: a 2xx arrived; the endpoint has sent the ACK. Retransmitted 2xx are re-ACKed silently.
+    /// Outgoing: a reliable 101-199 arrived with an offer, as our INVITE made none. `Endpoint::answer_offer` is to acknowledge it.
+    EarlyOffer {
+        /// The response.
+        response: Response,
+    },
+    /// Outgoing: a 2xx arrived; the endpoint has sent the ACK, unless the 2xx makes the offer: then `Endpoint::answer_offer` is to. Retransmitted 2xx are re-ACKed silently.
     Answered {
         /// The response.
         response: Response,
@@ -93,6 +98,13 @@ pub enum SessionEvent {
         /// The request.
         request: Request,
     },
+    /// Incoming: the PRACK for our reliable response arrived that made an offer (its body: the answer).
+    EarlyAnswer {
+        /// Its body.
+        body: Vec<u8>,
+    },
+    /// Incoming: no PRACK within 64*T1 of a reliable response of ours; the endpoint has sent 504 (RFC 3262 §3). `Ended` follows.
+    NoPrack,
     /// Incoming: the ACK for our 2xx arrived (its body, when it carries one).
     Confirmed {
         /// Its body, usually empty.
@@ -142,7 +154,7 @@ pub enum SessionEvent {
         request: Request,
     },
     /// A request inside the dialog which the user must answer with `Endpoint::respond` (INFO, REFER, UPDATE, re-INVITE,
-    /// MESSAGE, NOTIFY ...). The endpoint has already checked CSeq order and glare: no other offer is open.
+    /// PRACK with an offer, MESSAGE, NOTIFY ...). The endpoint has already checked CSeq order and glare: no other offer is open.
     Request {
         /// Names it for `Endpoint::respond`.
         id: RequestId,

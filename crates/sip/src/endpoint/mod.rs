@@ -10,6 +10,8 @@ mod keys;
 mod large;
 mod modify;
 mod paths;
+mod prack_client;
+mod prack_server;
 mod refresh;
 mod requests;
 mod responses;

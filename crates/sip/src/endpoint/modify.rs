@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
+use super::requests::remote_tag;
 use super::sessions::cancel_of;
 use super::transactions::{ClientTransaction, ClientUser};
 use super::{Endpoint, Part, RequestId, ResponseDraft, SessionEvent, SessionId};
+use crate::early::Exchange;
 use crate::message::{CSeq, Method, Request, Response, StatusCode};
 use crate::session::{Established, Modification, Modifying, Session, Stage, State, TransactionId, WantedBy};
 use crate::transaction::Timer;
@@ -26,12 +28,30 @@ enum Obstacle {
 }
 
 impl Session {
-    fn obstacle(&self, method: &Method) -> Option<Obstacle> {
+    fn obstacle(&self, method: &Method, remote_tag: &str) -> Option<Obstacle> {
         match &self.state {
-            State::Calling { .. } => Some(Obstacle::Ours),
-            State::Incoming { .. } => Some(Obstacle::Theirs),
+            State::Calling { early, .. } => {
+                let early = early.iter().find(|early| early.dialog.remote_tag() == remote_tag);
+                match early.map_or((Exchange::Open, None), |early| (early.exchange, early.offered)) {
+                    _ if *method == Method::Invite => Some(Obstacle::Ours),
+                    (Exchange::Open, _) => Some(Obstacle::Ours),
+                    (Exchange::Asked, _) | (Exchange::Agreed, Some(_)) => Some(Obstacle::Theirs),
+                    (Exchange::Agreed, None) => None,
+                }
+            }
+            State::Incoming { .. } => {
+                let reliably = self.reliably.as_ref();
+                match reliably.map_or((Exchange::Open, None), |reliably| (reliably.exchange, reliably.offered)) {
+                    _ if *method == Method::Invite => Some(Obstacle::Theirs),
+                    (Exchange::Open, _) | (Exchange::Agreed, Some(_)) => Some(Obstacle::Theirs),
+                    (Exchange::Asked, _) => Some(Obstacle::Ours),
+                    (Exchange::Agreed, None) => None,
+                }
+            }
             State::Leaving => Some(Obstacle::Over),
-            State::Established(Established { offered: Some(_), .. }) => Some(Obstacle::Theirs),
+            State::Established(Established { offered: Some(_), .. } | Established { unanswered: Some(_), .. }) => {
+                Some(Obstacle::Theirs)
+            }
             State::Established(Established {
                 ours: Some(Modifying { stage: Stage::Sent { .. }, change, .. }), ..
             }) if change.offers() => Some(Obstacle::Ours),
@@ -39,7 +59,7 @@ impl Session {
                 // The 2xx may have made an offer, whose answer is in the ACK (RFC 3311 §5.2).
                 Some(if *method == Method::Update { Obstacle::Ours } else { Obstacle::Theirs })
             }
-            State::Established(Established { unacknowledged: None, offered: None, .. }) => None,
+            State::Established(Established { unacknowledged: None, offered: None, unanswered: None, .. }) => None,
         }
     }
 
@@ -104,7 +124,7 @@ impl Endpoint {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         let Some(ours) = usage.ours().filter(|ours| ours.stage == Stage::Due) else { return };
         let (change, takes_over) = (ours.change.clone(), ours.wanted_by == WantedBy::Timer);
-        if change.offers() && usage.obstacle(&Method::Invite).is_some() {
+        if change.offers() && usage.obstacle(&Method::Invite, "").is_some() {
             return;
         }
         let timer = usage.keeping.timer.request_headers(takes_over);
@@ -112,7 +132,7 @@ impl Endpoint {
         let method = change.method;
         let mut request = usage.dialog.request(method.clone(), None);
         request.headers.push("Contact", format!("<{}>", change.contact));
-        request.headers.push("Allow", self.allow());
+        request.headers.push("Allow", self.allow(flow));
         for (name, value) in timer {
             request.headers.push(&name, value);
         }
@@ -137,7 +157,7 @@ impl Endpoint {
     }
 
     /// Has an INVITE that may proceed for ever end after another 64*T1.
-    fn abandon_client(&mut self, now: Instant, id: TransactionId) {
+    pub(super) fn abandon_client(&mut self, now: Instant, id: TransactionId) {
         let at = now + self.config.timers.transaction_timeout();
         let is_endless = |client: &&mut ClientTransaction| {
             client.request.method == Method::Invite && !client.timers.is_running(Timer::B)
@@ -281,7 +301,7 @@ impl Endpoint {
     /// The peer's re-INVITE, or its UPDATE with an offer.
     pub(super) fn handle_offer(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
-        match usage.obstacle(&request.method) {
+        match usage.obstacle(&request.method, &remote_tag(&request)) {
             Some(Obstacle::Ours) => self.refuse(now, id, ResponseDraft::new(StatusCode::REQUEST_PENDING)),
             Some(Obstacle::Theirs) => {
                 let wait = self.rng.random_range(0..=10).to_string();
@@ -290,8 +310,19 @@ impl Endpoint {
             }
             Some(Obstacle::Over) => self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST)),
             None => {
-                if let State::Established(established) = &mut usage.state {
-                    established.offered = Some(id);
+                match &mut usage.state {
+                    State::Established(established) => established.offered = Some(id),
+                    State::Calling { .. } => {
+                        if let Some(early) = usage.early(&remote_tag(&request)) {
+                            early.offered = Some(id);
+                        }
+                    }
+                    State::Incoming { .. } => {
+                        if let Some(reliably) = &mut usage.reliably {
+                            reliably.offered = Some(id);
+                        }
+                    }
+                    State::Leaving => {}
                 }
                 if request.method == Method::Invite {
                     self.answer(now, id, &Response::for_request(&request, StatusCode::TRYING));

@@ -100,11 +100,20 @@ impl Endpoint {
     ) {
         let Some(request) = self.servers.get(&id).and_then(|transaction| transaction.request.as_ref()) else { return };
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
-        let refreshes = matches!(request.method, Method::Invite | Method::Update) && draft.status.is_success();
-        if !refreshes || matches!(usage.state, State::Calling { .. } | State::Leaving) {
+        let describes = matches!(request.method, Method::Invite | Method::Update | Method::Prack);
+        if !describes || !draft.status.is_success() {
             return;
         }
         usage.keeping.note_said(draft.contact.as_ref(), draft.body.as_ref());
+        // Before the INVITE's 2xx there is no session to be refreshed.
+        let refreshes = match usage.state {
+            State::Established(_) => request.method != Method::Prack,
+            State::Incoming { .. } => request.method == Method::Invite,
+            State::Calling { .. } | State::Leaving => false,
+        };
+        if !refreshes {
+            return;
+        }
         draft.headers.extend(usage.keeping.timer.accept(now, &request.headers));
         if let State::Established(established) = &mut usage.state {
             // One of ours that was still to be sent, or sent again, is not needed any more.

@@ -7,6 +7,7 @@ use super::commands::reason_of;
 use super::keys::ServerKey;
 use super::{Endpoint, Event, RequestId, ResponseDraft, SessionEvent, SessionId};
 use crate::dialog::Dialog;
+use crate::early::{RELIABLY, Reliability, Terms};
 use crate::flow::Flow;
 use crate::message::{Message, Method, Request, Response, StatusCode, Uri};
 use crate::session::{Keeping, Session, State, TransactionId};
@@ -111,7 +112,8 @@ impl Endpoint {
 
     /// Why a request is refused before anyone looks at what it wants.
     fn objection(&self, id: TransactionId) -> Option<ResponseDraft> {
-        let request = self.servers.get(&id)?.request.as_ref()?;
+        let transaction = self.servers.get(&id)?;
+        let (is_browser, request) = (transaction.flow.transport.is_websocket(), transaction.request.as_ref()?);
         if let Method::Other(_) = request.method {
             return Some(ResponseDraft::new(StatusCode::NOT_IMPLEMENTED));
         }
@@ -123,7 +125,10 @@ impl Endpoint {
             return Some(ResponseDraft::new(StatusCode::TOO_MANY_HOPS));
         }
         if request.method != Method::Cancel {
-            let supported = |tag: &&str| self.config.supported.iter().any(|known| known.eq_ignore_ascii_case(tag));
+            let supported = |tag: &&str| {
+                let is_known = self.config.supported.iter().any(|known| known.eq_ignore_ascii_case(tag));
+                is_known && !(is_browser && tag.eq_ignore_ascii_case(RELIABLY))
+            };
             let unknown: Vec<&str> = request.headers.require().into_iter().filter(|tag| !supported(tag)).collect();
             if !unknown.is_empty() {
                 let draft = ResponseDraft::new(StatusCode::BAD_EXTENSION);
@@ -173,10 +178,13 @@ impl Endpoint {
         let mut keeping = Keeping::default();
         keeping.note_allowed(&request.headers);
         let timers = TimerTable::default();
-        self.begin_session(
-            session,
-            Session { flow, dialog, state, timers, owns_call_id: false, keeping, authorizer: None },
-        );
+        let reliability =
+            if flow.transport.is_websocket() { Reliability::Off } else { Reliability::of(&request.headers) };
+        let terms = Terms { reliability, offers: !request.body.is_empty() };
+        let reliably = (reliability != Reliability::Off).then(Box::default);
+        let (owns_call_id, authorizer) = (false, None);
+        let usage = Session { flow, dialog, state, timers, owns_call_id, keeping, authorizer, terms, reliably };
+        self.begin_session(session, usage);
         if let Some(transaction) = self.servers.get_mut(&id) {
             transaction.session = Some(session);
         }
@@ -243,6 +251,7 @@ impl Endpoint {
             Method::Bye => self.handle_bye(now, session, id, request),
             Method::Invite => self.handle_offer(now, session, id, request),
             Method::Update if !request.body.is_empty() => self.handle_offer(now, session, id, request),
+            Method::Prack if !flow.transport.is_websocket() => self.handle_prack(now, session, id, request),
             Method::Ack
             | Method::Cancel
             | Method::Register
@@ -351,7 +360,7 @@ fn accepts_sdp(request: &Request) -> bool {
 }
 
 /// The sender's tag of a request; empty for the null tag of RFC 2543 (§12.2.2).
-fn remote_tag(request: &Request) -> String {
+pub(super) fn remote_tag(request: &Request) -> String {
     let from = request.headers.from().ok().flatten();
     from.and_then(|from| from.tag().map(std::borrow::Cow::into_owned)).unwrap_or_default()
 }

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::challenges::Clearance;
 use super::transactions::ClientUser;
-use super::{Endpoint, Event, SessionEvent, SessionId};
+use super::{Endpoint, Event, ResponseDraft, SessionEvent, SessionId};
 use crate::digest::{Authorizer, copy_credentials};
+use crate::early::{Early, Exchange, Heard, Unanswered};
 use crate::flow::Flow;
 use crate::message::{Method, Reason, Response, StatusCode};
 use crate::session::{Cancel, Established, State, TransactionId};
@@ -34,6 +35,7 @@ impl Endpoint {
         match user {
             ClientUser::Invite(session) => self.invite_response(now, id, session, response),
             ClientUser::Modify(session) => self.modification_response(now, id, session, response),
+            ClientUser::Prack(session) => self.prack_response(now, id, session, response, false),
             ClientUser::Bye(session) | ClientUser::LastBye(session) => {
                 // 401, 408, 481 and the rest end the session as 200 does: there is nothing left to hang up (§15.1.1).
                 if response.status.is_final() {
@@ -67,6 +69,7 @@ impl Endpoint {
         match user {
             ClientUser::Invite(session) => self.refused(now, session, response, true),
             ClientUser::Modify(session) => self.modification_refused(now, id, session, response, true),
+            ClientUser::Prack(session) => self.prack_response(now, id, session, &response, true),
             ClientUser::Bye(session) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 let (request, flow) = (transaction.request.clone(), transaction.flow);
                 self.leave_again(now, session, &request, flow);
@@ -91,9 +94,8 @@ impl Endpoint {
 
     fn invite_progress(&mut self, now: Instant, session: SessionId, response: &Response) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
-        if response.status != StatusCode::TRYING {
-            usage.note_early(response);
-        }
+        let is_trying = response.status == StatusCode::TRYING;
+        let kind = if is_trying { Heard::Plain } else { usage.note_early(response) };
         let State::Calling { heard, cancel, .. } = &mut usage.state else { return };
         *heard = true;
         match cancel {
@@ -101,9 +103,7 @@ impl Endpoint {
                 let reason = reason.take();
                 self.send_cancel(now, session, reason);
             }
-            Cancel::Unwanted if response.status != StatusCode::TRYING => {
-                self.tell(session, SessionEvent::Progress { response: response.clone() });
-            }
+            Cancel::Unwanted if !is_trying => self.heard(now, session, kind, response.clone()),
             Cancel::Unwanted | Cancel::Sent => {}
         }
     }
@@ -123,23 +123,43 @@ impl Endpoint {
         let usage = self.usages.sessions.get_mut(&session);
         let calling = usage.filter(|usage| matches!(usage.state, State::Calling { .. }));
         let Some(usage) = calling else {
-            self.dismiss_fork(now, id, session, response, sequence);
+            if !self.is_unanswered(session, id, &to_tag) {
+                self.dismiss_fork(now, id, session, response, sequence);
+            }
             return;
         };
         let abandoned = matches!(&usage.state, State::Calling { cancel, .. } if *cancel != Cancel::Unwanted);
         usage.timers.stop(Timer::Cancelled);
-        if let Some(early) = usage.dialog_with(&to_tag) {
+        let (mut others, counted) = (usage.all_offered(), usage.counted());
+        let early = usage.early(&to_tag);
+        let exchange = early.as_ref().map_or(Exchange::Open, |early| early.exchange);
+        let offered = early.as_ref().and_then(|early| early.offered);
+        if let Some(Early { dialog, .. }) = early {
             // What the peer has counted in the early dialog goes on.
-            usage.dialog = early.clone();
+            usage.dialog = dialog.clone();
         }
+        others.retain(|other| Some(*other) != offered);
         usage.dialog.establish(response);
         let flow = usage.dialog.next_hop(invite_flow);
         let ack = usage.dialog.request(Method::Ack, Some(sequence));
-        usage.state = State::Established(Established::default());
+        let asks = match exchange {
+            Exchange::Open => !usage.terms.offers && !response.body.is_empty(),
+            Exchange::Asked => true,
+            Exchange::Agreed => false,
+        };
+        let remote_tag = to_tag.clone();
+        let unanswered = asks.then(|| Box::new(Unanswered { transaction: id, remote_tag, flow, ack: ack.clone() }));
+        usage.state = State::Established(Established { offered, unanswered, ..Established::default() });
         usage.keeping.note_allowed(&response.headers);
         usage.keeping.timer.accepted(now, &response.headers);
         self.schedule_refresh(session);
-        self.acknowledge(id, to_tag, flow, ack);
+        self.keep_counted(id, counted);
+        for other in others {
+            self.refuse(now, other, ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        }
+        if !asks {
+            self.acknowledge(id, to_tag, flow, ack);
+        }
         if abandoned {
             // The 2xx overtook our CANCEL (§9.1): the call is hung up before anyone hears of it.
             let request = self.clients.get(&id).map(|transaction| &transaction.request);
@@ -163,9 +183,10 @@ impl Endpoint {
         sequence: u32,
     ) {
         let Some(transaction) = self.clients.get(&id) else { return };
-        let invite_flow = transaction.hop();
+        let (invite_flow, counted) = (transaction.hop(), transaction.counted);
         let Some(mut dialog) = crate::dialog::Dialog::of_invite(&transaction.request) else { return };
         dialog.establish(response);
+        dialog.local_sequence = dialog.local_sequence.max(counted);
         let flow = dialog.next_hop(invite_flow);
         let ack = dialog.request(Method::Ack, Some(sequence));
         let tag = dialog.remote_tag();
@@ -175,6 +196,13 @@ impl Endpoint {
         let authorizer = self.usages.sessions.get(&session).and_then(|usage| usage.authorizer.as_deref());
         let clearance = Clearance::with(authorizer.map(Authorizer::fresh));
         self.start_cleared(now, flow, bye, ClientUser::Nobody, clearance);
+    }
+
+    /// Takes down how far was counted in the dialogs of an INVITE, for those of them that are answered too late.
+    pub(super) fn keep_counted(&mut self, id: TransactionId, counted: u32) {
+        if let Some(transaction) = self.clients.get_mut(&id) {
+            transaction.counted = counted;
+        }
     }
 
     /// Sends the ACK for a 2xx, in no transaction, and keeps it for the 2xx's repetitions.

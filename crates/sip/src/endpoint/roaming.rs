@@ -20,6 +20,7 @@ impl ClientUser {
         match self {
             Self::Invite(session)
             | Self::Modify(session)
+            | Self::Prack(session)
             | Self::Cancel(session)
             | Self::Bye(session)
             | Self::LastBye(session)

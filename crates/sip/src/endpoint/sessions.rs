@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::transactions::ClientUser;
 use super::{Endpoint, Part, SessionEvent, SessionId};
+use crate::dialog::Dialog;
 use crate::digest::copy_credentials;
+use crate::early::{Early, Unanswered};
 use crate::flow::Flow;
 use crate::message::{Method, Reason, Replaces, Request, Response, StatusCode, Via};
 use crate::session::{Cancel, Established, Session, State};
@@ -113,13 +115,9 @@ impl Endpoint {
                 self.tell(session, SessionEvent::NoAck);
                 self.leave(now, session, Some(&Reason::sip(408, "No ACK")));
             }
-            Timer::Provisional => {
-                if let State::Incoming { transaction, provisional: Some(response) } = &usage.state {
-                    let (id, response) = (*transaction, response.clone());
-                    self.answer(now, id, &response);
-                    self.repeat_provisional_later(now, session);
-                }
-            }
+            Timer::Reliable => self.repeat_reliable(now, session),
+            Timer::NoPrack => self.give_up_reliable(now, session),
+            Timer::Provisional => self.repeat_provisional(now, session),
             Timer::Cancelled => self.give_up_cancelled(now, session),
             Timer::Glare => self.collision_is_over(now, session),
             Timer::Overdue => self.modification_is_overdue(now, session),
@@ -135,6 +133,18 @@ impl Endpoint {
             | Timer::K
             | Timer::L
             | Timer::M => {}
+        }
+    }
+
+    fn repeat_provisional(&mut self, now: Instant, session: SessionId) {
+        if self.says_again_reliably(now, session) {
+            return;
+        }
+        let state = self.usages.sessions.get(&session).map(|usage| &usage.state);
+        if let Some(State::Incoming { transaction, provisional: Some(response) }) = state {
+            let (id, response) = (*transaction, response.clone());
+            self.answer(now, id, &response);
+            self.repeat_provisional_later(now, session);
         }
     }
 
@@ -191,8 +201,16 @@ impl Endpoint {
         if let Some(at) = usage.keeping.scheduled {
             self.usages.refreshes.remove(&(at, session));
         }
-        if let State::Established(established) = &usage.state {
-            self.settle_changes(now, established);
+        match &usage.state {
+            State::Established(established) => self.settle_changes(now, established),
+            State::Calling { .. } | State::Incoming { .. } | State::Leaving => {
+                if let State::Calling { transaction, .. } = usage.state {
+                    self.keep_counted(transaction, usage.counted());
+                }
+                for offered in usage.all_offered() {
+                    self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+                }
+            }
         }
         self.tell(session, SessionEvent::Ended);
     }
@@ -202,11 +220,8 @@ impl Endpoint {
     pub fn next_hops(&self, session: SessionId) -> impl Iterator<Item = Flow> + use<'_> {
         let usage = self.usages.sessions.get(&session);
         usage.into_iter().flat_map(|usage| {
-            let dialogs = match &usage.state {
-                State::Calling { early, .. } => early.as_slice(),
-                State::Incoming { .. } | State::Established(_) | State::Leaving => std::slice::from_ref(&usage.dialog),
-            };
-            dialogs.iter().map(|dialog| dialog.target(usage.flow))
+            let (early, own) = dialogs_of(usage);
+            early.iter().map(|early| &early.dialog).chain(own).map(|dialog| dialog.target(usage.flow))
         })
     }
 
@@ -215,7 +230,7 @@ impl Endpoint {
     pub fn replaces(&self, session: SessionId) -> Option<Replaces> {
         let usage = self.usages.sessions.get(&session)?;
         let dialog = match &usage.state {
-            State::Calling { early, .. } => early.first()?,
+            State::Calling { early, .. } => &early.first()?.dialog,
             State::Incoming { .. } | State::Established(_) | State::Leaving => &usage.dialog,
         };
         let (call_id, to_tag, from_tag) = (dialog.call_id.clone(), dialog.remote_tag(), dialog.local_tag());
@@ -233,20 +248,26 @@ impl Endpoint {
     pub fn replaced(&self, replaces: &Replaces) -> Option<(SessionId, Standing)> {
         let session = *self.usages.dialogs.get(&(replaces.call_id.clone(), replaces.to_tag.clone()))?;
         let usage = self.usages.sessions.get(&session)?;
-        let is_named = |dialog: &crate::dialog::Dialog| dialog.remote_tag() == replaces.from_tag;
-        let (dialogs, standing) = match &usage.state {
-            State::Calling { early, .. } => (early.as_slice(), Standing::EarlyOurs),
-            State::Incoming { .. } => (std::slice::from_ref(&usage.dialog), Standing::EarlyTheirs),
-            State::Established(_) => (std::slice::from_ref(&usage.dialog), Standing::Confirmed),
-            State::Leaving => (std::slice::from_ref(&usage.dialog), Standing::Over),
+        let is_named = |dialog: &Dialog| dialog.remote_tag() == replaces.from_tag;
+        let standing = match &usage.state {
+            State::Calling { .. } => Standing::EarlyOurs,
+            State::Incoming { .. } => Standing::EarlyTheirs,
+            State::Established(_) => Standing::Confirmed,
+            State::Leaving => Standing::Over,
         };
-        dialogs.iter().any(is_named).then_some((session, standing))
+        let (early, own) = dialogs_of(usage);
+        early.iter().map(|early| &early.dialog).chain(own).any(is_named).then_some((session, standing))
     }
 
     /// What becomes of the changes of a session that is over.
     fn settle_changes(&mut self, now: Instant, established: &Established) {
         if let Some(offered) = established.offered {
             self.refuse(now, offered, super::ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        }
+        if let Some(unanswered) = &established.unanswered {
+            // Acknowledged all the same (§13.2.2.4), before it is hung up.
+            let Unanswered { transaction, remote_tag, flow, ack } = unanswered.as_ref().clone();
+            self.acknowledge(transaction, remote_tag, flow, ack);
         }
         self.abandon_modification(now, established);
     }
@@ -258,6 +279,14 @@ impl Endpoint {
             self.paths.leave(before, Part::Session(session));
             self.paths.enter(flow, Part::Session(session));
         }
+    }
+}
+
+/// The dialogs of a session: early ones while our INVITE waits for its answer, else its own.
+fn dialogs_of(usage: &Session) -> (&[Early], Option<&Dialog>) {
+    match &usage.state {
+        State::Calling { early, .. } => (early.as_slice(), None),
+        State::Incoming { .. } | State::Established(_) | State::Leaving => (&[], Some(&usage.dialog)),
     }
 }
 

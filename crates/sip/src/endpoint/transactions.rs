@@ -32,6 +32,8 @@ pub(super) enum ClientUser {
     Invite(SessionId),
     /// A re-INVITE or UPDATE of a session.
     Modify(SessionId),
+    /// The PRACK for a provisional response to a session's INVITE.
+    Prack(SessionId),
     /// The BYE of a session.
     Bye(SessionId),
     /// The BYE sent again after the stream of the first was lost.
@@ -79,6 +81,8 @@ pub(super) struct ClientTransaction {
     pub(super) timers: TimerTable,
     /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
     pub(super) acknowledged: SmallVec<[(String, Flow, Bytes); 1]>,
+    /// Of an INVITE: the number of the last request of ours in any dialog that its responses have set up.
+    pub(super) counted: u32,
     /// Where its last response came from.
     pub(super) heard_from: Option<Flow>,
     pub(super) clearance: Clearance,
@@ -196,6 +200,7 @@ impl Endpoint {
             user,
             timers: TimerTable::default(),
             acknowledged: SmallVec::new(),
+            counted: 0,
             heard_from: None,
             clearance: Clearance::default(),
         };

@@ -4,6 +4,7 @@ use super::fields::{AuthParams, CSeq, Reason};
 use super::headers::{HeaderError, Headers};
 use super::method::Method;
 use super::name_addr::{Contact, Contacts, NameAddr};
+use super::rack::{RAck, response_number};
 use super::scan;
 use super::via::Via;
 
@@ -42,6 +43,16 @@ impl Headers {
     /// CSeq.
     pub fn cseq(&self) -> Result<Option<CSeq>, HeaderError> {
         self.single("CSeq", CSeq::parse)
+    }
+
+    /// RSeq, at least 1 (RFC 3262 §7.1).
+    pub fn rseq(&self) -> Result<Option<u32>, HeaderError> {
+        self.single("RSeq", response_number)
+    }
+
+    /// RAck (RFC 3262 §7.2).
+    pub fn rack(&self) -> Result<Option<RAck>, HeaderError> {
+        self.single("RAck", RAck::parse)
     }
 
     /// Max-Forwards, 0 to 255.

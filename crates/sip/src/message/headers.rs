@@ -48,6 +48,8 @@ const NAMES: &[(&str, Option<u8>)] = &[
     ("Reject-Contact", Some(b'j')),
     ("Request-Disposition", Some(b'd')),
     ("P-Asserted-Identity", None),
+    ("RSeq", None),
+    ("RAck", None),
     ("Retry-After", None),
     ("Date", None),
     ("Warning", None),

@@ -69,10 +69,14 @@ pub(crate) enum Timer {
     Glare,
     /// A re-INVITE that rings instead of being answered.
     Overdue,
+    /// Retransmits a reliable provisional response until its PRACK (RFC 3262 §3).
+    Reliable,
+    /// No PRACK for a reliable provisional response (RFC 3262 §3).
+    NoPrack,
 }
 
 impl Timer {
-    const COUNT: usize = 18;
+    const COUNT: usize = 20;
 }
 
 /// The running timers of one owner.

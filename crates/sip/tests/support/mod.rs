@@ -103,6 +103,7 @@ impl Side {
             body: None,
             session_expires: None,
             credentials: None,
+            reliability: sip::Reliability::Off,
         };
         let session = self.endpoint.invite(self.now, invitation);
         (session, self.last_request())
@@ -170,6 +171,9 @@ pub(crate) fn event_word(event: &Event) -> String {
     match event {
         Event::Session { event, .. } => match event {
             SessionEvent::Progress { response } => format!("progress {}", response.status.code()),
+            SessionEvent::EarlyOffer { response } => format!("early offer {}", response.status.code()),
+            SessionEvent::EarlyAnswer { .. } => "early answer".to_owned(),
+            SessionEvent::NoPrack => "no prack".to_owned(),
             SessionEvent::Answered { .. } => "answered".to_owned(),
             SessionEvent::Refused { response, local } => {
                 format!("refused {}{}", response.status.code(), if *local { " local" } else { "" })

@@ -26,9 +26,9 @@ pub(crate) enum CallEvent {
     Refused { leg: LegId, response: Response, local: bool },
     /// The caller gave up.
     Cancelled { reasons: Vec<String> },
-    /// The caller's ACK, with its body.
+    /// The caller's ACK, with its body; or its PRACK, with the answer to our offer in a reliable response.
     Confirmed { body: Vec<u8> },
-    /// A leg never sent its ACK.
+    /// A leg never sent its ACK, or its PRACK.
     NoAck { leg: LegId },
     /// The media of a leg is to change, or does.
     Change { leg: LegId, change: Change },
@@ -113,8 +113,10 @@ pub(crate) enum CallTimer {
 /// What a call wants done.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
-    /// Send an INVITE with this offer.
-    Invite { leg: LegId, flow: Flow, envelope: Box<Envelope>, offer: Bytes },
+    /// Send an INVITE with this offer, or one that asks for an offer.
+    Invite { leg: LegId, flow: Flow, envelope: Box<Envelope>, offer: Option<Bytes> },
+    /// Answer the offer of the branch of an INVITE with this tag.
+    AnswerOffer { leg: LegId, tag: String, sdp: Bytes },
     /// Send the caller a provisional response.
     Progress { leg: LegId, status: StatusCode, sdp: Option<Bytes> },
     /// Answer the caller.

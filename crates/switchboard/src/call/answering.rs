@@ -13,60 +13,41 @@ use super::connected::Connected;
 use super::ending::Ending;
 use super::facts::{CallerOffer, Context, Facts};
 use super::leg::{LegId, Party, Signal};
-use super::modifying;
+use super::{forks, modifying};
 use crate::output::{CallState, EndedBy};
 
 /// How long a shard may take to describe or negotiate: it computes, it does not wait for a peer.
 pub(crate) const MEDIA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who answered, and how much of their answer is with the shard.
+/// Who answered. The last of their descriptions counts: what came before the 200 was a promise.
 pub(crate) struct Answering {
     /// `None` for the echo test.
     callee: Option<LegId>,
-    /// Descriptions of the callee's that the shard has not decided on. The last one counts: what came before the 200 was a promise.
-    awaited: u8,
-}
-
-/// What became of the answer that a callee sent before its 200.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EarlyAnswer {
-    /// There was none that could be used.
-    None,
-    /// The shard has not decided on it.
-    WithShard,
-    /// The shard took it.
-    Taken,
 }
 
 impl Answering {
     /// A leg that rang was taken over by another, which is answered already.
     pub(super) fn picked_up(facts: &mut Facts, callee: LegId, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
         Self::choose(facts, callee, actions);
-        Self { callee: Some(callee), awaited: 0 }.advance(facts, ctx, actions)
+        Self { callee: Some(callee) }.advance(facts, ctx, actions)
     }
 
     /// A callee answered.
     pub(crate) fn begin(
         facts: &mut Facts,
         callee: LegId,
-        early: EarlyAnswer,
         response: &Response,
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> State {
         Self::choose(facts, callee, actions);
+        let bandwidth = facts.bandwidth_of(facts.caller_id());
         // Without SDP in the 200 the answer that came with a provisional response stands (RFC 3261 §13.2.1).
-        if response.body.is_empty() && early == EarlyAnswer::None {
+        if !forks::answered(callee, response, bandwidth, facts, actions) {
             let failure = Failure::new(500, format!("{} answered without media.", facts.described(callee)));
             return Ending::refuse(facts, &failure, EndedBy::System, actions);
         }
-        let mut awaited = u8::from(early == EarlyAnswer::WithShard);
-        if !response.body.is_empty() {
-            awaited += 1;
-            let sdp = response.body.to_vec();
-            actions.push(Action::Media(Command::HandleAnswer { session: callee.media(), sdp }));
-        }
-        Self { callee: Some(callee), awaited }.advance(facts, ctx, actions)
+        Self { callee: Some(callee) }.advance(facts, ctx, actions)
     }
 
     /// This one has the call; every other branch is told so.
@@ -92,24 +73,19 @@ impl Answering {
     pub(crate) fn echo(facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
         actions.push(Action::ClearTimer(CallTimer::NoAnswer));
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
-        Self { callee: None, awaited: 0 }.advance(facts, ctx, actions)
+        Self { callee: None }.advance(facts, ctx, actions)
     }
 
-    pub(crate) fn on(
-        mut self,
-        event: CallEvent,
-        facts: &mut Facts,
-        ctx: &mut Context<'_>,
-        actions: &mut Actions,
-    ) -> State {
+    pub(crate) fn on(self, event: CallEvent, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
         let failure = match event {
+            CallEvent::Media { leg, event } if self.settles(leg, &event, facts, actions) => {
+                return self.advance(facts, ctx, actions);
+            }
             CallEvent::Media { leg, event } => match event {
                 media::Event::Negotiated { .. } if Some(leg) == self.callee => {
-                    self.awaited = self.awaited.saturating_sub(1);
                     return self.advance(facts, ctx, actions);
                 }
-                media::Event::Rejected { .. } if Some(leg) == self.callee && self.awaited > 1 => {
-                    self.awaited -= 1;
+                media::Event::Rejected { .. } if Some(leg) == self.callee && self.awaits(facts) => {
                     return State::Answering(self);
                 }
                 media::Event::LocalDescription { .. } => return self.advance(facts, ctx, actions),
@@ -141,6 +117,17 @@ impl Answering {
             }
             CallEvent::Digit { leg, digit, duration } => {
                 facts.press(leg, digit, duration, actions);
+                return State::Answering(self);
+            }
+            CallEvent::Confirmed { body } if facts.offer == CallerOffer::Wanted && !body.is_empty() => {
+                facts.take_answer(body, actions);
+                return State::Answering(self);
+            }
+            CallEvent::NoAck { leg } if facts.is_caller(leg) => {
+                Failure::new(504, "The caller confirmed nothing of what it was told: no PRACK arrived.")
+            }
+            CallEvent::Timer(CallTimer::Change) => {
+                modifying::overdue(self.pair(facts), facts, actions);
                 return State::Answering(self);
             }
             CallEvent::Timer(CallTimer::Media) => Failure::new(500, "Media was not agreed on in time."),
@@ -180,9 +167,28 @@ impl Answering {
         Some(leg) == self.callee || facts.is_caller(leg)
     }
 
+    fn pair(&self, facts: &Facts) -> modifying::Pair {
+        [Some(facts.caller_id()), self.callee]
+    }
+
+    /// Whether the shard has not decided on a description of the callee's.
+    fn awaits(&self, facts: &Facts) -> bool {
+        self.callee.and_then(|leg| facts.leg(leg)).is_some_and(|leg| leg.forks.awaits_shard())
+    }
+
+    /// Whether the shard's word is on a change that was asked for before the answer, or the answer to the callee's own offer.
+    fn settles(&self, leg: LegId, event: &media::Event, facts: &mut Facts, actions: &mut Actions) -> bool {
+        let bandwidth = facts.bandwidth_of(facts.caller_id());
+        if modifying::of_shard(leg, event.clone(), self.pair(facts), facts, actions).is_none() {
+            forks::give_next(leg, bandwidth, facts, actions);
+            return true;
+        }
+        matches!(event, media::Event::LocalDescription { .. }) && forks::described(leg, bandwidth, facts, actions)
+    }
+
     /// Takes the next step that nothing is in the way of.
     fn advance(self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> State {
-        if self.awaited > 0 {
+        if self.awaits(facts) {
             return State::Answering(self);
         }
         let Some(sdp) = facts.caller().and_then(|leg| leg.description.clone()) else {

@@ -1,6 +1,5 @@
 //! Whose media the caller hears before the answer.
 
-use super::answering::EarlyAnswer;
 use super::leg::LegId;
 
 /// Media before the answer.
@@ -8,6 +7,8 @@ use super::leg::LegId;
 pub(super) enum Early {
     /// None; after a 180 the caller's client makes its own ringback.
     None,
+    /// The caller's description is being made, which goes out with the 180.
+    Announcing,
     /// This leg's early answer is with its shard.
     Callee(LegId),
     /// The caller's answer is being made, to hear this leg.
@@ -23,16 +24,7 @@ impl Early {
     pub(super) fn is_of(self, id: LegId) -> bool {
         match self {
             Self::Callee(leg) | Self::Caller(leg) | Self::Flowing(leg) => leg == id,
-            Self::None | Self::Ringback => false,
-        }
-    }
-
-    /// What became of a leg's answer before its 200.
-    pub(super) fn answer_of(self, id: LegId) -> EarlyAnswer {
-        match self {
-            Self::Callee(leg) if leg == id => EarlyAnswer::WithShard,
-            Self::Caller(leg) | Self::Flowing(leg) if leg == id => EarlyAnswer::Taken,
-            Self::None | Self::Callee(_) | Self::Caller(_) | Self::Flowing(_) | Self::Ringback => EarlyAnswer::None,
+            Self::None | Self::Announcing | Self::Ringback => false,
         }
     }
 }

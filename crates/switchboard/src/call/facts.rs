@@ -63,8 +63,10 @@ pub(crate) struct Facts {
 pub(crate) enum CallerOffer {
     /// It came with the INVITE.
     Given(Bytes),
-    /// The INVITE had none: we offer in the 200, the ACK answers (RFC 3261 §13.2.1).
+    /// The INVITE had none: we offer in the 200, the ACK answers (RFC 3261 §13.2.1), or in a reliable response, and the PRACK does.
     Wanted,
+    /// The INVITE had none, and the PRACK has answered ours.
+    Answered,
 }
 
 /// How a call ended.
@@ -242,14 +244,17 @@ impl Facts {
                 leg.description = Some(Bytes::copy_from_slice(sdp));
                 leg.codec = codec.or(leg.codec);
             }
-            media::Event::Negotiated { codec, .. } => leg.codec = Some(*codec),
+            media::Event::Negotiated { codec, .. } => {
+                leg.codec = Some(*codec);
+                leg.forks.taken();
+            }
+            media::Event::Rejected { .. } => leg.forks.rejected(),
             media::Event::Changed { state, .. } => leg.media = *state,
             media::Event::Closed { statistics, .. } => {
                 leg.medium = Medium::Closed;
                 leg.statistics = Some(*statistics);
             }
-            media::Event::Rejected { .. }
-            | media::Event::Connected { .. }
+            media::Event::Connected { .. }
             | media::Event::Digit { .. }
             | media::Event::Silent { .. }
             | media::Event::Failed { .. } => {}
@@ -263,11 +268,15 @@ impl Facts {
         }
     }
 
-    /// Sends a leg's INVITE with our offer, once.
+    /// Sends a leg's INVITE, with our offer unless the leg is to make it, once.
     pub(super) fn invite(&mut self, id: LegId, actions: &mut Actions) {
         let max_forwards = self.max_forwards;
         let Some(leg) = self.leg_mut(id).filter(|leg| leg.signal == Signal::Idle) else { return };
-        let (Some(mut envelope), Some(offer)) = (leg.envelope.take(), leg.description.clone()) else { return };
+        let offer = leg.description.clone();
+        if offer.is_none() && !leg.forks.is_late {
+            return;
+        }
+        let Some(mut envelope) = leg.envelope.take() else { return };
         leg.signal = Signal::Calling;
         envelope.max_forwards = max_forwards;
         actions.push(Action::Invite { leg: id, flow: leg.flow, envelope: Box::new(envelope), offer });
@@ -318,8 +327,14 @@ impl Facts {
         let session = caller.media();
         actions.push(Action::Media(match &self.offer {
             CallerOffer::Given(sdp) => Command::HandleOffer { session, sdp: sdp.to_vec(), bandwidth },
-            CallerOffer::Wanted => Command::CreateOffer { session, bandwidth },
+            CallerOffer::Wanted | CallerOffer::Answered => Command::CreateOffer { session, bandwidth },
         }));
+    }
+
+    /// The caller's PRACK, or ACK, has answered our offer.
+    pub(super) fn take_answer(&mut self, sdp: Vec<u8>, actions: &mut Actions) {
+        self.offer = CallerOffer::Answered;
+        actions.push(Action::Media(Command::HandleAnswer { session: self.caller_id().media(), sdp }));
     }
 
     /// The bandwidth of a leg whose codec is agreed on.

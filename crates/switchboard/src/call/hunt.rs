@@ -9,16 +9,16 @@ use sip::{Reason, Response, Uri};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
-use super::answering::{Answering, EarlyAnswer, MEDIA_TIMEOUT};
+use super::answering::{Answering, MEDIA_TIMEOUT};
 use super::cause::Failure;
 use super::clearing::clear;
 use super::early::Early;
 use super::ending::Ending;
-use super::facts::{Context, Facts};
+use super::facts::{CallerOffer, Context, Facts};
 use super::leg::{Leg, LegId, Party, Signal};
 use super::seeker::Seeker;
 use super::target::{Candidate, Resolved, resolve};
-use super::{bandwidth, modifying, replacing};
+use super::{bandwidth, forks, modifying, replacing};
 use crate::dialplan::{Step, Target};
 use crate::output::EndedBy;
 
@@ -49,7 +49,7 @@ pub(crate) enum Next {
     /// On with the hunt.
     Stay,
     /// This target answered.
-    Answered { target: LegId, early: EarlyAnswer, response: Response },
+    Answered { target: LegId, response: Response },
     /// The seeker shall hear itself.
     Echo,
     /// This leg has taken the place of a target that rang, and was answered.
@@ -65,9 +65,7 @@ impl Next {
     pub(super) fn of_caller(self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Option<State> {
         match self {
             Self::Stay => None,
-            Self::Answered { target, early, response } => {
-                Some(Answering::begin(facts, target, early, &response, ctx, actions))
-            }
+            Self::Answered { target, response } => Some(Answering::begin(facts, target, &response, ctx, actions)),
             Self::PickedUp(leg) => Some(Answering::picked_up(facts, leg, ctx, actions)),
             Self::Echo => Some(Answering::echo(facts, ctx, actions)),
             Self::Failed(failure, by) => Some(Ending::refuse(facts, &failure, by, actions)),
@@ -120,8 +118,7 @@ impl Hunt {
                 Next::Stay
             }
             CallEvent::Answered { leg, response } if self.branches.contains(&leg) => {
-                let early = self.early.answer_of(leg);
-                Next::Answered { target: leg, early, response }
+                Next::Answered { target: leg, response }
             }
             CallEvent::Replace(replacement) => {
                 let bandwidth = self.bandwidth(facts, ctx);
@@ -169,8 +166,24 @@ impl Hunt {
                 Next::Stay
             }
             CallEvent::Change { leg, change } => {
-                modifying::untimely(leg, &change, actions);
+                if self.has_agreed(leg, facts) {
+                    modifying::on(leg, change, self.pair(leg), facts, actions);
+                } else {
+                    modifying::untimely(leg, &change, actions);
+                }
                 Next::Stay
+            }
+            CallEvent::Confirmed { body } if facts.offer == CallerOffer::Wanted && self.seeker.transferor.is_none() => {
+                if body.is_empty() {
+                    let failure = Failure::new(488, "The caller's PRACK brought no answer to our offer.");
+                    return Next::Failed(failure, EndedBy::System);
+                }
+                facts.take_answer(body, actions);
+                Next::Stay
+            }
+            CallEvent::NoAck { leg } if facts.is_caller(leg) => {
+                let failure = Failure::new(504, "The caller confirmed nothing of what it was told: no PRACK arrived.");
+                Next::Failed(failure, EndedBy::System)
             }
             CallEvent::Hangup => {
                 let failure = Failure::new(480, "An operator ended the call.");
@@ -256,20 +269,24 @@ impl Hunt {
         false
     }
 
-    /// Opens a leg's media and asks for the offer its INVITE will carry.
+    /// Opens a leg's media and asks for the offer its INVITE will carry, unless that is to ask for one.
     pub(super) fn open(&mut self, leg: Leg, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
-        let id = leg.id;
+        let (id, is_late) = (leg.id, leg.forks.is_late);
         self.branches.push(id);
         self.rung.extend(leg.contact.clone());
         facts.legs.push(leg);
         facts.open_media(id, ctx, actions);
+        if is_late {
+            Self::send_invite(id, facts, ctx, actions);
+            return;
+        }
         let bandwidth = self.bandwidth(facts, ctx);
         actions.push(Action::Media(Command::CreateOffer { session: id.media(), bandwidth }));
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
     }
 
     /// What the seeker can use.
-    fn bandwidth(&self, facts: &Facts, ctx: &Context<'_>) -> Bandwidth {
+    pub(super) fn bandwidth(&self, facts: &Facts, ctx: &Context<'_>) -> Bandwidth {
         match facts.leg(self.seeker.leg).map(|leg| &leg.party) {
             Some(Party::Extension { number, .. }) => ctx
                 .directory
@@ -355,16 +372,32 @@ impl Hunt {
         ctx: &mut Context<'_>,
         actions: &mut Actions,
     ) -> Next {
+        let Some(event) = modifying::of_shard(leg, event, self.pair(leg), facts, actions) else {
+            forks::give_next(leg, self.bandwidth(facts, ctx), facts, actions);
+            return Next::Stay;
+        };
+        let forks = facts.leg(leg).filter(|_| self.branches.contains(&leg)).map(|leg| &leg.forks);
+        let (agrees, awaits) = forks.map_or((false, false), |forks| (forks.has_agreed(), forks.awaits_shard()));
         match event {
             media::Event::LocalDescription { .. } if facts.is_caller(leg) => self.hear_early(facts, actions),
             media::Event::LocalDescription { .. } if self.branches.contains(&leg) => {
-                Self::send_invite(leg, facts, ctx, actions);
+                if !forks::described(leg, self.bandwidth(facts, ctx), facts, actions) {
+                    Self::send_invite(leg, facts, ctx, actions);
+                } else if self.early == Early::Callee(leg) {
+                    self.early_answer_taken(leg, facts, ctx, actions);
+                }
+            }
+            // Of one branch: another is heard, or may yet be.
+            media::Event::Rejected { .. } if agrees || awaits => {}
+            media::Event::Rejected { reason, .. } if forks.is_some_and(|forks| forks.is_late) => {
+                let failure = Failure::new(488, format!("The media description cannot be used: {reason}."));
+                return self.refused(leg, failure, facts, ctx, actions);
             }
             media::Event::Negotiated { .. } if self.early == Early::Callee(leg) => {
                 self.early_answer_taken(leg, facts, ctx, actions);
             }
             media::Event::Rejected { .. } if self.early == Early::Callee(leg) => {
-                self.early_answer_unusable(facts, actions);
+                self.early_answer_unusable(facts, ctx, actions);
             }
             media::Event::Rejected { reason, .. } if facts.is_caller(leg) => {
                 let failure = Failure::new(488, format!("The caller's media description cannot be used: {reason}."));
@@ -391,6 +424,20 @@ impl Hunt {
             | media::Event::Closed { .. } => {}
         }
         Next::Stay
+    }
+
+    /// Whether media is agreed on with a leg, so that it may offer something else (RFC 3311 §5.2).
+    fn has_agreed(&self, leg: LegId, facts: &Facts) -> bool {
+        let Some(known) = facts.leg(leg) else { return false };
+        if self.branches.contains(&leg) {
+            return known.forks.has_agreed() && !known.forks.awaits_shard();
+        }
+        facts.is_caller(leg) && self.seeker.transferor.is_none() && known.description.is_some()
+    }
+
+    /// The seeker, and whom of those who ring something happens to.
+    pub(super) fn pair(&self, leg: LegId) -> modifying::Pair {
+        [Some(self.seeker.leg), Some(leg).filter(|leg| self.branches.contains(leg))]
     }
 
     fn send_invite(id: LegId, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use media::{Codec, Dtmf, MediaSessionId, MediaState, Statistics};
-use sip::{Flow, NameAddr, Uri};
+use sip::{Flow, NameAddr, Reliability, Uri};
 
+use super::forks::Forks;
 use super::modifying::Modifying;
 use super::referral::Referring;
 use crate::output::CallState;
@@ -123,6 +124,10 @@ pub(crate) struct Leg {
     pub(crate) referring: Referring,
     /// Who pays for it, when it leads outside.
     pub(crate) charged_to: Option<String>,
+    /// Whether its INVITE, and its trunk, want our provisional responses sent reliably.
+    pub(crate) reliability: Reliability,
+    /// What the branches of our INVITE to it have said of media.
+    pub(crate) forks: Forks,
     /// Its INVITE came to take another leg's place.
     pub(crate) is_newcomer: bool,
 }
@@ -151,6 +156,8 @@ impl Leg {
             dialled: VecDeque::new(),
             referring: Referring::default(),
             charged_to: None,
+            reliability: Reliability::Off,
+            forks: Forks::default(),
             is_newcomer: false,
         }
     }

@@ -18,6 +18,7 @@ mod digits;
 mod early;
 mod ending;
 mod facts;
+mod forks;
 mod hunt;
 mod joining;
 mod latecoming;

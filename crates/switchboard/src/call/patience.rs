@@ -7,7 +7,7 @@ use super::cause::Failure;
 use super::facts::{Context, Facts};
 use super::hunt::{Hunt, Next};
 use super::leg::{LegId, Signal};
-use super::replacing;
+use super::{modifying, replacing};
 
 impl Hunt {
     /// Who does not answer, or is not ready, in time.
@@ -56,9 +56,13 @@ impl Hunt {
                 }
                 Next::Stay
             }
-            CallTimer::Change | CallTimer::Place | CallTimer::Reclaim | CallTimer::Farewell | CallTimer::Closing => {
+            CallTimer::Change => {
+                for leg in self.branches.clone().into_iter().chain([self.seeker.leg]) {
+                    modifying::overdue([Some(leg), None], facts, actions);
+                }
                 Next::Stay
             }
+            CallTimer::Place | CallTimer::Reclaim | CallTimer::Farewell | CallTimer::Closing => Next::Stay,
         }
     }
 }

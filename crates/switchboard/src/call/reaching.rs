@@ -1,13 +1,14 @@
 //! Reaching somebody for one who talks already: targets are hunted for, and media is agreed on with whoever answers, while everybody
 //! else goes on. Whoever is let go meanwhile, and who is joined with whom in the end, is the state's affair that reaches.
 
-use media::Command;
-use sip::Reason;
+use media::Bandwidth;
+use sip::{Reason, Response};
 
 use super::action::{Action, Actions, CallEvent, CallTimer};
-use super::answering::{EarlyAnswer, MEDIA_TIMEOUT};
+use super::answering::MEDIA_TIMEOUT;
 use super::cause::Failure;
 use super::facts::{Context, Facts};
+use super::forks;
 use super::hunt::{Hunt, Next};
 use super::leg::LegId;
 use super::seeker::Seeker;
@@ -22,8 +23,8 @@ pub(super) struct Reaching {
 enum Stage {
     /// Targets are tried.
     Hunting(Box<Hunt>),
-    /// One has answered; so many of its descriptions are with the shard. `heard` is whether the seeker heard it ring.
-    Agreeing { target: LegId, awaited: u8, heard: bool },
+    /// One has answered, and media is being agreed on with it. `heard` is whether the seeker heard it ring.
+    Agreeing { target: LegId, heard: bool },
 }
 
 /// Where that leads.
@@ -109,13 +110,11 @@ impl Reaching {
                 Next::Echo => Reach::Echo,
                 Next::Failed(failure, _) => Reach::Failed(failure),
                 Next::Abandoned(_) => Reach::Abandoned,
-                Next::Answered { target, early, response } => {
-                    self.agree(target, early, response.body.to_vec(), facts, actions)
-                }
+                Next::Answered { target, response } => self.agree(target, &response, facts, actions),
             },
             Stage::Agreeing { target, .. } => {
                 let target = *target;
-                self.on_target(target, event, facts)
+                Self::on_target(target, event, facts, actions)
             }
         }
     }
@@ -151,14 +150,7 @@ impl Reaching {
     }
 
     /// A target took the call.
-    fn agree(
-        &mut self,
-        target: LegId,
-        early: EarlyAnswer,
-        sdp: Vec<u8>,
-        facts: &mut Facts,
-        actions: &mut Actions,
-    ) -> Reach {
+    fn agree(&mut self, target: LegId, response: &Response, facts: &mut Facts, actions: &mut Actions) -> Reach {
         self.choose(target, facts, actions);
         let heard = self.is_heard();
         if let Some(leg) = facts.leg_mut(target) {
@@ -167,17 +159,12 @@ impl Reaching {
         for timer in [CallTimer::Attempt, CallTimer::NoAnswer] {
             actions.push(Action::ClearTimer(timer));
         }
-        let mut awaited = u8::from(early == EarlyAnswer::WithShard);
-        let is_silent = sdp.is_empty() && early == EarlyAnswer::None;
-        if !sdp.is_empty() {
-            awaited += 1;
-            actions.push(Action::Media(Command::HandleAnswer { session: target.media(), sdp }));
-        }
-        self.stage = Stage::Agreeing { target, awaited, heard };
-        if is_silent {
+        let is_described = forks::answered(target, response, Bandwidth::Full, facts, actions);
+        self.stage = Stage::Agreeing { target, heard };
+        if !is_described {
             return Reach::Failed(Failure::new(500, format!("{} answered without media.", facts.described(target))));
         }
-        if awaited == 0 {
+        if !awaits_shard(target, facts) {
             return Reach::Reached { target };
         }
         actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
@@ -185,13 +172,18 @@ impl Reaching {
     }
 
     /// What happens to the target that answered.
-    fn on_target(&mut self, target: LegId, event: CallEvent, facts: &Facts) -> Reach {
+    fn on_target(target: LegId, event: CallEvent, facts: &mut Facts, actions: &mut Actions) -> Reach {
         Reach::Failed(match event {
             CallEvent::Media { leg, event } if leg == target => match event {
-                media::Event::Negotiated { .. } | media::Event::Rejected { .. } if self.awaits_more() => {
+                media::Event::Negotiated { .. } | media::Event::Rejected { .. } if awaits_shard(target, facts) => {
                     return Reach::Stay;
                 }
                 media::Event::Negotiated { .. } => return Reach::Reached { target },
+                media::Event::LocalDescription { .. }
+                    if forks::described(target, Bandwidth::Full, facts, actions) && !awaits_shard(target, facts) =>
+                {
+                    return Reach::Reached { target };
+                }
                 media::Event::Rejected { reason, .. } => {
                     Failure::new(488, format!("The media description cannot be used: {reason}."))
                 }
@@ -234,17 +226,11 @@ impl Reaching {
             | CallEvent::Hangup => return Reach::Stay,
         })
     }
+}
 
-    /// Counts down the answers with the shard: the last one decides.
-    fn awaits_more(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Agreeing { awaited, .. } if *awaited > 1 => {
-                *awaited -= 1;
-                true
-            }
-            Stage::Agreeing { .. } | Stage::Hunting(_) => false,
-        }
-    }
+/// Whether the shard has not decided on a description of a target's: the last one counts.
+fn awaits_shard(target: LegId, facts: &Facts) -> bool {
+    facts.leg(target).is_some_and(|leg| leg.forks.awaits_shard())
 }
 
 /// The leg an event is about, when it is about one.

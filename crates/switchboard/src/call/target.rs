@@ -252,6 +252,7 @@ impl Candidate {
         }
         let party = Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: self.number.clone() };
         let mut leg = new_leg(party, self.hop.flow(), ctx);
+        leg.forks.is_late = !trunk.dialogs.early_offer;
         let Presentation { from, contact, headers } = present(seeker, facts, trunk, ctx);
         let contact = own_contact(contact.as_deref(), self.hop.transport, ctx.config);
         leg.charged_to = payer(seeker, facts);

@@ -64,7 +64,12 @@ const CALLEE: &[Row] = &[
     ("a second answer means nothing", "b 200 sdp", "", "Answering"),
     ("a refusal after the answer means nothing", "b 486", "", "Answering"),
     ("there is nothing to confirm", "ack", "", "Answering"),
-    ("there is nothing to wait for", "no-ack", "", "Answering"),
+    (
+        "the caller acknowledges nothing",
+        "no-ack",
+        "BYE b Q.850 102, close b, Closing 2s",
+        "Ending: Failed 504 by System",
+    ),
     ("a description nobody waits for", "b described", "", "Answering"),
     ("media flows already", "b connected", "", "Answering"),
     ("silence means nothing yet", "b silent", "", "Answering"),

@@ -327,6 +327,7 @@ impl Bench {
         let reason = |reason: &Option<sip::Reason>| reason.as_ref().map_or(String::new(), |r| cause(&r.to_string()));
         Some(match action {
             Action::Invite { leg, .. } => format!("INVITE {}", self.letter(*leg)),
+            Action::AnswerOffer { leg, tag, .. } => format!("answer to {}{tag}", self.letter(*leg)),
             Action::Progress { status, sdp, .. } => {
                 format!("{}{}", status.code(), if sdp.is_some() { " sdp" } else { "" })
             }

@@ -70,7 +70,12 @@ const RINGING: &[Row] = &[
     ("there is nobody to hear a digit", "a digit", "", "Ringing"),
     ("nobody is dialled to", "b dial", "", "Ringing"),
     ("there is nothing to confirm", "ack", "", "Ringing"),
-    ("there is nothing to wait for", "no-ack", "", "Ringing"),
+    (
+        "the caller acknowledges nothing",
+        "no-ack",
+        "CANCEL b Q.850 102, close b, Closing 2s",
+        "Ending: Failed 504 by System",
+    ),
     ("it is not ending", "timer closing", "", "Ringing"),
     ("the shards have done their part", "timer media-timeout", "", "Ringing"),
 ];

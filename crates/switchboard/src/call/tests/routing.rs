@@ -125,7 +125,12 @@ const CALLING: &[Row] = &[
     ("there is nobody to hear a digit", "a digit", "", "Routing"),
     ("nobody is dialled to", "b dial", "", "Routing"),
     ("there is nothing to confirm", "ack", "", "Routing"),
-    ("there is nothing to wait for", "no-ack", "", "Routing"),
+    (
+        "the caller acknowledges nothing",
+        "no-ack",
+        "CANCEL b Q.850 102, close b, Closing 2s",
+        "Ending: Failed 504 by System",
+    ),
     ("the shards have done their part", "timer media-timeout", "", "Routing"),
     ("it is not ending", "timer closing", "", "Routing"),
 ];
