@@ -111,6 +111,7 @@ async fn a_carrier_from_anywhere_calls_in_by_its_digest() {
         headers: Vec::new(),
         body: Some(("application/sdp".into(), voice.description().into())),
         session_expires: None,
+        reliability: sip::Reliability::Off,
         credentials: Some(ClientCredentials {
             username: "carrier".into(),
             realm: realm.into(),
