@@ -7,6 +7,7 @@ mod link;
 mod outgoing;
 mod relay;
 mod session;
+mod sources;
 mod wire;
 
 pub(crate) use ingress::Ingress;

@@ -92,7 +92,7 @@ impl MediaSession {
         let holds = if is_wish { !negotiated.peer_receives && self.watch.was_wanted } else { self.hold.is_remote() };
         self.watch.was_wanted |= is_wish && negotiated.peer_receives;
         self.hold = Hold::new(self.hold.is_local(), holds);
-        self.wire.set_remote(&negotiated);
+        self.wire.set_remote(now, &negotiated);
         self.ingress.agree(&negotiated);
         self.outgoing.agree(now, &negotiated);
         if self.watch.agreed_at.is_some() {
@@ -132,12 +132,12 @@ impl MediaSession {
         match arrival {
             Arrival::Rtp(clear) => {
                 let clear = self.admit(now, clear, sink)?;
-                self.wire.latch(from);
+                self.wire.latch(now, from, &clear);
                 return Some(clear);
             }
             Arrival::Rtcp(clear) => {
                 if self.reporter.handle(now, self.outgoing.egress.ssrc, &clear) {
-                    self.wire.latch_rtcp(socket, from);
+                    self.wire.latch_rtcp(now, socket, from);
                     if let Some((lost, round_trip)) = self.reporter.take_report() {
                         self.outgoing.note_report(lost, round_trip);
                     }

@@ -1,11 +1,12 @@
 //! The wire under a leg: RTP or SRTP keyed by SDP on ports of its own, a browser's secure transport on the shard's port, or a link to another shard.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use ipnet::IpNet;
 
+use super::sources::Sources;
 use super::{Link, Sink};
 use crate::command::{Encryption, LocalPort, SocketId};
 use crate::keying::{Received, SdesSrtp, SecureTransport};
@@ -35,14 +36,8 @@ pub(crate) enum Wire {
 #[derive(Debug)]
 pub(crate) struct PlainWire {
     pub(crate) port: Option<LocalPort>,
-    networks: Vec<IpNet>,
-    remote_rtp: Option<SocketAddr>,
-    remote_rtcp: Option<SocketAddr>,
+    sources: Box<Sources>,
     rtcp_mux: bool,
-    /// The one source believed from then on.
-    latched: Option<SocketAddr>,
-    /// Whence its RTCP comes, when that has a port of its own.
-    latched_rtcp: Option<SocketAddr>,
     protection: Option<Box<Protection>>,
 }
 
@@ -73,66 +68,51 @@ impl PlainWire {
     }
 
     fn with(networks: Vec<IpNet>, protection: Option<Box<Protection>>) -> Self {
-        Self {
-            port: None,
-            networks,
-            remote_rtp: None,
-            remote_rtcp: None,
-            rtcp_mux: false,
-            latched: None,
-            latched_rtcp: None,
-            protection,
-        }
+        Self { port: None, sources: Box::new(Sources::new(networks)), rtcp_mux: false, protection }
     }
 
-    fn set_remote(&mut self, negotiated: &Negotiated) {
+    fn set_remote(&mut self, now: Instant, negotiated: &Negotiated) {
         if let Some(protection) = &mut self.protection {
             protection.agree(negotiated);
         }
         // Who holds by the "any" address or port 0 says nothing of where it is, and may go on sending from there.
-        if self.remote_rtp.is_some() && !negotiated.direction.sends() && !is_sendable(&negotiated.remote_rtp) {
+        let is_known = self.sources.described().is_some();
+        if is_known && !negotiated.direction.sends() && !is_sendable(&negotiated.remote_rtp) {
             return;
         }
-        if self.remote_rtp != Some(negotiated.remote_rtp) {
-            self.latched = None;
-            self.latched_rtcp = None;
-        }
-        self.remote_rtp = Some(negotiated.remote_rtp);
-        self.remote_rtcp = Some(negotiated.remote_rtcp);
+        self.sources.describe(now, negotiated);
         self.rtcp_mux = negotiated.rtcp_mux;
-    }
-
-    /// Whether an address is inside what the SDP or the trunk's configuration names.
-    fn is_expected(&self, ip: IpAddr) -> bool {
-        // A dual-stack socket sees IPv4 peers as mapped addresses.
-        let ip = ip.to_canonical();
-        self.remote_rtp.is_some_and(|remote| remote.ip().to_canonical() == ip)
-            || self.networks.iter().any(|network| network.contains(&ip))
     }
 
     /// Where RTP goes.
     fn target(&self) -> Option<SocketAddr> {
-        self.latched.or(self.remote_rtp.filter(is_sendable))
+        self.sources.believed().or(self.sources.described().filter(is_sendable))
     }
 
-    fn receive(&mut self, socket: SocketId, from: SocketAddr, packet: &[u8], sink: &mut Sink) -> Arrival {
+    fn receive(&mut self, now: Instant, socket: SocketId, from: SocketAddr, packet: &[u8], sink: &mut Sink) -> Arrival {
         let Some(port) = self.port else { return Arrival::Discarded("no port yet") };
-        if self.remote_rtp.is_none() {
+        if self.sources.described().is_none() {
             return Arrival::Discarded("RTP before the SDP");
         }
-        if !self.is_expected(from.ip()) {
+        if !self.sources.is_expected(from.ip()) {
             return Arrival::Discarded("RTP from an address not believed");
         }
         if socket == port.rtcp {
-            if self.latched_rtcp.is_some_and(|latched| latched != from) {
+            if !self.sources.admits_rtcp(now, from) {
                 return Arrival::Discarded("RTCP from a second source");
             }
             return self.open_rtcp(packet, sink);
         }
-        if self.latched.is_some_and(|latched| latched != from) {
+        let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
+        let is_believed = if is_rtcp {
+            self.sources.believed().is_none_or(|believed| believed == from)
+        } else {
+            // What opens with the keys agreed on is the peer's, wherever it comes from.
+            self.srtp().is_some() || self.sources.admits(now, from, packet)
+        };
+        if !is_believed {
             return Arrival::Discarded("RTP from a second source");
         }
-        let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
         if is_rtcp { self.open_rtcp(packet, sink) } else { self.open_rtp(packet, sink) }
     }
 
@@ -168,7 +148,7 @@ impl PlainWire {
         let (socket, to) = if self.rtcp_mux {
             (port.rtp, self.target()?)
         } else {
-            (port.rtcp, self.latched_rtcp.or(self.remote_rtcp.filter(is_sendable))?)
+            (port.rtcp, self.sources.rtcp().or(self.sources.described_rtcp().filter(is_sendable))?)
         };
         let packet = match self.srtp() {
             Some(srtp) => srtp.seal_rtcp(&packet)?,
@@ -187,9 +167,9 @@ fn is_sendable(to: &SocketAddr) -> bool {
 pub(crate) type Outbound = (SocketId, SocketAddr, BytesMut);
 
 impl Wire {
-    pub(crate) fn set_remote(&mut self, negotiated: &Negotiated) {
+    pub(crate) fn set_remote(&mut self, now: Instant, negotiated: &Negotiated) {
         match self {
-            Self::Plain(plain) => plain.set_remote(negotiated),
+            Self::Plain(plain) => plain.set_remote(now, negotiated),
             Self::Secure(secure) => {
                 if let Some(peer) = &negotiated.peer {
                     secure.set_peer(peer.clone());
@@ -208,7 +188,7 @@ impl Wire {
         sink: &mut Sink,
     ) -> Arrival {
         match self {
-            Self::Plain(plain) => plain.receive(socket, from, packet, sink),
+            Self::Plain(plain) => plain.receive(now, socket, from, packet, sink),
             Self::Secure(secure) => match secure.handle_packet(now, from, packet) {
                 Received::Rtp(clear) => Arrival::Rtp(clear),
                 Received::Rtcp(clear) => Arrival::Rtcp(clear),
@@ -220,19 +200,19 @@ impl Wire {
         }
     }
 
-    /// Takes the source of RTP that proved to be what was agreed on as the peer's address from now on.
-    pub(crate) fn latch(&mut self, from: SocketAddr) {
+    /// Takes the source of an RTP packet that proved to be what was agreed on as the peer's address from now on.
+    pub(crate) fn latch(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
         if let Self::Plain(plain) = self {
-            plain.latched.get_or_insert(from);
+            plain.sources.believe(now, from, packet);
         }
     }
 
     /// The same for the source of RTCP on a socket of its own.
-    pub(crate) fn latch_rtcp(&mut self, socket: SocketId, from: SocketAddr) {
+    pub(crate) fn latch_rtcp(&mut self, now: Instant, socket: SocketId, from: SocketAddr) {
         if let Self::Plain(plain) = self
             && plain.port.is_some_and(|port| port.rtcp == socket)
         {
-            plain.latched_rtcp.get_or_insert(from);
+            plain.sources.believe_rtcp(now, from);
         }
     }
 
@@ -291,7 +271,7 @@ impl Wire {
     /// Whether media can flow.
     pub(crate) fn is_connected(&self) -> bool {
         match self {
-            Self::Plain(plain) => plain.latched.is_some(),
+            Self::Plain(plain) => plain.sources.believed().is_some(),
             Self::Secure(secure) => secure.is_connected(),
             Self::Link(_) => true,
         }
@@ -300,7 +280,7 @@ impl Wire {
     /// Where the peer is seen.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
-            Self::Plain(plain) => plain.latched,
+            Self::Plain(plain) => plain.sources.believed(),
             Self::Secure(secure) => secure.peer(),
             Self::Link(_) => None,
         }

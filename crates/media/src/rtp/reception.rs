@@ -7,6 +7,9 @@ const MAX_DROPOUT: u16 = 3000;
 /// A step back of more than this is a restarted source (RFC 3550 A.1 `MAX_MISORDER`).
 const MAX_MISORDER: u16 = 100;
 
+/// A source that another took the place of is not believed again for so long: what comes of it was on its way.
+const LEFT: Duration = Duration::from_millis(200);
+
 /// What a packet's sequence number says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -34,6 +37,8 @@ pub(crate) struct Loss {
 pub(crate) struct Reception {
     clock_rate: u32,
     ssrc: Option<u32>,
+    /// The source before it, and until when it stays so.
+    left: Option<(u32, Instant)>,
     base: u64,
     highest: u64,
     suspect: Option<u16>,
@@ -52,6 +57,7 @@ impl Reception {
         Self {
             clock_rate,
             ssrc: None,
+            left: None,
             base: 0,
             highest: 0,
             suspect: None,
@@ -80,6 +86,9 @@ impl Reception {
     /// Takes note of a packet.
     pub(crate) fn admit(&mut self, now: Instant, ssrc: u32, sequence: u16, timestamp: u32) -> Admission {
         if self.ssrc != Some(ssrc) {
+            if self.left.is_some_and(|(left, until)| left == ssrc && now < until) {
+                return Admission::Probation;
+            }
             return self.restart(now, ssrc, sequence, timestamp);
         }
         #[allow(clippy::cast_possible_truncation)] // the low 16 bits are the sequence number
@@ -103,6 +112,7 @@ impl Reception {
 
     fn restart(&mut self, now: Instant, ssrc: u32, sequence: u16, timestamp: u32) -> Admission {
         self.lost_before = self.lost();
+        self.left = self.ssrc.filter(|before| *before != ssrc).map(|before| (before, now + LEFT));
         self.ssrc = Some(ssrc);
         // One whole cycle in advance, so that a late packet before the first has a number too.
         self.base = 65_536 + u64::from(sequence);
@@ -213,6 +223,16 @@ mod tests {
         assert_eq!(reception.admit(now, 1, 4, 0), Admission::Index(65_536 + 4));
         assert_eq!(reception.admit(now, 1, 30_000, 0), Admission::Probation);
         assert_eq!(reception.admit(now, 1, 30_001, 0), Admission::Restarted(65_536 + 30_001));
+    }
+
+    #[test]
+    fn what_is_on_its_way_of_a_source_that_ended_does_not_bring_it_back_its_going_on_does() {
+        let (now, mut reception) = (Instant::now(), stream(&[1, 2, 3]));
+        assert_eq!(reception.admit(now, 2, 500, 0), Admission::Restarted(65_536 + 500));
+        assert_eq!(reception.admit(now, 1, 4, 480), Admission::Probation);
+        assert_eq!(reception.admit(now, 2, 501, 160), Admission::Index(65_536 + 501));
+        assert_eq!(reception.lost(), 0);
+        assert_eq!(reception.admit(now + LEFT, 1, 20, 3200), Admission::Restarted(65_536 + 20));
     }
 
     #[test]
