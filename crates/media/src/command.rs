@@ -1,9 +1,11 @@
 //! The language between signalling and a media shard: commands in, events out. All values, no sockets.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+
+use crate::milestone::Milestone;
 
 /// Names one media session (one leg's media) for the life of the process; chosen by signalling, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -279,6 +281,15 @@ pub enum Event {
         session: MediaSessionId,
         /// The peer's address.
         peer: SocketAddr,
+    },
+    /// The session's media has come further; each milestone is told once.
+    Milestone {
+        /// The session.
+        session: MediaSessionId,
+        /// When.
+        at: Instant,
+        /// Which.
+        milestone: Milestone,
     },
     /// What media does with the session changed.
     Changed {

@@ -8,6 +8,7 @@ mod halfband;
 mod keying;
 mod leg;
 mod link;
+mod milestone;
 mod mix;
 mod music;
 mod noise;
@@ -27,5 +28,6 @@ pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };
 pub use link::{LinkContent, LinkTransmit, Standing};
+pub use milestone::Milestone;
 pub use music::{Music, MusicError};
 pub use shard::{Shard, ShardConfig, ShardCounters, Transmit};

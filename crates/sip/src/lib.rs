@@ -7,6 +7,7 @@ mod endpoint;
 mod flow;
 mod framing;
 pub mod fuzz;
+mod glance;
 mod message;
 mod session;
 mod session_timer;
@@ -17,6 +18,7 @@ pub use early::Reliability;
 pub use endpoint::*;
 pub use flow::{ConnectionId, Flow, TlsId, Transmit, Transport};
 pub use framing::{Framed, FramingError, StreamFramer};
+pub use glance::{Glance, without_secrets};
 pub use message::{
     AddressOfRecord, AuthParams, CSeq, Contact, Contacts, Header, HeaderError, HeaderValue, Headers, Host, MAX_HEADERS,
     MAX_MESSAGE, Message, Method, NameAddr, Params, ParseError, ParseErrorKind, RAck, Reason, Replaces, Request,

@@ -8,7 +8,7 @@ use sip::{Flow, SessionId};
 
 use crate::believed::Believed;
 use crate::call::{Actions, Brought};
-use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Party, Usage};
+use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Party, Usage, explanation_of};
 use crate::config::Clock;
 use crate::ids::Ids;
 use crate::output::{CallId, CallRecord, CallResult, CallState, CallView, EndedBy, LegView, ShardIndex};
@@ -353,7 +353,7 @@ fn record(call: &Call, now: Instant, clock: &Clock) -> CallRecord {
         sip_status: outcome.map_or(500, |outcome| outcome.status),
         q850: outcome.and_then(|outcome| outcome.q850),
         ended_by: outcome.map_or(EndedBy::System, |outcome| outcome.ended_by),
-        explanation: outcome.map_or_else(String::new, |outcome| outcome.explanation.clone()),
+        explanation: explanation_of(facts, now),
         statistics: facts.legs.iter().map(|leg| leg.statistics).collect(),
     }
 }

@@ -22,6 +22,7 @@ use crate::proven::Authenticated;
 use crate::requests::Challenge;
 use crate::switchboard::Switchboard;
 use crate::tolls::{Bar, Pace};
+use crate::trace::{MediaMoment, Note, RoutingNote, RoutingStep};
 
 /// A caller whom we know.
 struct Caller {
@@ -32,6 +33,8 @@ struct Caller {
     to: String,
     assigned: Option<String>,
     steps: Vec<Step>,
+    /// The rule of the dialplan that says so.
+    rule: Option<String>,
     /// Why its call is refused all the same: it is a call on record, so that people can see what went wrong.
     refused: Option<Failure>,
 }
@@ -95,7 +98,10 @@ impl Switchboard {
         let introduction = self.introduction(request, extension, known);
         let refused = match (&decision, &introduction) {
             (Some(_), _) if is_emergency => None,
-            (None, _) => Some(Failure::new(404, format!("No rule of the dialplan matches {to}."))),
+            (None, _) => {
+                let failure = Failure::new(404, format!("No rule of the dialplan matches {to}."));
+                Some(failure.with_advice(Some("look at what was dialled and at the dialplan's rules for agents")))
+            }
             (Some(_), Err(refused)) => {
                 self.tolls.bar(Bar::CallerId);
                 Some(refused.clone())
@@ -110,6 +116,7 @@ impl Switchboard {
             introduction: introduction.unwrap_or_default(),
             assigned,
             to,
+            rule: decision.as_ref().map(|decision| decision.rule.clone()),
             steps: decision.map(|decision| decision.steps).unwrap_or_default(),
             refused,
         })
@@ -171,16 +178,18 @@ impl Switchboard {
             trunk: Some(&trunk.name),
             is_extension: self.directory.extensions.contains_key(&to),
         };
-        let steps = match (self.dialplan.route(&lookup), number) {
-            (Some(decision), _) => decision.steps,
-            (None, Some(_)) => vec![Step { target: Target::NumberAssignment, timeout: None }],
-            (None, None) => Vec::new(),
+        let (rule, steps) = match (self.dialplan.route(&lookup), number) {
+            (Some(decision), _) => (Some(decision.rule), decision.steps),
+            (None, Some(_)) => (None, vec![Step { target: Target::NumberAssignment, timeout: None }]),
+            (None, None) => (None, Vec::new()),
         };
         check_reliability(Reliability::of(&request.headers), trunk.dialogs.prack)?;
         let refused = if full {
             Some(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)))
         } else {
-            steps.is_empty().then(|| Failure::new(404, format!("The number {to} is not in service here.")))
+            let failure = || Failure::new(404, format!("The number {to} is not in service here."));
+            let advice = "look at whether it is among the numbers of this trunk (GET /v1/numbers), and how the carrier writes it";
+            steps.is_empty().then(|| failure().with_advice(Some(advice)))
         };
         Ok(Caller {
             party: Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: from.clone() },
@@ -189,6 +198,7 @@ impl Switchboard {
             from,
             assigned: number.and_then(|number| number.extension.clone()),
             to,
+            rule,
             steps,
             refused,
         })
@@ -238,6 +248,7 @@ impl Switchboard {
             reclaim: None,
             transfers: Vec::new(),
             participants: Vec::new(),
+            notes: vec![rule_note(caller.rule.as_deref(), &caller.steps)],
         };
         let shard = self.choose_shard(&party, &caller.from, caller.assigned.as_deref(), &caller.steps);
         self.counters.calls += 1;
@@ -347,11 +358,34 @@ impl Switchboard {
         done
     }
 
+    /// Tells what a call has noted down.
+    fn tell_notes(&mut self, now: Instant, key: CallKey) {
+        let Some(facts) = self.calls.facts_mut(key).filter(|facts| !facts.notes.is_empty()) else { return };
+        let (call, notes) = (facts.id.clone(), std::mem::take(&mut facts.notes));
+        let told =
+            notes.into_iter().map(|note| Output::Noted { call: call.clone(), at: now, note: Note::Routing(note) });
+        self.outputs.extend(told);
+    }
+
+    /// Notes down what a shard says of a leg's media.
+    pub(crate) fn note_media(&mut self, now: Instant, key: CallKey, leg: LegId, event: &media::Event) {
+        let Some(moment) = MediaMoment::of(event) else { return };
+        let at = if let media::Event::Milestone { at, .. } = event { *at } else { now };
+        let Some(facts) = self.calls.facts_mut(key) else { return };
+        let call = facts.id.clone();
+        if let Some(leg) = facts.leg_mut(leg) {
+            leg.timeline.note(&moment);
+            let note = Note::Media { leg: leg.name.clone(), moment };
+            self.outputs.push_back(Output::Noted { call, at, note });
+        }
+    }
+
     /// Brings the books up to date after a call changed, and shows it.
     pub(crate) fn show(&mut self, now: Instant, key: CallKey) {
         if let Some(view) = self.calls.settle(key, &self.clock) {
             self.outputs.push_back(Output::CallChanged(view));
         }
+        self.tell_notes(now, key);
         if let Some(record) = self.calls.take_over(key, now, &self.clock) {
             if record.call.answered_at.is_some() {
                 self.counters.answered += 1;
@@ -372,6 +406,16 @@ fn check_reliability(asked: Reliability, prack: Reliability) -> Result<(), Box<R
         }
         (Reliability::Off | Reliability::Supported | Reliability::Required, _) => Ok(()),
     }
+}
+
+/// What the dialplan said.
+fn rule_note(rule: Option<&str>, steps: &[Step]) -> RoutingNote {
+    let text = match (rule, steps) {
+        (Some(rule), _) => format!("The rule {rule} of the dialplan matches."),
+        (None, []) => "No rule of the dialplan matches.".to_owned(),
+        (None, _) => "No rule of the dialplan matches; the number is one of ours.".to_owned(),
+    };
+    RoutingNote { step: RoutingStep::Rule, leg: None, status: None, text }
 }
 
 fn direction(caller: &Party, steps: &[Step]) -> Direction {

@@ -1,10 +1,11 @@
 //! What the switchboard gives the world after each input.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use media::Statistics;
 
 use crate::tolls::Alarm;
+use crate::trace::Note;
 
 /// Which shard carries a leg's media: an index below `SwitchboardConfig::shards`. Links between shards name it by the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +31,16 @@ pub enum Output {
     CallChanged(CallView),
     /// A call ended: its one record.
     CallEnded(CallRecord),
+    /// A call noted something down for its trace. Comes after its first [`Output::CallChanged`] and before its
+    /// [`Output::CallEnded`].
+    Noted {
+        /// The call.
+        call: CallId,
+        /// When it happened.
+        at: Instant,
+        /// What.
+        note: Note,
+    },
     /// The bindings of an AOR changed; the whole list.
     BindingsChanged {
         /// The extension's number.

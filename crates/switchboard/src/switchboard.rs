@@ -158,13 +158,17 @@ impl Switchboard {
             | media::Event::Negotiated { session, .. }
             | media::Event::Rejected { session, .. }
             | media::Event::Connected { session, .. }
+            | media::Event::Milestone { session, .. }
             | media::Event::Changed { session, .. }
             | media::Event::Digit { session, .. }
             | media::Event::Silent { session }
             | media::Event::Closed { session, .. } => *session,
         };
         if let Some((key, leg)) = self.calls.of_media(session) {
-            self.call_event(now, key, CallEvent::Media { leg, event });
+            self.note_media(now, key, leg, &event);
+            if !matches!(event, media::Event::Milestone { .. }) {
+                self.call_event(now, key, CallEvent::Media { leg, event });
+            }
         }
         self.drain(now);
     }

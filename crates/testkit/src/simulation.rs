@@ -9,7 +9,7 @@ use media::{Codec, Command, Hold, MediaSessionId, MediaState, Statistics};
 use sip::{ConnectionId, Flow, Message, Transmit, Transport};
 use switchboard::{
     Alarm, BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard,
-    SwitchboardConfig, TrunkRegistration,
+    SwitchboardConfig, TraceLimits, Traces, TrunkRegistration, Way,
 };
 
 use crate::directory::directory;
@@ -52,6 +52,8 @@ pub struct Simulation {
     pub views: Vec<CallView>,
     /// Every call's record.
     pub records: Vec<CallRecord>,
+    /// What is written down of every call.
+    pub traces: Traces,
     /// The bindings last shown, by extension.
     pub bindings: BTreeMap<String, Vec<BindingView>>,
     /// How registrations at trunks were last shown, by trunk.
@@ -117,6 +119,7 @@ impl Simulation {
             wiring: Wiring::default(),
             views: Vec::new(),
             records: Vec::new(),
+            traces: Traces::new(TraceLimits { ended: 1000, bytes: 16 << 20 }, clock),
             bindings: BTreeMap::new(),
             trunk_registrations: BTreeMap::new(),
             alarms: Vec::new(),
@@ -196,6 +199,7 @@ impl Simulation {
                 if is_gone || (self.loses)(flow.peer, &String::from_utf8_lossy(&bytes)) {
                     continue;
                 }
+                self.traces.handle_message(now, Way::In, flow, &bytes);
                 self.switchboard.handle_message(now, flow, &bytes);
                 self.drain();
             }
@@ -242,8 +246,15 @@ impl Simulation {
         match output {
             Output::Transmit(transmit) => self.deliver(&transmit),
             Output::Media { shard, command } => self.play_shard(shard, command),
-            Output::CallChanged(view) => self.views.push(view),
-            Output::CallEnded(record) => self.records.push(record),
+            Output::CallChanged(view) => {
+                self.traces.handle_call(&view);
+                self.views.push(view);
+            }
+            Output::CallEnded(record) => {
+                self.traces.handle_record(&record);
+                self.records.push(record);
+            }
+            Output::Noted { call, at, note } => self.traces.handle_note(&call, at, note),
             Output::BindingsChanged { extension, bindings } => {
                 self.bindings.insert(extension, bindings);
             }
@@ -257,6 +268,7 @@ impl Simulation {
 
     fn deliver(&mut self, transmit: &Transmit) {
         let (now, to) = (self.now, transmit.flow.peer);
+        self.traces.handle_message(now, Way::Out, transmit.flow, &transmit.bytes);
         self.sent.push((now, to, Message::parse(&transmit.bytes).expect("we write SIP")));
         let Some(peer) = self.peers.get_mut(&to) else { return };
         let is_gone = transmit.flow.connection.is_some_and(|connection| self.gone.contains(&connection));

@@ -285,6 +285,12 @@ impl SecureTransport {
         self.srtp.is_some()
     }
 
+    /// Whether a DTLS handshake has begun.
+    #[must_use]
+    pub fn has_begun_dtls(&self) -> bool {
+        self.dtls.is_some()
+    }
+
     /// Where the peer is, once a check was valid.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {

@@ -12,6 +12,7 @@ use super::{Arrival, Sink, Wire};
 use crate::codec::Rate;
 use crate::command::{Bandwidth, Codec, Event, Hold, MediaSessionId, MediaState, MixId, SocketId, Statistics};
 use crate::link::Standing;
+use crate::milestone::{Milestone, Told};
 use crate::packer::Target;
 use crate::rtcp::Reporter;
 use crate::rtp::RtpView;
@@ -51,6 +52,7 @@ pub(crate) struct Watch {
     pub(crate) discarded: u64,
     /// SRTP that failed; `discarded` does not count it.
     pub(crate) unauthentic: u64,
+    pub(crate) told: Told,
 }
 
 /// Our side as it will be.
@@ -155,6 +157,7 @@ impl MediaSession {
             Arrival::Discarded(reason) => {
                 tracing::trace!(reason, %from, "discarded");
                 self.watch.discarded += 1;
+                self.watch.told.note_refused(from, reason);
             }
         }
         None
@@ -202,7 +205,10 @@ impl MediaSession {
     }
 
     /// What has become true since the last time and is to be told.
-    pub(crate) fn news(&mut self, session: MediaSessionId, events: &mut impl Extend<Event>) {
+    pub(crate) fn news(&mut self, now: Instant, session: MediaSessionId, events: &mut impl Extend<Event>) {
+        while let Some(milestone) = self.next_milestone() {
+            events.extend([Event::Milestone { session, at: now, milestone }]);
+        }
         if !self.watch.connected_told
             && self.wire.is_connected()
             && let Some(peer) = self.wire.peer()
@@ -216,6 +222,41 @@ impl MediaSession {
             self.watch.failure_told = true;
             events.extend([Event::Failed { session, reason: reason.to_owned() }]);
         }
+    }
+
+    /// What the session has come to that was not told yet. Asked after every packet: a look at a few flags when there is nothing.
+    fn next_milestone(&mut self) -> Option<Milestone> {
+        if self.is_link() {
+            return None;
+        }
+        let told = &mut self.watch.told;
+        if !told.agreed
+            && let Some(agreed) = &self.agreed
+        {
+            told.agreed = true;
+            return Some(Milestone::Agreed { codec: agreed.codec, remote: agreed.remote_rtp });
+        }
+        if let Wire::Secure(secure) = &self.wire {
+            if !told.path
+                && let Some(peer) = secure.peer()
+            {
+                told.path = true;
+                return Some(Milestone::PathValidated { peer });
+            }
+            if !told.dtls && secure.has_begun_dtls() {
+                told.dtls = true;
+                return Some(Milestone::DtlsStarted);
+            }
+        }
+        if !told.received && self.watch.received > 0 {
+            told.received = true;
+            return Some(Milestone::FirstReceived);
+        }
+        if !told.sent && self.outgoing.egress.sent().0 > 0 {
+            told.sent = true;
+            return Some(Milestone::FirstSent);
+        }
+        told.take_refused()
     }
 
     /// When the peer counts as gone.

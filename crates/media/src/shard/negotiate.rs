@@ -132,6 +132,7 @@ impl Shard {
         leg.local = local;
         leg.agree(now, negotiated, by_peer);
         leg.local.direction = direction;
+        leg.news(now, session, &mut self.pending.events);
         self.settle(now, session);
     }
 }

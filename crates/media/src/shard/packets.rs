@@ -62,7 +62,7 @@ impl Shard {
         let Some(leg) = self.sessions.get_mut(&id) else { return };
         let discarded = leg.discarded();
         let clear = leg.receive(now, socket, from, packet, &mut self.sink);
-        leg.news(id, &mut self.pending.events);
+        leg.news(now, id, &mut self.pending.events);
         if found_by == FoundBy::Ufrag {
             self.routes.learn(id, from, leg);
             if let Wire::Secure(secure) = &mut leg.wire {
@@ -113,7 +113,7 @@ impl Shard {
             }
             leg.scheduled = None;
             leg.handle_timeout(now, &mut self.sink);
-            leg.news(id, &mut self.pending.events);
+            leg.news(now, id, &mut self.pending.events);
             if leg.falls_silent(now) {
                 self.pending.events.push_back(Event::Silent { session: id });
             }
@@ -160,8 +160,12 @@ impl Shard {
                 if let [Some(near), far] = self.sessions.get_disjoint_mut([&id, &other]) {
                     // Who holds is not heard, and who is held from our side hears nothing.
                     let far = far.filter(|far| near.hold == Hold::None && !far.hold.is_local());
-                    let far = far.map(|far| Far { outgoing: &mut far.outgoing, wire: &mut far.wire });
-                    turn(&mut near.ingress, Turn { now, far, sink, heard: &mut heard, rouses: &mut rouses });
+                    let mut far = far;
+                    let mouth = far.as_deref_mut().map(|far| Far { outgoing: &mut far.outgoing, wire: &mut far.wire });
+                    turn(&mut near.ingress, Turn { now, far: mouth, sink, heard: &mut heard, rouses: &mut rouses });
+                    if let Some(far) = far.filter(|far| !far.watch.told.sent) {
+                        far.news(now, other, &mut self.pending.events);
+                    }
                 }
                 if !heard.is_empty() || rouses {
                     self.schedule(now, other);

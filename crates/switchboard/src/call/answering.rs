@@ -99,6 +99,7 @@ impl Answering {
                 | media::Event::Rejected { .. }
                 | media::Event::Failed { .. }
                 | media::Event::Connected { .. }
+                | media::Event::Milestone { .. }
                 | media::Event::Changed { .. }
                 | media::Event::Digit { .. }
                 | media::Event::Silent { .. }

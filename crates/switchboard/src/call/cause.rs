@@ -16,6 +16,8 @@ pub(crate) struct Failure {
     pub(crate) explanation: String,
     /// When to try again.
     pub(crate) retry_after: Option<Duration>,
+    /// Where to look.
+    pub(crate) advice: Option<&'static str>,
 }
 
 impl Failure {
@@ -30,7 +32,14 @@ impl Failure {
             result: result(status),
             explanation,
             retry_after: None,
+            advice: None,
         }
+    }
+
+    /// With where to look.
+    pub(crate) fn with_advice(mut self, advice: Option<&'static str>) -> Self {
+        self.advice = advice;
+        self
     }
 
     /// A refusal of the gateway's own whose words its caller sees even without looking for a reason.
@@ -71,7 +80,8 @@ impl Failure {
         if reasons.is_empty() {
             reasons.push(Reason::q850(q850(status), response.status.reason_phrase()).to_string());
         }
-        Self { status, phrase: None, reasons, result: result(status), explanation, retry_after: None }
+        let result = result(status);
+        Self { status, phrase: None, reasons, result, explanation, retry_after: None, advice: None }
     }
 
     pub(crate) fn status_code(&self) -> StatusCode {

@@ -10,6 +10,10 @@ use super::leg::LegId;
 use super::{State, cause};
 use crate::output::{CallResult, EndedBy};
 
+/// Where to look when no ACK came.
+const UNREACHED: &str =
+    "it is sent to the address in our Contact, so look at sip.advertised_address, NAT and Record-Route";
+
 /// How a leg left.
 pub(super) struct Departure {
     outcome: Outcome,
@@ -28,7 +32,9 @@ impl Departure {
             }
             CallEvent::NoAck { leg } => {
                 let explanation = format!("{} never confirmed our answer: no ACK arrived.", facts.side(*leg));
-                Some((*leg, Self::failed(explanation)))
+                let mut departure = Self::failed(explanation);
+                departure.outcome.advice = Some(UNREACHED);
+                Some((*leg, departure))
             }
             CallEvent::Lost { leg } => {
                 let explanation = format!("{} does not answer any more, or has forgotten the call.", facts.side(*leg));
@@ -73,6 +79,7 @@ impl Departure {
             media::Event::LocalDescription { .. }
             | media::Event::Negotiated { .. }
             | media::Event::Connected { .. }
+            | media::Event::Milestone { .. }
             | media::Event::Changed { .. }
             | media::Event::Digit { .. }
             | media::Event::Closed { .. } => None,
@@ -121,7 +128,8 @@ impl Departure {
 
 /// How an answered call ended.
 pub(super) fn answered(ended_by: EndedBy, explanation: &str) -> Outcome {
-    Outcome { result: CallResult::Answered, status: 200, q850: Some(16), ended_by, explanation: explanation.to_owned() }
+    let (result, explanation) = (CallResult::Answered, explanation.to_owned());
+    Outcome { result, status: 200, q850: Some(16), ended_by, explanation, advice: None }
 }
 
 fn uncapitalized(text: &str) -> String {

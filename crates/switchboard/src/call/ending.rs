@@ -53,6 +53,7 @@ impl Ending {
             q850: Some(failure.q850()),
             ended_by,
             explanation: failure.explanation.clone(),
+            advice: failure.advice,
         };
         Self::finish(facts, outcome, reason.as_ref(), actions)
     }
@@ -69,6 +70,7 @@ impl Ending {
             q850: Some(16),
             ended_by: EndedBy::Caller,
             explanation: "The caller gave up before anybody answered.".to_owned(),
+            advice: None,
         };
         Self::finish(facts, outcome, Some(&reason), actions)
     }

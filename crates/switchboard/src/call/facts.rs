@@ -21,6 +21,7 @@ use crate::ids::Ids;
 use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferMode, TransferStatus, TransferView};
 use crate::registrar::Registrar;
 use crate::tolls::Tolls;
+use crate::trace::{RoutingNote, RoutingStep};
 
 /// What media does without being told.
 const USUAL_PTIME: Duration = Duration::from_millis(20);
@@ -56,6 +57,8 @@ pub(crate) struct Facts {
     pub(crate) transfers: Vec<TransferView>,
     /// Everybody who was asked to join, the latest last; at most as many as the call may have hops.
     pub(crate) participants: Vec<Participant>,
+    /// What is to be told of its routing.
+    pub(crate) notes: Vec<RoutingNote>,
 }
 
 /// The caller's SDP offer.
@@ -77,6 +80,8 @@ pub(crate) struct Outcome {
     pub(crate) q850: Option<u8>,
     pub(crate) ended_by: EndedBy,
     pub(crate) explanation: String,
+    /// Where to look.
+    pub(crate) advice: Option<&'static str>,
 }
 
 /// What a call takes up while it lasts.
@@ -162,6 +167,12 @@ impl Facts {
         self.leg(id).map_or_else(|| "The callee".to_owned(), |leg| leg.party.described())
     }
 
+    /// Notes down a step of routing.
+    pub(crate) fn note_routing(&mut self, step: RoutingStep, leg: Option<LegId>, status: Option<u16>, text: String) {
+        let leg = leg.and_then(|leg| self.leg(leg)).map(|leg| leg.name.clone());
+        self.notes.push(RoutingNote { step, leg, status, text });
+    }
+
     /// One of those who talk, for explanations.
     pub(super) fn side(&self, leg: LegId) -> String {
         if !self.participants.is_empty() {
@@ -215,6 +226,7 @@ impl Facts {
             CallEvent::Answered { leg, .. } => {
                 if let Some(leg) = self.leg_mut(*leg).filter(|leg| leg.signal == Signal::Calling) {
                     leg.signal = Signal::Up;
+                    leg.was_answered = true;
                 }
             }
             CallEvent::Media { leg, event } => self.note_media(*leg, event),
@@ -255,6 +267,7 @@ impl Facts {
                 leg.statistics = Some(*statistics);
             }
             media::Event::Connected { .. }
+            | media::Event::Milestone { .. }
             | media::Event::Digit { .. }
             | media::Event::Silent { .. }
             | media::Event::Failed { .. } => {}

@@ -18,9 +18,10 @@ use super::facts::{CallerOffer, Context, Facts};
 use super::leg::{Leg, LegId, Party, Signal};
 use super::seeker::Seeker;
 use super::target::{Candidate, Resolved, resolve};
-use super::{bandwidth, forks, modifying, replacing};
+use super::{bandwidth, explanation, forks, modifying, replacing};
 use crate::dialplan::{Step, Target};
 use crate::output::EndedBy;
+use crate::trace::RoutingStep;
 
 /// What is being tried, and what is left.
 #[derive(Debug, Clone)]
@@ -118,6 +119,8 @@ impl Hunt {
                 Next::Stay
             }
             CallEvent::Answered { leg, response } if self.branches.contains(&leg) => {
+                let text = format!("{} answered.", facts.described(leg));
+                facts.note_routing(RoutingStep::Answered, Some(leg), Some(response.status.code()), text);
                 Next::Answered { target: leg, response }
             }
             CallEvent::Replace(replacement) => {
@@ -139,9 +142,12 @@ impl Hunt {
                     let contact = facts.leg(leg).and_then(|leg| leg.contact.clone());
                     self.rung.retain(|rung| Some(rung) != contact.as_ref());
                     // A phone that cannot be reached is an absent one, not an overloaded server.
-                    Failure::new(480, format!("{} could not be reached.", facts.described(leg)))
+                    let advice = facts.leg(leg).and_then(|leg| explanation::advice(&leg.party, 503, true));
+                    Failure::new(480, format!("{} could not be reached.", facts.described(leg))).with_advice(advice)
                 } else {
-                    Failure::from_response(&response, local, &facts.described(leg))
+                    let party = facts.leg(leg).map(|leg| &leg.party);
+                    let advice = party.and_then(|party| explanation::advice(party, response.status.code(), local));
+                    Failure::from_response(&response, local, &facts.described(leg)).with_advice(advice)
                 };
                 self.refused(leg, failure, facts, ctx, actions)
             }
@@ -213,8 +219,10 @@ impl Hunt {
         self.phones.clear();
         self.rung.clear();
         while let Some(step) = self.steps.pop_front() {
+            facts.note_routing(RoutingStep::Target, None, None, format!("The target is {}.", step.target));
             if let Target::Trunks { number, .. } = &step.target {
                 if let Err(failure) = clear(number, !self.cleared, &self.seeker, facts, ctx) {
+                    Self::note_failure(RoutingStep::Failed, None, &failure, facts);
                     return Next::Failed(failure, EndedBy::System);
                 }
                 self.cleared = true;
@@ -236,8 +244,14 @@ impl Hunt {
                     }
                 }
                 Resolved::Echo => return Next::Echo,
-                Resolved::Refused(failure) => return Next::Failed(failure, EndedBy::System),
-                Resolved::Nobody(failure) => self.remember(failure),
+                Resolved::Refused(failure) => {
+                    Self::note_failure(RoutingStep::Failed, None, &failure, facts);
+                    return Next::Failed(failure, EndedBy::System);
+                }
+                Resolved::Nobody(failure) => {
+                    Self::note_failure(RoutingStep::Skipped, None, &failure, facts);
+                    self.remember(failure);
+                }
             }
         }
         let failure = self.failure.take().unwrap_or_else(|| Failure::new(404, "The dialplan names no target."));
@@ -263,10 +277,17 @@ impl Hunt {
                     self.open(leg, facts, ctx, actions);
                     return true;
                 }
-                Err(failure) => self.remember(failure),
+                Err(failure) => {
+                    Self::note_failure(RoutingStep::Skipped, None, &failure, facts);
+                    self.remember(failure);
+                }
             }
         }
         false
+    }
+
+    pub(super) fn note_failure(step: RoutingStep, leg: Option<LegId>, failure: &Failure, facts: &mut Facts) {
+        facts.note_routing(step, leg, Some(failure.status), failure.explanation.clone());
     }
 
     /// Opens a leg's media and asks for the offer its INVITE will carry, unless that is to ask for one.
@@ -313,6 +334,7 @@ impl Hunt {
         actions: &mut Actions,
     ) -> Next {
         self.drop_branch(leg, None, facts, actions);
+        Self::note_failure(RoutingStep::Failed, Some(leg), &failure, facts);
         let trunk = facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
         let may_go_on = match failure.status {
             600..=699 => false,
@@ -322,6 +344,10 @@ impl Hunt {
         };
         self.remember(failure);
         if !may_go_on {
+            if !(self.steps.is_empty() && self.candidates.is_empty()) {
+                let text = "That is the called party's word: nobody else is tried.".to_owned();
+                facts.note_routing(RoutingStep::Skipped, None, None, text);
+            }
             self.steps.clear();
             self.candidates.clear();
             let rest = std::mem::take(&mut self.branches);
@@ -418,6 +444,7 @@ impl Hunt {
             | media::Event::Rejected { .. }
             | media::Event::Failed { .. }
             | media::Event::Connected { .. }
+            | media::Event::Milestone { .. }
             | media::Event::Changed { .. }
             | media::Event::Digit { .. }
             | media::Event::Silent { .. }
@@ -443,7 +470,10 @@ impl Hunt {
     fn send_invite(id: LegId, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
         let Some(leg) = facts.leg(id).filter(|leg| leg.signal == Signal::Idle) else { return };
         let trunk = matches!(leg.party, Party::Trunk { .. });
+        let (to, flow) = (leg.party.described(), leg.flow);
         facts.invite(id, actions);
+        let text = format!("{to} is called at {} over {}.", flow.peer, flow.transport);
+        facts.note_routing(RoutingStep::Attempt, Some(id), None, text);
         if trunk {
             actions.push(Action::SetTimer(CallTimer::Attempt, ctx.config.attempt_timeout));
         }

@@ -146,6 +146,7 @@ impl Call {
             q850: Some(16),
             ended_by: EndedBy::System,
             explanation: "The call was joined with another of the agent's while it rang.".to_owned(),
+            advice: None,
         };
         self.state = Ending::finish(facts, outcome, Some(&reason), actions);
         Brought::Ringing(Box::new(hunt), legs)

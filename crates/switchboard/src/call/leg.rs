@@ -11,6 +11,7 @@ use super::forks::Forks;
 use super::modifying::Modifying;
 use super::referral::Referring;
 use crate::output::CallState;
+use crate::trace::Timeline;
 
 /// Names a leg for the life of the process. Its media session carries the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,6 +131,10 @@ pub(crate) struct Leg {
     pub(crate) forks: Forks,
     /// Its INVITE came to take another leg's place.
     pub(crate) is_newcomer: bool,
+    /// Its 2xx came.
+    pub(crate) was_answered: bool,
+    /// How far its media has come.
+    pub(crate) timeline: Timeline,
 }
 
 impl Leg {
@@ -159,6 +164,8 @@ impl Leg {
             reliability: Reliability::Off,
             forks: Forks::default(),
             is_newcomer: false,
+            was_answered: false,
+            timeline: Timeline::default(),
         }
     }
 

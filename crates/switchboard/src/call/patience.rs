@@ -4,10 +4,12 @@ use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallTimer};
 use super::cause::Failure;
+use super::explanation;
 use super::facts::{Context, Facts};
 use super::hunt::{Hunt, Next};
 use super::leg::{LegId, Signal};
 use super::{modifying, replacing};
+use crate::trace::RoutingStep;
 
 impl Hunt {
     /// Who does not answer, or is not ready, in time.
@@ -25,6 +27,7 @@ impl Hunt {
                 }
                 self.candidates.clear();
                 actions.push(Action::ClearTimer(CallTimer::Attempt));
+                Self::note_failure(RoutingStep::Failed, None, &Failure::no_answer(), facts);
                 self.remember(Failure::no_answer());
                 self.next_step(facts, ctx, actions)
             }
@@ -33,6 +36,8 @@ impl Hunt {
                 let reason = Reason::q850(102, "No response");
                 self.drop_branch(leg, Some(reason), facts, actions);
                 let failure = Failure::new(503, format!("{} did not respond in time.", facts.described(leg)));
+                let party = facts.leg(leg).map(|leg| &leg.party);
+                let failure = failure.with_advice(party.and_then(|party| explanation::advice(party, 408, true)));
                 self.refused(leg, failure, facts, ctx, actions)
             }
             CallTimer::Media => {

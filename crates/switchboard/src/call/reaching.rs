@@ -190,6 +190,7 @@ impl Reaching {
                 media::Event::Failed { reason, .. } => Failure::new(500, format!("Media failed: {reason}.")),
                 media::Event::LocalDescription { .. }
                 | media::Event::Connected { .. }
+                | media::Event::Milestone { .. }
                 | media::Event::Changed { .. }
                 | media::Event::Digit { .. }
                 | media::Event::Silent { .. }

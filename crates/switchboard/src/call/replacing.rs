@@ -74,6 +74,7 @@ impl Verdict {
             // It was called, and its answer is taken.
             media::Event::Negotiated { .. } => Self::Answer(Vec::new()),
             media::Event::Connected { .. }
+            | media::Event::Milestone { .. }
             | media::Event::Changed { .. }
             | media::Event::Digit { .. }
             | media::Event::Silent { .. }

@@ -46,6 +46,15 @@ pub(crate) struct Candidate {
     number: String,
 }
 
+/// Where to look when nobody is there.
+const NOT_REGISTERED: &str = "look at whether its page is open and signed in (GET /v1/extensions/{id}/registrations)";
+
+/// Where to look when there is no trunk.
+const NO_TRUNK: &str = "look at whether the trunk the dialplan names exists and is enabled, and whether its gateways' names resolve to addresses";
+
+/// Where to look when a trunk is full.
+const FULL: &str = "look at the trunk's max_channels and at what uses them (GET /v1/calls)";
+
 /// Who a target is, now.
 pub(crate) fn resolve(target: &Target, seeker: &Seeker, facts: &Facts, ctx: &mut Context<'_>) -> Resolved {
     match target {
@@ -88,7 +97,8 @@ fn phones(numbers: &[String], seeker: &Seeker, facts: &Facts, ctx: &mut Context<
         }
     }
     if legs.is_empty() && !expected {
-        return Resolved::Nobody(why);
+        let advice = (why.status == 480).then_some(NOT_REGISTERED);
+        return Resolved::Nobody(why.with_advice(advice));
     }
     if patience.is_zero() {
         patience = ctx.config.ring_timeout;
@@ -204,7 +214,8 @@ fn gateways(names: &[String], number: &str, ctx: &mut Context<'_>) -> Resolved {
     }
     candidates.truncate(MAX_CANDIDATES);
     if candidates.is_empty() {
-        return Resolved::Nobody(Failure::new(503, "No trunk is there to carry the call."));
+        let failure = Failure::new(503, "No trunk is there to carry the call.");
+        return Resolved::Nobody(failure.with_advice(Some(NO_TRUNK)));
     }
     Resolved::Gateways(candidates)
 }
@@ -239,7 +250,8 @@ impl Candidate {
         let calls = ctx.taken(&Occupation::Trunk(trunk.id.clone()), facts);
         let is_emergency = is_emergency(&self.number, ctx.config);
         if !is_emergency && trunk.max_channels > 0 && calls >= trunk.max_channels {
-            return Err(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)));
+            let failure = Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name));
+            return Err(failure.with_advice(Some(FULL)));
         }
         let Some(uri) = self.uri(trunk.caller_id.format) else {
             return Err(Failure::new(

@@ -190,6 +190,7 @@ impl Transferring {
             media::Event::LocalDescription { .. }
             | media::Event::Negotiated { .. }
             | media::Event::Connected { .. }
+            | media::Event::Milestone { .. }
             | media::Event::Changed { .. }
             | media::Event::Digit { .. }
             | media::Event::Closed { .. } => return State::Transferring(Box::new(self)),

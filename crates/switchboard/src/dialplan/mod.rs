@@ -180,6 +180,22 @@ pub enum Target {
     },
 }
 
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Extension(number) => write!(f, "extension {number}"),
+            Self::RingGroup(numbers) => write!(f, "extensions {} at once", numbers.join(", ")),
+            Self::Trunks { names, number } if names.iter().any(|name| name == "*") => {
+                write!(f, "{number} over any trunk")
+            }
+            Self::Trunks { names, number } => write!(f, "{number} over trunk {}", names.join(", else ")),
+            Self::NumberAssignment => f.write_str("the extension that the number is assigned to"),
+            Self::Echo => f.write_str("the echo test"),
+            Self::Reject { status, reason } => write!(f, "a refusal with {status} {reason}"),
+        }
+    }
+}
+
 impl Dialplan {
     /// Reads the files in the given order: pairs of file name and text.
     ///

@@ -54,6 +54,7 @@ impl Bench {
         let (now, mut ids) = (Instant::now(), Ids::new([1; 32]));
         let caller = Leg::new(LegId(ids.next()), ids.random("leg_"), party, flow(9), Signal::Incoming);
         let facts = Facts {
+            notes: Vec::new(),
             id: CallId("call_1".to_owned()),
             direction: Direction::Internal,
             from: "103".to_owned(),
