@@ -14,6 +14,7 @@ mod metrics;
 mod music;
 mod net;
 mod page;
+pub mod recorder;
 pub mod resolver;
 pub mod serve;
 mod shards;

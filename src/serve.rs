@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AgentAccess, ApiState};
+use crate::api::{self, AgentAccess, ApiState, OwnAddresses, TraceAccess};
 use crate::commands::{CommandError, read_dialplan};
 use crate::config::Config;
 use crate::gateway::{GatewayHandle, GatewayTables, gateway};
@@ -27,6 +27,7 @@ use crate::music::{self, MusicFileError};
 use crate::net::https::{self, Handle, TlsError};
 use crate::net::websocket::SipSocket;
 use crate::net::{Inbox, address, tcp, udp};
+use crate::recorder::Recorder;
 use crate::resolver;
 use crate::shards::{self, ShardError, Threads};
 use crate::signalling::{self, Activity, Inputs, Outputs};
@@ -125,9 +126,11 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let (records, record_task) = record_writer(store.clone());
     let (activity_sender, activity) = watch::channel(Activity::default());
     let mut directory = store.directory();
+    let clock = Clock { instant: Instant::now(), system: SystemTime::now() };
+    let recorder = Recorder::start(config.calls.traces(), clock, stop.clone());
     let switchboard = Switchboard::new(
         switchboard_config(config, &ports),
-        Clock { instant: Instant::now(), system: SystemTime::now() },
+        clock,
         rand::random(),
         Arc::clone(&directory.borrow_and_update()),
         Arc::clone(&dialplan_watch.borrow()),
@@ -139,6 +142,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         shards: shards.senders,
         tables: tables.clone(),
         records,
+        recorder: recorder.clone(),
         activity: activity_sender,
     };
     let signalling = tokio::spawn(signalling::run(switchboard, inputs, outputs, stop.clone()));
@@ -156,6 +160,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         gateway: gateway.clone(),
         metrics: Arc::new(render),
         agents: AgentAccess::default(),
+        traces: TraceAccess { recorder, own: own_addresses(config, &ports) },
     });
     let socket = |transport| SipSocket::new(transport, inbox.clone(), &config.http.allowed_origins, stop.clone());
     let mut http = vec![serve_tls(listeners.https, tls.clone(), api.clone(), socket(Transport::Wss), &stop)];
@@ -257,6 +262,12 @@ impl Listeners {
         let Bound { https, http, udp, tcp } = self.bound;
         Ports { https, http, sip_udp: udp, sip_tcp: tcp, media }
     }
+}
+
+/// How the gateway is named in traces.
+fn own_addresses(config: &Config, ports: &Ports) -> OwnAddresses {
+    let host = address::advertised(config.sip.udp_listen.ip(), config.sip.advertised_address);
+    OwnAddresses { host, udp: ports.sip_udp.port(), tcp: ports.sip_tcp.port() }
 }
 
 fn switchboard_config(config: &Config, ports: &Ports) -> SwitchboardConfig {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ::switchboard::{
     Alarm, CallId, CallView, Dialplan, Direction, Directory, Output, ShardIndex, Switchboard, TrunkRegistration,
-    TrunkRegistrationState,
+    TrunkRegistrationState, Way,
 };
 use sip::{Flow, Transport};
 use tokio::net::UdpSocket;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::{GatewayTables, OperatorCommand};
 use crate::metrics::{self, Figures};
 use crate::net::{Inbound, Inbox};
+use crate::recorder::Recorder;
 use crate::shards::{CommandSender, ShardEvent};
 use crate::store::{RecordSender, direction_name, result_name};
 use flows::{Flows, Unreachable};
@@ -61,6 +62,8 @@ pub(crate) struct Outputs {
     pub(crate) tables: GatewayTables,
     /// Call records.
     pub(crate) records: RecordSender,
+    /// What is written down of calls.
+    pub(crate) recorder: Recorder,
     /// How much is still going on, for whoever waits for the end of it.
     pub(crate) activity: watch::Sender<Activity>,
 }
@@ -157,7 +160,14 @@ impl Signalling {
         let now = Instant::now();
         match inbound {
             Inbound::Opened { flow, writer } => self.flows.opened(now, flow, writer),
-            Inbound::Message { flow, bytes } => self.switchboard.handle_message(now, flow, &bytes),
+            Inbound::Message { flow, bytes } => {
+                let strangers = self.switchboard.counters().strangers;
+                self.switchboard.handle_message(now, flow, &bytes);
+                // What is dropped without a word is not worth a note.
+                if self.switchboard.counters().strangers == strangers {
+                    self.outputs.recorder.message(now, Way::In, flow, &bytes);
+                }
+            }
             Inbound::Closed { connection } => {
                 // First of all, so that what is then sent over a new connection to the same peer does not fail with the old one.
                 if let Some(Unreachable(flow)) = self.flows.closed(connection) {
@@ -233,7 +243,7 @@ impl Signalling {
     fn drain(&mut self, now: Instant) {
         loop {
             while let Some(output) = self.switchboard.poll_output() {
-                self.carry_out(output);
+                self.carry_out(now, output);
             }
             let Some(flow) = self.unreachable.iter().next().copied() else { break };
             self.unreachable.remove(&flow);
@@ -247,9 +257,10 @@ impl Signalling {
         self.outputs.activity.send_if_modified(|shown| std::mem::replace(shown, activity) != activity);
     }
 
-    fn carry_out(&mut self, output: Output) {
+    fn carry_out(&mut self, now: Instant, output: Output) {
         match output {
             Output::Transmit(transmit) => {
+                self.outputs.recorder.message(now, Way::Out, transmit.flow, &transmit.bytes);
                 if let Err(Unreachable(flow)) = self.flows.send(transmit) {
                     self.unreachable.insert(flow);
                 }
@@ -270,8 +281,10 @@ impl Signalling {
                     "call ended"
                 );
                 self.outputs.tables.call_ended(&record.call.id.0);
+                self.outputs.recorder.record(&record);
                 self.outputs.records.send(record);
             }
+            Output::Noted { call, at, note } => self.outputs.recorder.note(call, at, note),
             Output::BindingsChanged { extension, bindings } => {
                 bindings.iter().filter_map(|binding| binding.flow.connection).for_each(|id| self.flows.prove(id));
                 tracing::info!(extension, contacts = bindings.len(), "registrations changed");
@@ -309,6 +322,7 @@ impl Signalling {
         for leg in call.legs.iter().filter(|leg| matches!(leg.transport, Transport::Ws | Transport::Wss)) {
             self.flows.prove_peer(leg.transport, leg.remote);
         }
+        self.outputs.recorder.call(&call);
         self.outputs.tables.call_changed(call);
     }
 

@@ -20,6 +20,7 @@ mod problem;
 mod request;
 mod resource;
 mod system;
+mod traces;
 mod transfers;
 mod trunks;
 mod validate;
@@ -35,6 +36,7 @@ use utoipa_axum::routes;
 pub use auth::{SCOPES, unknown_scopes};
 pub use digest::AgentAccess;
 pub use problem::{FieldError, Problem};
+pub use traces::{OwnAddresses, TraceAccess};
 
 use crate::gateway::GatewayHandle;
 use crate::store::Store;
@@ -53,6 +55,8 @@ pub struct ApiState {
     pub metrics: RenderMetrics,
     /// The checking of agents' credentials.
     pub agents: AgentAccess,
+    /// What was written down of calls.
+    pub traces: TraceAccess,
 }
 
 impl std::fmt::Debug for ApiState {
@@ -89,6 +93,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(directory::list))
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
+        .routes(routes!(traces::read))
         .routes(routes!(calls::dtmf))
         .routes(routes!(calls::hangup))
         .routes(routes!(calls::hold))

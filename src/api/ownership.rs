@@ -49,6 +49,8 @@ fn reads(method: &Method) -> bool {
 pub(super) fn is_for_agents(method: &Method, path: &str) -> bool {
     match segments(path).as_slice() {
         ["directory" | "calls"] => reads(method),
+        // It has other parties' addresses and messages.
+        ["calls", _, "trace", ..] => false,
         ["calls", ..] => true,
         _ => false,
     }
@@ -202,6 +204,7 @@ mod tests {
             (Method::GET, "/v1/calls/call_1", true),
             (Method::POST, "/v1/calls/call_1/hold", true),
             (Method::DELETE, "/v1/calls/call_1/anything/at_all", true),
+            (Method::GET, "/v1/calls/call_1/trace", false),
             (Method::GET, "/v1/cdrs", false),
             (Method::GET, "/v1/extensions/calls/registrations", false),
             (Method::GET, "/v1//calls", false),

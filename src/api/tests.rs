@@ -6,24 +6,30 @@ mod directory;
 mod participants;
 mod reclaims;
 mod stand_in;
+mod traces;
 mod transfers;
 mod trunk_auth;
+
+use std::time::{Instant, SystemTime};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
-use switchboard::{CallId, Granted, Operator, OperatorError};
+use switchboard::{CallId, Clock, Granted, Operator, OperatorError, TraceLimits};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
 use crate::config::Database;
 use crate::gateway::{GatewayTables, OperatorCommand, gateway};
+use crate::recorder::Recorder;
 
 struct Api {
     router: Router,
     store: Store,
     key: String,
     tables: GatewayTables,
+    recorder: Recorder,
     commands: tokio::sync::mpsc::Receiver<OperatorCommand>,
     _folder: tempfile::TempDir,
 }
@@ -42,8 +48,14 @@ impl Api {
         let key = store.create_api_key("test", &["admin".into()]).await.unwrap().token;
         let (handle, tables, commands) = gateway();
         let metrics: RenderMetrics = Arc::new(|| "up 1\n".to_owned());
-        let state = ApiState { store: store.clone(), gateway: handle, metrics, agents: AgentAccess::default() };
-        Self { router: router(state), store, key, tables, commands, _folder: folder }
+        let clock = Clock { instant: Instant::now(), system: SystemTime::UNIX_EPOCH };
+        let limits = TraceLimits { ended: 10, bytes: 1 << 20 };
+        let recorder = Recorder::start(limits, clock, CancellationToken::new());
+        let own = OwnAddresses { host: "192.0.2.9".parse().unwrap(), udp: 5060, tcp: 5061 };
+        let traces = TraceAccess { recorder: recorder.clone(), own };
+        let agents = AgentAccess::default();
+        let state = ApiState { store: store.clone(), gateway: handle, metrics, agents, traces };
+        Self { router: router(state), store, key, tables, recorder, commands, _folder: folder }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

@@ -169,6 +169,16 @@ fn limits(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) 
         "calls.session_expires_s",
         format!("expected 0 (ask for none) or 90 to 86400, found {}", calls.session_expires_s),
     );
+    expect(
+        (1 << 20..=16 << 30).contains(&calls.traces_bytes),
+        "calls.traces_bytes",
+        format!("expected 1048576 to 17179869184, found {}", calls.traces_bytes),
+    );
+    expect(
+        calls.traces_kept <= 100_000,
+        "calls.traces_kept",
+        format!("expected 0 to 100000, found {}", calls.traces_kept),
+    );
     expect(calls.shutdown_s <= 86_400, "calls.shutdown_s", format!("expected 0 to 86400, found {}", calls.shutdown_s));
     expect(
         !config.dialplan.directory.as_os_str().is_empty(),

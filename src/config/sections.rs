@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use switchboard::TraceLimits;
 
 pub use fraud::Fraud;
 
@@ -301,6 +302,10 @@ pub struct Calls {
     pub shutdown_s: u64,
     /// Numbers, as they are dialled, that no limit holds up.
     pub emergency_numbers: Vec<String>,
+    /// Ended calls whose trace is kept; 0 traces nothing.
+    pub traces_kept: usize,
+    /// Memory that all traces may take, in bytes.
+    pub traces_bytes: usize,
 }
 
 impl Calls {
@@ -322,6 +327,12 @@ impl Calls {
         Duration::from_secs(self.session_expires_s)
     }
 
+    /// How much is kept of what calls did.
+    #[must_use]
+    pub fn traces(&self) -> TraceLimits {
+        TraceLimits { ended: self.traces_kept, bytes: self.traces_bytes }
+    }
+
     /// How long running calls may go on once the process is to stop.
     #[must_use]
     pub fn shutdown(&self) -> Duration {
@@ -339,6 +350,8 @@ impl Default for Calls {
             session_expires_s: 1800,
             shutdown_s: 30,
             emergency_numbers: ["112", "911", "999", "110", "000", "111", "119"].map(str::to_owned).to_vec(),
+            traces_kept: 1000,
+            traces_bytes: 64 << 20,
         }
     }
 }

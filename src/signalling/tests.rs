@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use ::switchboard::{Clock, SwitchboardConfig};
+use ::switchboard::{Clock, SwitchboardConfig, TraceLimits};
 use bytes::Bytes;
 
 use super::*;
@@ -21,6 +21,8 @@ async fn what_was_published_before_a_message_came_holds_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("records.db").display());
     let store = Store::open(&Database { url, max_connections: 1 }, "old.example").await.unwrap();
+    let clock = Clock { instant: Instant::now(), system: SystemTime::now() };
+    let recorder = Recorder::start(TraceLimits { ended: 0, bytes: 0 }, clock, CancellationToken::new());
     // Which of several ready inputs comes first is drawn by lot: one round proves nothing.
     for round in 0..16 {
         let (inbox, inbound) = Inbox::new();
@@ -43,6 +45,7 @@ async fn what_was_published_before_a_message_came_holds_for_it() {
             shards: Vec::new(),
             tables,
             records,
+            recorder: recorder.clone(),
             activity: watch::channel(Activity::default()).0,
         };
         let connection = inbox.next_connection();

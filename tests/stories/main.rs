@@ -54,6 +54,7 @@ mod stopping;
 mod taking_over;
 mod taking_over_offerless;
 mod torture;
+mod tracing_calls;
 mod transfer_races;
 mod transferring;
 mod vouching;
