@@ -153,6 +153,7 @@ impl MediaSession {
             Arrival::Unauthentic => {
                 tracing::trace!(%from, "not authentic");
                 self.watch.unauthentic += 1;
+                self.watch.told.note_refused(from, "SRTP not authentic, or a replay");
             }
             Arrival::Discarded(reason) => {
                 tracing::trace!(reason, %from, "discarded");

@@ -115,9 +115,9 @@ fn the_calls_that_ended_first_are_forgotten_first_and_their_call_ids_with_them()
 fn traces_take_no_more_memory_than_they_may_whatever_calls_do() {
     let bytes = 2 << 20;
     let mut bench = Bench::new(1000, bytes);
-    for number in 0..200 {
+    for number in 0..30 {
         bench.traces.handle_call(&view(number, CallState::Connected));
-        for message in 0..200 {
+        for message in 0..130 {
             bench.hear(number, &format!("INVITE sip:{message} SIP/2.0"), message, &"x".repeat(20_000));
         }
         let note = RoutingNote { step: RoutingStep::Target, leg: None, status: None, text: "x".to_owned() };
@@ -132,11 +132,8 @@ fn traces_take_no_more_memory_than_they_may_whatever_calls_do() {
     }
     assert!(bench.traces.traces.len() > 3, "and they are used");
     assert_eq!(bench.traces.traces.len(), bench.traces.running.len() + bench.traces.ended.len());
-    while let Some(last) = bench.traces.ended.pop_front() {
-        bench.traces.ended.push_front(last);
-        bench.traces.limits.bytes = 0;
-        bench.traces.forget_surplus();
-    }
+    bench.traces.limits.bytes = 0;
+    bench.traces.forget_surplus();
     assert_eq!((bench.traces.bytes, bench.traces.by_call_id.len()), (0, 0), "everything is given back");
 }
 
