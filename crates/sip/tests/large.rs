@@ -1,4 +1,12 @@
 //! Requests too large for a datagram (RFC 3261 §18.1.1).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods
+)]
 
 mod support;
 

@@ -70,7 +70,10 @@ impl Failure {
         let explanation = match (local, code) {
             (true, 408) => format!("{party} did not respond at all."),
             (true, 503) => format!("{party} could not be reached."),
-            (false, 401 | 407) => format!("{party} demands authentication."),
+            (false, 401 | 407) => format!(
+                "{party} demands authentication{}: the trunk's username and password are missing, wrong, or for another realm.",
+                realm_of(response)
+            ),
             (false, 486 | 600) => format!("{party} is busy."),
             (false, 603) => format!("{party} declined the call."),
             (false, 404 | 604) => format!("{party} does not know the number."),
@@ -92,6 +95,15 @@ impl Failure {
     pub(crate) fn q850(&self) -> u8 {
         self.reasons.iter().find_map(|r| q850_of(&Reason::parse(r)?)).unwrap_or_else(|| q850(self.status))
     }
+}
+
+/// The realm of a challenge, for people.
+fn realm_of(challenge: &Response) -> String {
+    let headers = ["WWW-Authenticate", "Proxy-Authenticate"];
+    let realm =
+        headers.iter().flat_map(|name| challenge.headers.auth_params(name)).find_map(|asked| asked.get("realm"));
+    let realm = realm.map(|realm| realm.chars().filter(|c| !c.is_control()).take(120).collect::<String>());
+    realm.map(|realm| format!(" in the realm \"{realm}\"")).unwrap_or_default()
 }
 
 /// The Reason headers of a message, as text.
@@ -148,6 +160,13 @@ mod tests {
 
     #[test]
     fn a_trunks_challenge_never_reaches_the_caller() {
+        let mut challenge = response(StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+        challenge.headers.push("Proxy-Authenticate", "Digest realm=\"carrier.example\", nonce=\"a\"");
+        let failure = Failure::from_response(&challenge, false, "it");
+        assert_eq!(failure.status, 503);
+        assert!(
+            failure.explanation.starts_with("it demands authentication in the realm \"carrier.example\": the trunk's")
+        );
         assert_eq!(Failure::from_response(&response(StatusCode::UNAUTHORIZED), false, "it").status, 503);
         assert_eq!(Failure::from_response(&response(StatusCode::MOVED_TEMPORARILY), false, "it").status, 480);
     }
