@@ -70,10 +70,7 @@ impl Failure {
         let explanation = match (local, code) {
             (true, 408) => format!("{party} did not respond at all."),
             (true, 503) => format!("{party} could not be reached."),
-            (false, 401 | 407) => format!(
-                "{party} demands authentication{}: the trunk's username and password are missing, wrong, or for another realm.",
-                realm_of(response)
-            ),
+            (false, 401 | 407) => format!("{party} demands authentication{}.", realm_of(response)),
             (false, 486 | 600) => format!("{party} is busy."),
             (false, 603) => format!("{party} declined the call."),
             (false, 404 | 604) => format!("{party} does not know the number."),
@@ -164,9 +161,7 @@ mod tests {
         challenge.headers.push("Proxy-Authenticate", "Digest realm=\"carrier.example\", nonce=\"a\"");
         let failure = Failure::from_response(&challenge, false, "it");
         assert_eq!(failure.status, 503);
-        assert!(
-            failure.explanation.starts_with("it demands authentication in the realm \"carrier.example\": the trunk's")
-        );
+        assert_eq!(failure.explanation, "it demands authentication in the realm \"carrier.example\".");
         assert_eq!(Failure::from_response(&response(StatusCode::UNAUTHORIZED), false, "it").status, 503);
         assert_eq!(Failure::from_response(&response(StatusCode::MOVED_TEMPORARILY), false, "it").status, 480);
     }
