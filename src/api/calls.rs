@@ -14,7 +14,7 @@ use super::principal::Principal;
 use super::problem::Refusals;
 use super::request::{Body, Listing, PageQuery, Placed, chronological};
 use super::{ApiState, Problem, validate};
-use crate::store::{CodecName, Timestamp, direction_name, state_name};
+use crate::store::{CodecName, Timestamp, direction_name, encryption_name, state_name};
 
 /// A running call.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,6 +66,8 @@ pub(super) struct Leg {
     hold: &'static str,
     /// What it is sent: `nothing`, `party` (whom it talks to), `music` or `ringback`.
     hears: &'static str,
+    /// How its media is protected: `none`, `dtls_srtp` or `sdes` (SRTP with keys in the SDP).
+    encryption: &'static str,
     /// How its signalling travels.
     transport: String,
     /// The signalling peer. Agents are told of their own legs only.
@@ -106,6 +108,7 @@ impl Leg {
             codec: leg.codec.map(Into::into),
             hold: hold_name(leg.media.hold),
             hears: hears_name(leg.media.hears),
+            encryption: encryption_name(leg.media.encryption),
             transport: leg.transport.to_string().to_ascii_lowercase(),
             remote,
         }

@@ -3,6 +3,7 @@ mod border;
 mod dialogs;
 mod digits;
 mod directory;
+mod encryption;
 mod participants;
 mod reclaims;
 mod stand_in;
@@ -135,7 +136,7 @@ async fn every_field_at_fault_is_named_at_once() {
         assert!(found.contains(&pointer), "{pointer} is missing in {found:?}");
     }
     let trunk = json!({"name": "t", "gateways": [{"uri": "sips:x"}, {"uri": "sip:ok.example"}], "codecs": ["g729"], "ptime_ms": 25,
-        "inbound": {"cidrs": ["10.0.0.0/8", "x", "0.0.0.0/0"]}, "register": {"enabled": true}, "media_encryption": "required"});
+        "inbound": {"cidrs": ["10.0.0.0/8", "x", "0.0.0.0/0"]}, "register": {"enabled": true}, "media_encryption": "maybe"});
     let answer = api.call("POST", "/v1/trunks", trunk).await;
     let found = pointers(&answer);
     for pointer in [

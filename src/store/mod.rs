@@ -4,7 +4,7 @@
 mod agents;
 mod api_keys;
 mod credentials;
-pub(crate) use records::{direction_name, result_name, state_name};
+pub(crate) use records::{direction_name, encryption_name, result_name, state_name};
 mod directory;
 mod error;
 mod extensions;
@@ -32,9 +32,9 @@ pub use following::follow_others;
 pub use idempotency::{Claim, Replay};
 pub use model::{
     Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, DialPolicy, Document, DtmfMode, Extension,
-    Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, Number, OnLimit, PacketMillis, Password, Prack,
-    Register, RuleAction, RuleDirection, Secret, SessionTimer, Stored, Target, TargetKind, TargetShape, Timestamp,
-    Trunk, TrunkAuth, TrunkDialogs, TrunkSecrets, TrunkSettings,
+    Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, MediaEncryption, Number, OnLimit, PacketMillis,
+    Password, Prack, Register, RuleAction, RuleDirection, Secret, SessionTimer, Stored, Target, TargetKind,
+    TargetShape, Timestamp, Trunk, TrunkAuth, TrunkDialogs, TrunkSecrets, TrunkSettings,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

@@ -2,6 +2,7 @@
 
 mod caller_id;
 mod dialogs;
+mod encryption;
 mod trunk;
 mod trunk_auth;
 
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 
 pub use caller_id::{CallerId, CallerIdFormat, CallerIdHeader, HeaderRule, RuleAction, RuleDirection};
 pub use dialogs::{Prack, SessionTimer, TrunkDialogs};
+pub use encryption::MediaEncryption;
 pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, Trunk, TrunkSettings};
 pub use trunk_auth::{InboundAuth, Password, Register, Secret, TrunkAuth, TrunkSecrets};
 

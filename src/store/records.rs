@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media::Encryption;
 use serde::{Deserialize, Serialize};
 use switchboard::{CallRecord, CallResult, CallState, Direction, EndedBy};
 use tokio::sync::mpsc;
@@ -85,6 +86,9 @@ pub struct CdrLeg {
     pub party: String,
     /// The codec agreed on.
     pub codec: Option<CodecName>,
+    /// How its media was protected at the end: `none`, `dtls_srtp` or `sdes`; absent in records of before it was written down.
+    #[serde(default)]
+    pub encryption: Option<String>,
     /// RTP packets received.
     pub packets_received: Option<u64>,
     /// RTP packets sent.
@@ -110,6 +114,7 @@ impl Cdr {
                 id: leg.id,
                 party: leg.party,
                 codec: leg.codec.map(Into::into),
+                encryption: Some(encryption_name(leg.media.encryption).to_owned()),
                 packets_received: figures.as_ref().map(|f| f.packets_received),
                 packets_sent: figures.as_ref().map(|f| f.packets_sent),
                 packets_lost: figures.as_ref().map(|f| f.packets_lost),
@@ -153,6 +158,16 @@ pub(crate) fn direction_name(direction: Direction) -> &'static str {
         Direction::Inbound => "inbound",
         Direction::Outbound => "outbound",
         Direction::Internal => "internal",
+    }
+}
+
+/// The API's word for how a leg's media is protected.
+#[must_use]
+pub(crate) fn encryption_name(encryption: Encryption) -> &'static str {
+    match encryption {
+        Encryption::None => "none",
+        Encryption::DtlsSrtp => "dtls_srtp",
+        Encryption::Sdes => "sdes",
     }
 }
 

@@ -46,6 +46,7 @@ impl Store {
         )
         .map_err(refused)?;
         self.publish_change().await;
+        warn_of_open_keys(&row);
         Ok(row)
     }
 
@@ -96,7 +97,9 @@ impl Store {
             return Err(StoreError::Changed);
         }
         self.publish_change().await;
-        self.trunk(id).await
+        let row = self.trunk(id).await?;
+        warn_of_open_keys(&row);
+        Ok(row)
     }
 
     /// Deletes a trunk that still has this version.
@@ -111,5 +114,12 @@ impl Store {
         }
         self.publish_change().await;
         Ok(())
+    }
+}
+
+fn warn_of_open_keys(row: &Row) {
+    if row.value.exposes_keys() {
+        let (id, name) = (&row.id, &row.value.name);
+        tracing::warn!(%id, %name, "the trunk's media is encrypted with keys that its signalling may show: not every gateway is reached by TLS");
     }
 }

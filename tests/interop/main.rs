@@ -11,8 +11,10 @@
 )]
 
 mod authenticating;
+mod baresip;
 mod behind_nat;
 mod calling;
+mod encrypting;
 mod network;
 mod registering;
 mod session_border_controller;

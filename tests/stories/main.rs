@@ -27,6 +27,7 @@ mod cut_off;
 mod dial_policy;
 mod dialling_digits;
 mod during_a_consultation;
+mod encrypting;
 mod every_call_ends;
 mod expected_back;
 mod failing_over;

@@ -30,4 +30,5 @@ pub use keying::{
 pub use link::{LinkContent, LinkTransmit, Standing};
 pub use milestone::Milestone;
 pub use music::{Music, MusicError};
+pub use sdp::refuses_encryption;
 pub use shard::{Shard, ShardConfig, ShardCounters, Transmit};

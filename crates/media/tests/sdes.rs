@@ -344,3 +344,29 @@ fn early_media_of_one_target_and_the_answer_of_another_have_keys_of_their_own() 
         state = Some((call.trunks, call.reply));
     }
 }
+
+#[test]
+fn a_peer_that_counts_its_rollovers_on_under_a_new_key_is_heard_as_is_one_that_begins_anew() {
+    for counts_on in [true, false] {
+        let mut call = Secured::new();
+        // Its numbers begin at 65530.
+        for _ in 0..20 {
+            call.say();
+        }
+        let theirs = key(call.suite.1, 4);
+        call.offer_again(&theirs, "");
+        call.seals = context(call.suite.1, &theirs);
+        if counts_on {
+            for sequence in [65_530_u16, 65_535, 5] {
+                let mut packet = call.trunks.packet(0, &[]);
+                packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+                call.seals.encrypt_rtp(&packet).unwrap();
+            }
+        }
+        for _ in 0..20 {
+            call.say();
+            call.reply();
+        }
+        assert_eq!(call.close().srtp_failures, 0, "counts on: {counts_on}");
+    }
+}

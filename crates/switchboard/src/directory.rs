@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use media::Codec;
+use media::{Codec, SdesPolicy};
 use sip::{ClientCredentials, Ha1};
 
 pub use border::*;
@@ -132,6 +132,8 @@ pub struct Trunk {
     pub border: Border,
     /// How digits travel over it.
     pub dtmf: media::Dtmf,
+    /// Whether its media is SRTP.
+    pub media_encryption: MediaEncryption,
     /// Calls at once over it, 0 = no limit.
     pub max_channels: u32,
     /// Who we are to it and it to us, beyond addresses.
@@ -187,6 +189,28 @@ pub enum SessionTimer {
     Off,
     /// This one.
     Every(Duration),
+}
+
+/// Whether a trunk's media is SRTP with the keys of its SDP (RFC 4568).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MediaEncryption {
+    /// Plain RTP only.
+    #[default]
+    Off,
+    /// SRTP where the carrier takes or offers it.
+    Optional,
+    /// SRTP or no call.
+    Required,
+}
+
+impl MediaEncryption {
+    pub(crate) fn policy(self) -> Option<SdesPolicy> {
+        match self {
+            Self::Off => None,
+            Self::Optional => Some(SdesPolicy::Optional),
+            Self::Required => Some(SdesPolicy::Required),
+        }
+    }
 }
 
 /// One address of a trunk.

@@ -186,10 +186,14 @@ impl Switchboard {
         check_reliability(Reliability::of(&request.headers), trunk.dialogs.prack)?;
         let refused = if full {
             Some(Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name)))
-        } else {
-            let failure = || Failure::new(404, format!("The number {to} is not in service here."));
+        } else if steps.is_empty() {
+            let failure = Failure::new(404, format!("The number {to} is not in service here."));
             let advice = "look at whether it is among the numbers of this trunk (GET /v1/numbers), and how the carrier writes it";
-            steps.is_empty().then(|| failure().with_advice(Some(advice)))
+            Some(failure.with_advice(Some(advice)))
+        } else {
+            // Before anybody's phone rings for a call that cannot be answered.
+            media::refuses_encryption(trunk.media_encryption.policy(), &request.body)
+                .map(|why| Failure::new(488, format!("The caller's media description cannot be used: {why}.")))
         };
         Ok(Caller {
             party: Party::Trunk { id: trunk.id.clone(), name: trunk.name.clone(), number: from.clone() },

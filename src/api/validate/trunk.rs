@@ -8,7 +8,8 @@ use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, user};
 use crate::api::Problem;
 use crate::api::fields::Fields;
 use crate::store::{
-    CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, Trunk, TrunkSettings,
+    CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, MediaEncryption, PacketMillis, Trunk,
+    TrunkSettings,
 };
 
 pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
@@ -35,6 +36,7 @@ pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
 fn settings(fields: &mut Fields, gateways: &[Gateway]) -> TrunkSettings {
     let auth = trunk_auth::auth(fields, gateways);
     TrunkSettings {
+        media_encryption: fields.choice("media_encryption", "off, optional, required", MediaEncryption::Off),
         register: trunk_auth::register(fields, auth.is_some(), gateways),
         auth,
         trusted: fields.boolean("trusted", false),

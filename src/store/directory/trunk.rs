@@ -42,6 +42,7 @@ pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> s
         border: border(&trunk.settings.0),
         dialogs: dialogs(trunk.settings.0.dialogs),
         dtmf: trunk.dtmf.into(),
+        media_encryption: trunk.settings.0.media_encryption.into(),
         max_channels: unsigned(trunk.max_channels),
         authentication,
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::trunk_auth::{InboundAuth, Register, TrunkAuth, TrunkSecrets};
-use super::{CallerId, CodecName, Document, HeaderRule, TrunkDialogs};
+use super::{CallerId, CodecName, Document, HeaderRule, MediaEncryption, TrunkDialogs};
 
 /// A carrier.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, sqlx::FromRow, ToSchema)]
@@ -49,6 +49,14 @@ pub struct Trunk {
     pub secrets: Document<TrunkSecrets>,
 }
 
+impl Trunk {
+    /// Whether the keys of its media would travel in the clear.
+    pub(in crate::store) fn exposes_keys(&self) -> bool {
+        let is_open = |gateway: &Gateway| gateway.transport != GatewayTransport::Tls;
+        self.settings.0.media_encryption != MediaEncryption::Off && self.gateways.0.iter().any(is_open)
+    }
+}
+
 /// What most trunks leave at its default. An absent field has its default, so that older rows need no migration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -72,6 +80,8 @@ pub struct TrunkSettings {
     /// How its dialogs are set up and kept.
     #[serde(flatten)]
     pub dialogs: TrunkDialogs,
+    /// Whether media is SRTP.
+    pub media_encryption: MediaEncryption,
 }
 
 /// The length of a packet, in milliseconds.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use rtc_srtp::context::Context;
 use tokio::net::UdpSocket;
 
 use super::within;
@@ -36,17 +37,29 @@ pub(crate) fn level_db(samples: &[i16], frequency: f64) -> f64 {
 pub(crate) struct TrunkAudio {
     socket: UdpSocket,
     frame: usize,
+    /// What seals and opens its RTP, when that is SRTP.
+    srtp: Option<(Context, Context)>,
 }
 
 impl TrunkAudio {
     pub(crate) async fn new() -> Self {
-        Self { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), frame: 0 }
+        Self { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), frame: 0, srtp: None }
     }
 
     /// At a socket that is bound already.
     pub(crate) fn with(socket: std::net::UdpSocket) -> Self {
         socket.set_nonblocking(true).unwrap();
-        Self { socket: UdpSocket::from_std(socket).unwrap(), frame: 0 }
+        Self { socket: UdpSocket::from_std(socket).unwrap(), frame: 0, srtp: None }
+    }
+
+    /// Speaks SRTP from now on: seals with the one and opens with the other.
+    pub(crate) fn encrypt(&mut self, seals: Context, opens: Context) {
+        self.srtp = Some((seals, opens));
+    }
+
+    /// Seals with another key from now on.
+    pub(crate) fn rekey(&mut self, seals: Context) {
+        self.srtp.as_mut().unwrap().0 = seals;
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -69,6 +82,9 @@ impl TrunkAudio {
             packet.extend_from_slice(&(u32::from(number) * 160).to_be_bytes());
             packet.extend_from_slice(&77_u32.to_be_bytes());
             packet.extend(tone(frequency, 8000, self.frame).into_iter().map(linear_to_ulaw));
+            if let Some((seals, _)) = &mut self.srtp {
+                packet = seals.encrypt_rtp(&packet).unwrap().to_vec();
+            }
             self.socket.send_to(&packet, to).await.unwrap();
             self.frame += 1;
         }
@@ -81,8 +97,12 @@ impl TrunkAudio {
             while samples.len() < frames * FRAME {
                 let mut packet = [0; 2048];
                 let (length, _) = self.socket.recv_from(&mut packet).await.unwrap();
+                let mut packet = packet[..length].to_vec();
+                if let Some((_, opens)) = &mut self.srtp {
+                    packet = opens.decrypt_rtp(&packet).expect("authentic").to_vec();
+                }
                 if packet[1] & 0x7f == 0 {
-                    samples.extend(packet[12..length].iter().map(|code| ulaw_to_linear(*code)));
+                    samples.extend(packet[12..].iter().map(|code| ulaw_to_linear(*code)));
                 }
             }
         })

@@ -28,6 +28,22 @@ pub(crate) struct AgreedKeys {
 struct Inbound {
     key: SdesKey,
     opener: Opener,
+    /// For a peer whose rollover counters outlived the key before, until one of the two has opened a packet: some reset them.
+    continued: Option<Opener>,
+}
+
+impl Inbound {
+    fn open_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
+        if let Some(clear) = self.opener.open_rtp(packet) {
+            self.continued = None;
+            return Some(clear);
+        }
+        let clear = self.continued.as_mut()?.open_rtp(packet)?;
+        if let Some(continued) = self.continued.take() {
+            self.opener = continued;
+        }
+        Some(clear)
+    }
 }
 
 /// See the head of this module.
@@ -70,7 +86,10 @@ impl SdesSrtp {
             let next = match known {
                 Some(known) => known,
                 None => {
-                    Inbound { key: keys.theirs.clone(), opener: Opener::new(keys.theirs.keys(), self.crypto.clone())? }
+                    let theirs = keys.theirs.keys();
+                    let continued = self.inbound.as_ref().and_then(|before| before.opener.continued(&theirs));
+                    let opener = Opener::new(theirs, self.crypto.clone())?;
+                    Inbound { key: keys.theirs.clone(), opener, continued }
                 }
             };
             self.last = self.inbound.replace(next);
@@ -80,27 +99,30 @@ impl SdesSrtp {
     }
 
     pub(crate) fn open_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        self.open(|opener| opener.open_rtp(packet), true)
+        if let Some(clear) = self.inbound.as_mut().and_then(|inbound| inbound.open_rtp(packet)) {
+            self.last = None;
+            return Some(clear);
+        }
+        let clear = self.last.as_mut().and_then(|last| last.open_rtp(packet))?;
+        self.note_late();
+        Some(clear)
     }
 
     pub(crate) fn open_rtcp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        self.open(|opener| opener.open_rtcp(packet), false)
-    }
-
-    fn open(&mut self, open: impl Fn(&mut Opener) -> Option<BytesMut>, is_rtp: bool) -> Option<BytesMut> {
-        if let Some(clear) = self.inbound.as_mut().and_then(|inbound| open(&mut inbound.opener)) {
-            // A report under the new key may overtake the last audio under the old.
-            if is_rtp {
-                self.last = None;
-            }
+        // A report under the new key may overtake the last audio under the old.
+        if let Some(clear) = self.inbound.as_mut().and_then(|inbound| inbound.opener.open_rtcp(packet)) {
             return Some(clear);
         }
-        let clear = self.last.as_mut().and_then(|last| open(&mut last.opener))?;
+        let clear = self.last.as_mut().and_then(|last| last.opener.open_rtcp(packet))?;
+        self.note_late();
+        Some(clear)
+    }
+
+    fn note_late(&mut self) {
         self.late += 1;
         if self.late >= MAX_LATE {
             self.last = None;
         }
-        Some(clear)
     }
 
     pub(crate) fn seal_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {

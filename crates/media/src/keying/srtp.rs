@@ -17,6 +17,11 @@ const MAX_SSRCS: usize = 64;
 /// Packets of unknown SSRCs tried before the state they left behind is thrown away.
 const MAX_STRANGERS: usize = 64;
 
+/// Sources led on to another key: a peer sends with one, and may have had another before.
+const MAX_CONTINUED: usize = 4;
+/// A day of speech rolls over 66 times.
+const MAX_ROLLOVERS: u64 = 128;
+
 /// A master key and salt, and what they are for.
 #[derive(Clone)]
 pub(super) struct Keys {
@@ -49,15 +54,32 @@ pub(super) struct Opener {
     context: Context,
     probation: Context,
     strangers: usize,
-    ssrcs: SmallVec<[u32; 2]>,
+    sources: SmallVec<[Source; 2]>,
     keys: Keys,
     crypto: Arc<dyn RTCCryptoProvider>,
+}
+
+/// A source that has shown itself genuine.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    ssrc: u32,
+    /// The highest index of its RTP (RFC 3711 §3.3.1): how often its numbers rolled over, then the number.
+    index: Option<u64>,
+}
+
+impl Source {
+    fn advance(&mut self, sequence: u16) {
+        let index = self.index.unwrap_or(u64::from(sequence));
+        let behind = u16::try_from(index & 0xffff).unwrap_or(0);
+        let step = sequence.wrapping_sub(behind).cast_signed();
+        self.index = Some(index.saturating_add_signed(i64::from(step)).max(index));
+    }
 }
 
 impl Opener {
     pub(super) fn new(keys: Keys, crypto: Arc<dyn RTCCryptoProvider>) -> Result<Self, String> {
         let (context, probation) = (Self::context(&keys, &crypto)?, Self::context(&keys, &crypto)?);
-        Ok(Self { context, probation, strangers: 0, ssrcs: SmallVec::new(), keys, crypto })
+        Ok(Self { context, probation, strangers: 0, sources: SmallVec::new(), keys, crypto })
     }
 
     fn context(keys: &Keys, crypto: &Arc<dyn RTCCryptoProvider>) -> Result<Context, String> {
@@ -67,7 +89,39 @@ impl Opener {
 
     pub(super) fn open_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
         let ssrc = u32::from_be_bytes(packet.get(8..12)?.try_into().ok()?);
-        self.open(ssrc, |context| context.decrypt_rtp(packet).ok())
+        let sequence = u16::from_be_bytes(packet.get(2..4)?.try_into().ok()?);
+        let clear = self.open(ssrc, |context| context.decrypt_rtp(packet).ok())?;
+        if let Some(source) = self.sources.iter_mut().find(|source| source.ssrc == ssrc) {
+            source.advance(sequence);
+        }
+        Some(clear)
+    }
+
+    /// One for another key of a peer that counts its rollovers on under it, as RFC 3711 §3.3.1 wants; `None` when none of its sources has
+    /// rolled over yet, and it makes no difference.
+    pub(super) fn continued(&self, keys: &Keys) -> Option<Self> {
+        let rolled = self.sources.iter().filter(|source| source.index.is_some_and(|index| index >> 16 != 0));
+        let mut rolled = rolled.take(MAX_CONTINUED).peekable();
+        rolled.peek()?;
+        let mut next = Self::new(keys.clone(), self.crypto.clone()).ok()?;
+        let mut sealer = Sealer::new(keys, &self.crypto).ok()?;
+        for source in rolled {
+            // The library counts for itself only: it is led there by packets of our own, a third of the numbers at a time.
+            let target = source.index.unwrap_or(0).min(MAX_ROLLOVERS << 16);
+            let mut at = 0;
+            loop {
+                let mut packet = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                packet[2..4].copy_from_slice(&u16::try_from(at & 0xffff).unwrap_or(0).to_be_bytes());
+                packet[8..].copy_from_slice(&source.ssrc.to_be_bytes());
+                next.context.decrypt_rtp(&sealer.seal_rtp(&packet)?).ok()?;
+                if at == target {
+                    break;
+                }
+                at = (at + 0x5555).min(target);
+            }
+            next.sources.push(*source);
+        }
+        Some(next)
     }
 
     pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Option<BytesMut> {
@@ -82,8 +136,8 @@ impl Opener {
     }
 
     fn open(&mut self, ssrc: u32, open: impl Fn(&mut Context) -> Option<BytesMut>) -> Option<BytesMut> {
-        if !self.ssrcs.contains(&ssrc) {
-            if self.ssrcs.len() >= MAX_SSRCS {
+        if !self.sources.iter().any(|source| source.ssrc == ssrc) {
+            if self.sources.len() >= MAX_SSRCS {
                 return None;
             }
             if self.strangers >= MAX_STRANGERS {
@@ -92,7 +146,7 @@ impl Opener {
             }
             self.strangers += 1;
             open(&mut self.probation)?;
-            self.ssrcs.push(ssrc);
+            self.sources.push(Source { ssrc, index: None });
         }
         // The first packet of an SSRC is opened twice, so that its replay is known as one.
         open(&mut self.context)

@@ -1,9 +1,11 @@
 //! What is offered, taken and answered of `a=crypto` (RFC 4568 §5, §7.1): one key for each direction, under a tag and suite of the offer's, and
 //! never less protection than the policy and the session so far demand.
 
-use rand::RngCore;
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha12Rng;
 use smallvec::SmallVec;
 
+use super::read::remote_audio;
 use super::remote::RemoteAudio;
 use super::{LocalKeying, LocalMedia, SdpError};
 use crate::command::SdesPolicy;
@@ -44,6 +46,42 @@ impl LocalCrypto {
     }
 }
 
+/// Why a first offer cannot be taken by a trunk leg with this policy (`None`: plain RTP only), as far as encryption goes and in words for a
+/// 488. Whatever else may be wrong with it is for the session to say.
+#[must_use]
+pub fn refuses_encryption(policy: Option<SdesPolicy>, offer: &[u8]) -> Option<String> {
+    let keying = match policy {
+        None => LocalKeying::Plain,
+        // Keys that nobody will see: what is asked is only whether there would be any.
+        Some(policy) => {
+            LocalKeying::Sdes(Box::new(LocalCrypto::new(policy, &mut ChaCha12Rng::from_seed(Default::default()))))
+        }
+    };
+    let found = remote_audio(offer, &keying, None).and_then(|remote| match keying {
+        LocalKeying::Sdes(mut crypto) => answer_with(&mut crypto, &remote).map(drop),
+        LocalKeying::Plain | LocalKeying::DtlsSrtp { .. } => Ok(()),
+    });
+    match found {
+        Err(error @ (SdpError::Encrypted | SdpError::Unencrypted | SdpError::Crypto(_) | SdpError::NoCrypto)) => {
+            Some(error.to_string())
+        }
+        Ok(())
+        | Err(
+            SdpError::Malformed(_)
+            | SdpError::NoAudio
+            | SdpError::Off(_)
+            | SdpError::NoCodec
+            | SdpError::Profile(_)
+            | SdpError::Missing(_)
+            | SdpError::Fingerprint
+            | SdpError::Mismatch
+            | SdpError::Downgrade
+            | SdpError::CryptoAnswer
+            | SdpError::OwnKey,
+        ) => None,
+    }
+}
+
 fn crypto(local: &mut LocalMedia) -> Option<&mut LocalCrypto> {
     match &mut local.keying {
         LocalKeying::Sdes(crypto) => Some(crypto),
@@ -72,7 +110,13 @@ pub(super) fn answer(
     local: &mut LocalMedia,
     remote: &RemoteAudio,
 ) -> Result<Option<(AgreedKeys, CryptoAttribute)>, SdpError> {
-    let Some(crypto) = crypto(local) else { return Ok(None) };
+    crypto(local).map_or(Ok(None), |crypto| answer_with(crypto, remote))
+}
+
+fn answer_with(
+    crypto: &mut LocalCrypto,
+    remote: &RemoteAudio,
+) -> Result<Option<(AgreedKeys, CryptoAttribute)>, SdpError> {
     // In an offer of RTP/AVP keys are a wish (best effort); they are not enough for who requires them.
     let counts = remote.is_savp || crypto.policy == SdesPolicy::Optional || crypto.agreed.is_some();
     if let Some(theirs) = remote.crypto.first().filter(|_| counts) {
@@ -83,7 +127,7 @@ pub(super) fn answer(
         return Ok(Some((keys, ours)));
     }
     if remote.is_savp {
-        return Err(remote.unusable.map_or(SdpError::Missing("a=crypto line"), SdpError::Crypto));
+        return Err(remote.unusable.map_or(SdpError::NoCrypto, SdpError::Crypto));
     }
     crypto.must_encrypt()?;
     Ok(None)

@@ -19,6 +19,7 @@ use crate::command::{Bandwidth, Codec, Dtmf};
 use crate::keying::{AgreedKeys, Peer, Unusable};
 
 pub(crate) use crypto::LocalCrypto;
+pub use crypto::refuses_encryption;
 pub(crate) use negotiate::{Answer, accept_answer, create_answer, create_offer};
 pub(crate) use settled::Settled;
 
@@ -52,6 +53,9 @@ pub(crate) enum SdpError {
     /// RTP in the clear in a session that was encrypted.
     #[error("the stream is encrypted and stays so")]
     Downgrade,
+    /// RTP/SAVP without a=crypto.
+    #[error("the audio stream has no a=crypto line")]
+    NoCrypto,
     /// None of the a=crypto lines can be used; why the first cannot.
     #[error("no a=crypto line can be used: {0}")]
     Crypto(Unusable),

@@ -15,7 +15,7 @@ use super::participant::Participant;
 use super::reclaiming::Reclaim;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Step;
-use crate::directory::Directory;
+use crate::directory::{Directory, MediaEncryption};
 use crate::identity::Introduction;
 use crate::ids::Ids;
 use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferMode, TransferStatus, TransferView};
@@ -309,7 +309,12 @@ impl Facts {
                 ptime = trunk.map(|trunk| trunk.ptime);
                 let networks = trunk.map(|trunk| trunk.media_networks.clone()).unwrap_or_default();
                 let codecs = trunk.map(|trunk| trunk.codecs.clone()).unwrap_or_default();
-                (Keying::Plain { networks }, or_default(codecs, &[Codec::Pcmu, Codec::Pcma]))
+                let encryption = trunk.map(|trunk| trunk.media_encryption).filter(|_| !leg.is_fallback);
+                let keying = match encryption.and_then(MediaEncryption::policy) {
+                    Some(policy) => Keying::Sdes { networks, policy },
+                    None => Keying::Plain { networks },
+                };
+                (keying, or_default(codecs, &[Codec::Pcmu, Codec::Pcma]))
             }
             Party::Extension { number, .. } => {
                 let codecs = ctx.directory.extensions.get(number).map(|ext| ext.codecs.clone()).unwrap_or_default();

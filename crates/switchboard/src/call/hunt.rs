@@ -20,6 +20,7 @@ use super::seeker::Seeker;
 use super::target::{Candidate, Resolved, resolve};
 use super::{bandwidth, explanation, forks, modifying, replacing};
 use crate::dialplan::{Step, Target};
+use crate::directory::MediaEncryption;
 use crate::output::EndedBy;
 use crate::trace::RoutingStep;
 
@@ -29,6 +30,8 @@ pub(crate) struct Hunt {
     pub(super) seeker: Seeker,
     steps: VecDeque<Step>,
     pub(super) candidates: VecDeque<Candidate>,
+    /// The gateway that is being tried, or was last.
+    tried: Option<Candidate>,
     pub(super) branches: Vec<LegId>,
     /// The extensions whose phones ring in this step.
     pub(super) phones: Vec<String>,
@@ -81,6 +84,7 @@ impl Hunt {
             seeker,
             steps: steps.into(),
             candidates: VecDeque::new(),
+            tried: None,
             branches: Vec::new(),
             phones: Vec::new(),
             rung: Vec::new(),
@@ -274,6 +278,7 @@ impl Hunt {
         while let Some(candidate) = self.candidates.pop_front() {
             match candidate.leg(&self.seeker, facts, ctx) {
                 Ok(leg) => {
+                    self.tried = Some(candidate);
                     self.open(leg, facts, ctx, actions);
                     return true;
                 }
@@ -284,6 +289,32 @@ impl Hunt {
             }
         }
         false
+    }
+
+    /// The same gateway once more in the clear, when it refused media that its trunk has encrypted only where that is possible.
+    fn fallback(
+        &mut self,
+        refused: LegId,
+        failure: &Failure,
+        facts: &mut Facts,
+        ctx: &mut Context<'_>,
+        actions: &mut Actions,
+    ) -> bool {
+        let is_about_media = matches!(failure.status, 415 | 488 | 606);
+        let Some(Party::Trunk { id, .. }) =
+            facts.leg(refused).filter(|leg| !leg.is_fallback && !leg.forks.is_late).map(|leg| &leg.party)
+        else {
+            return false;
+        };
+        let encryption = ctx.directory.trunks.get(id).map(|trunk| trunk.media_encryption);
+        if !is_about_media || encryption != Some(MediaEncryption::Optional) {
+            return false;
+        }
+        let Some(Ok(leg)) = self.tried.take().map(|candidate| candidate.leg(&self.seeker, facts, ctx)) else {
+            return false;
+        };
+        self.open(Leg { is_fallback: true, ..leg }, facts, ctx, actions);
+        true
     }
 
     pub(super) fn note_failure(step: RoutingStep, leg: Option<LegId>, failure: &Failure, facts: &mut Facts) {
@@ -335,6 +366,9 @@ impl Hunt {
     ) -> Next {
         self.drop_branch(leg, None, facts, actions);
         Self::note_failure(RoutingStep::Failed, Some(leg), &failure, facts);
+        if self.fallback(leg, &failure, facts, ctx, actions) {
+            return Next::Stay;
+        }
         let trunk = facts.leg(leg).is_some_and(|leg| matches!(leg.party, Party::Trunk { .. }));
         let may_go_on = match failure.status {
             600..=699 => false,

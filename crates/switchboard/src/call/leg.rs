@@ -120,6 +120,8 @@ pub(crate) struct Leg {
     pub(crate) contact: Option<Uri>,
     /// How its trunk wants digits, as long as the leg lasts.
     pub(crate) dtmf: Dtmf,
+    /// Its gateway has refused encrypted media, which its trunk makes optional: this one offers none.
+    pub(crate) is_fallback: bool,
     /// When each digit that operators have dialled will be over.
     pub(crate) dialled: VecDeque<Instant>,
     pub(crate) referring: Referring,
@@ -158,6 +160,7 @@ impl Leg {
             envelope: None,
             contact: None,
             dtmf: Dtmf::default(),
+            is_fallback: false,
             dialled: VecDeque::new(),
             referring: Referring::default(),
             charged_to: None,
