@@ -15,6 +15,8 @@ mod baresip;
 mod behind_nat;
 mod calling;
 mod encrypting;
+mod identifying;
+mod limiting;
 mod network;
 mod registering;
 mod session_border_controller;

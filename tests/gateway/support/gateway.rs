@@ -136,6 +136,13 @@ impl Gateway {
         response.json().await.unwrap_or(Value::Null)
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Value {
+        let request = self.http.patch(self.url(path)).bearer_auth(&self.key).json(&body);
+        let response = within(path, request.send()).await.unwrap();
+        assert!(response.status().is_success(), "{path}: {}", response.text().await.unwrap());
+        response.json().await.unwrap()
+    }
+
     /// Asks again until `look` finds something.
     pub(crate) async fn eventually<T>(&self, path: &str, look: impl Fn(&Value) -> Option<T>) -> T {
         within(path, async {
