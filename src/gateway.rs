@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use switchboard::{
-    BindingView, CallState, CallView, Granted, Operator, OperatorError, TrunkRegistration, TrunkRegistrationState,
+    BindingView, CallState, CallView, Granted, Operator, OperatorError, ServerView, TrunkRegistration,
+    TrunkRegistrationState,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,10 +50,14 @@ pub struct Readiness {
 }
 
 /// How a trunk stands.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrunkStatus {
     /// Our registration at it; `None` when it does not register.
     pub registration: Option<TrunkRegistration>,
+    /// The servers of its gateways, as far as anything is known of them.
+    pub servers: Vec<ServerView>,
+    /// How many legs go over it.
+    pub channels_in_use: usize,
 }
 
 /// What an extension does in the running calls; the later says more.
@@ -108,6 +113,8 @@ struct Tables {
     bindings: RwLock<HashMap<String, Vec<BindingView>>>,
     /// Of the trunks that register.
     registrations: RwLock<HashMap<String, TrunkRegistration>>,
+    /// By trunk.
+    servers: RwLock<HashMap<String, Vec<ServerView>>>,
     listening: AtomicBool,
     draining: AtomicBool,
     /// Seconds since 1970.
@@ -170,6 +177,19 @@ impl GatewayHandle {
         bindings.get(extension).cloned().unwrap_or_default()
     }
 
+    /// The servers of a trunk's gateways, as far as anything is known of them.
+    #[must_use]
+    pub fn servers(&self, trunk: &str) -> Vec<ServerView> {
+        let servers = self.tables.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.get(trunk).cloned().unwrap_or_default()
+    }
+
+    fn channels(&self, trunk: &str) -> usize {
+        let calls = self.tables.calls.read().unwrap_or_else(PoisonError::into_inner);
+        let legs = calls.values().flat_map(|call| &call.legs).filter(|leg| leg.state != CallState::Ending);
+        legs.filter(|leg| leg.trunk_id.as_deref() == Some(trunk)).count()
+    }
+
     /// How many contacts are registered in all.
     #[must_use]
     pub fn bindings_total(&self) -> usize {
@@ -180,7 +200,8 @@ impl GatewayHandle {
     #[must_use]
     pub fn trunk_status(&self, id: &str) -> TrunkStatus {
         let registrations = self.tables.registrations.read().unwrap_or_else(PoisonError::into_inner);
-        TrunkStatus { registration: registrations.get(id).cloned() }
+        let registration = registrations.get(id).cloned();
+        TrunkStatus { registration, servers: self.servers(id), channels_in_use: self.channels(id) }
     }
 
     /// How many calls are running.
@@ -245,6 +266,13 @@ impl GatewayTables {
             | TrunkRegistrationState::Registered { .. }
             | TrunkRegistrationState::Failed { .. } => table.insert(trunk, registration),
         };
+    }
+
+    /// What is known of the servers of a trunk changed; the whole list. Gives the one before.
+    pub fn servers_changed(&self, trunk: String, servers: Vec<ServerView>) -> Vec<ServerView> {
+        let mut table = self.tables.servers.write().unwrap_or_else(PoisonError::into_inner);
+        let before = if servers.is_empty() { table.remove(&trunk) } else { table.insert(trunk, servers) };
+        before.unwrap_or_default()
     }
 
     /// Every listener is bound, or no longer.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use sip::Transport;
-use switchboard::Bar;
+use switchboard::{Bar, ServerState, ServerView};
 
 /// Seconds from a leg's SDP to its first media: a browser on the same continent takes 0.1 to 0.3.
 const TIME_TO_MEDIA: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -74,6 +74,12 @@ fn describe() {
     describe_counter!("patchcord_srtp_failures_total", "SRTP not authentic, or replayed, in the sessions that ended");
     describe_histogram!("patchcord_time_to_media_seconds", Unit::Seconds, "From a leg's SDP to its first media");
     describe_counter!("patchcord_http_requests_total", "HTTP requests by method and status");
+    describe_gauge!("patchcord_trunk_server_up", "Whether a trunk's server answers: 1 or 0, NaN while nobody knows");
+    describe_gauge!(
+        "patchcord_trunk_server_rtt_seconds",
+        Unit::Seconds,
+        "How long a trunk's server took to answer OPTIONS"
+    );
     describe_counter!("patchcord_call_records_lost_total", "Call records that could not be stored");
 }
 
@@ -137,6 +143,29 @@ pub(crate) fn http_request(method: &axum::http::Method, status: axum::http::Stat
     counter!("patchcord_http_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
 }
 
+/// What is known of a trunk's server.
+pub(crate) fn server(trunk: &str, view: &ServerView) {
+    let state = match view.state {
+        ServerState::Up => 1.0,
+        ServerState::Down => 0.0,
+        ServerState::Unknown => f64::NAN,
+    };
+    gauge!("patchcord_trunk_server_up", &server_labels(trunk, view)).set(state);
+    let rtt = view.rtt.map_or(f64::NAN, |rtt| rtt.as_secs_f64());
+    gauge!("patchcord_trunk_server_rtt_seconds", &server_labels(trunk, view)).set(rtt);
+}
+
+/// A server is none of its trunk's any more. The recorder forgets no gauge: it says so.
+pub(crate) fn server_gone(trunk: &str, view: &ServerView) {
+    gauge!("patchcord_trunk_server_up", &server_labels(trunk, view)).set(f64::NAN);
+    gauge!("patchcord_trunk_server_rtt_seconds", &server_labels(trunk, view)).set(f64::NAN);
+}
+
+fn server_labels(trunk: &str, view: &ServerView) -> [(&'static str, String); 3] {
+    let transport = token(view.transport).to_owned();
+    [("trunk", trunk.to_owned()), ("address", view.address.to_string()), ("transport", transport)]
+}
+
 /// The switchboard's figures, as far as they moved since `before`.
 pub(crate) fn switchboard(now: &Figures, before: &Figures) {
     let moved = |name: &'static str, now: u64, before: u64| counter!(name).increment(now.saturating_sub(before));
@@ -173,7 +202,7 @@ pub(crate) struct Figures {
     pub(crate) trunks: switchboard::RegistrationCounts,
 }
 
-fn token(transport: Transport) -> &'static str {
+pub(crate) fn token(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",

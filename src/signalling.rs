@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::switchboard::{
-    Alarm, CallId, CallView, Dialplan, Direction, Directory, Output, ShardIndex, Switchboard, TrunkRegistration,
-    TrunkRegistrationState, Way,
+    Alarm, CallId, CallView, Dialplan, Direction, Directory, Output, ServerState, ServerView, ShardIndex, Switchboard,
+    TrunkRegistration, TrunkRegistrationState, Way,
 };
 use sip::{Flow, Transport};
 use tokio::net::UdpSocket;
@@ -294,6 +294,7 @@ impl Signalling {
             Output::Alarm(Alarm::Burst { payer, calls }) => {
                 tracing::warn!(agent = payer, calls, "suddenly many calls outside within a minute: is this the agent?");
             }
+            Output::GatewayHealth { trunk_id, servers } => self.show_servers(trunk_id, servers),
             Output::CloseConnection(connection) => self.flows.close(connection),
         }
     }
@@ -310,6 +311,29 @@ impl Signalling {
             TrunkRegistrationState::Unregistered => tracing::info!(trunk, "a trunk is not registered any more"),
         }
         self.outputs.tables.trunk_registration_changed(trunk, registration);
+    }
+
+    fn show_servers(&mut self, trunk: String, servers: Vec<ServerView>) {
+        let before = self.outputs.tables.servers_changed(trunk.clone(), servers.clone());
+        let same =
+            |view: &ServerView, other: &ServerView| (view.address, view.transport) == (other.address, other.transport);
+        for view in &servers {
+            let known = before.iter().find(|known| same(known, view)).map(|known| known.state);
+            let (address, transport) = (view.address, view.transport);
+            match view.state {
+                ServerState::Down if known != Some(ServerState::Down) => {
+                    tracing::warn!(trunk, %address, %transport, "a trunk's server is down");
+                }
+                ServerState::Up if known == Some(ServerState::Down) => {
+                    tracing::info!(trunk, %address, %transport, "a trunk's server is up again");
+                }
+                ServerState::Up | ServerState::Down | ServerState::Unknown => {}
+            }
+            metrics::server(&trunk, view);
+        }
+        for gone in before.iter().filter(|known| !servers.iter().any(|view| same(known, view))) {
+            metrics::server_gone(&trunk, gone);
+        }
     }
 
     fn show_call(&mut self, call: CallView) {

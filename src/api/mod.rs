@@ -22,6 +22,7 @@ mod resource;
 mod system;
 mod traces;
 mod transfers;
+mod trunk_status;
 mod trunks;
 mod validate;
 
@@ -88,6 +89,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(credentials::rotate))
         .routes(routes!(trunks::list, trunks::create))
         .routes(routes!(trunks::read, trunks::patch, trunks::delete))
+        .routes(routes!(trunk_status::read))
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::read, numbers::patch, numbers::delete))
         .routes(routes!(directory::list))

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, License, OpenApi};
 
-use super::{ApiState, FieldError, Problem};
+use super::{ApiState, FieldError, Problem, trunk_status};
 use crate::gateway::Readiness;
 use crate::store::{
     Agent, ApiKey, CallerId, CallerIdFormat, CdrLeg, CodecName, Credential, Extension, Gateway, GatewayTransport,
@@ -30,6 +30,19 @@ pub(super) struct Ready {
     /// Until when browsers believe the certificate; after that none can connect.
     #[schema(inline)]
     certificate_expires_at: Timestamp,
+    /// An enabled trunk is down. It does not make the gateway unready: calls between agents and over other trunks go on, and to restart or
+    /// leave out the gateway would not bring a carrier back.
+    degraded: bool,
+    /// The enabled trunks, by name.
+    trunks: Vec<ReadyTrunk>,
+}
+
+/// A trunk, as far as calls can go over it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReadyTrunk {
+    name: String,
+    /// `up` (a server answers), `down` (none does) or `unknown`.
+    state: &'static str,
 }
 
 /// The schemas that operations name but do not carry themselves.
@@ -96,7 +109,19 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     let ready = database && gateway.listening && !gateway.draining && certificate_expires_at > Timestamp::now();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let Readiness { listening: listeners, draining, .. } = gateway;
-    (status, Json(Ready { ready, database, listeners, draining, certificate_expires_at })).into_response()
+    let trunks = ready_trunks(&api);
+    let degraded = trunks.iter().any(|trunk| trunk.state == "down");
+    let ready = Ready { ready, database, listeners, draining, certificate_expires_at, degraded, trunks };
+    (status, Json(ready)).into_response()
+}
+
+fn ready_trunks(api: &ApiState) -> Vec<ReadyTrunk> {
+    let directory = api.store.directory().borrow().clone();
+    let enabled = directory.trunks.values().filter(|trunk| trunk.enabled);
+    let mut trunks: Vec<_> =
+        enabled.map(|trunk| ReadyTrunk { name: trunk.name.clone(), state: trunk_status::state(api, trunk) }).collect();
+    trunks.sort_by(|a, b| a.name.cmp(&b.name));
+    trunks
 }
 
 /// Metrics in Prometheus' text format.

@@ -10,6 +10,7 @@ mod stand_in;
 mod traces;
 mod transfers;
 mod trunk_auth;
+mod trunk_status;
 
 use std::time::{Instant, SystemTime};
 

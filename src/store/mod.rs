@@ -33,8 +33,8 @@ pub use idempotency::{Claim, Replay};
 pub use model::{
     Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, DialPolicy, Document, DtmfMode, Extension,
     Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, MediaEncryption, Number, OnLimit, PacketMillis,
-    Password, Prack, Register, RuleAction, RuleDirection, Secret, SessionTimer, Stored, Target, TargetKind,
-    TargetShape, Timestamp, Trunk, TrunkAuth, TrunkDialogs, TrunkSecrets, TrunkSettings,
+    Password, PingInterval, Prack, Register, RuleAction, RuleDirection, Secret, SessionTimer, Stored, Target,
+    TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth, TrunkDialogs, TrunkSecrets, TrunkSettings,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

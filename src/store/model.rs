@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub use caller_id::{CallerId, CallerIdFormat, CallerIdHeader, HeaderRule, RuleAction, RuleDirection};
 pub use dialogs::{Prack, SessionTimer, TrunkDialogs};
 pub use encryption::MediaEncryption;
-pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, Trunk, TrunkSettings};
+pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, PingInterval, Trunk, TrunkSettings};
 pub use trunk_auth::{InboundAuth, Password, Register, Secret, TrunkAuth, TrunkSecrets};
 
 /// A time as stored: milliseconds since 1970; shown as RFC 3339 in UTC.

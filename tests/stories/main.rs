@@ -46,6 +46,7 @@ mod over_tls;
 mod pacing;
 mod presenting;
 mod pressing_digits;
+mod probing;
 mod reclaiming;
 mod registering;
 mod registering_trunks;

@@ -318,7 +318,7 @@ fn a_register_is_sent_again_and_its_response_shows_its_number() {
     assert!(trunk.side.event_words().is_empty());
     trunk.side.answer(trunk.flow, &again, StatusCode::OK);
     let events = trunk.side.events();
-    let [Event::Response { id: answered, response }] = &events[..] else { panic!("{events:?}") };
+    let [Event::Response { id: answered, response, .. }] = &events[..] else { panic!("{events:?}") };
     assert_eq!((*answered, response.headers.cseq().unwrap().unwrap().number), (id, 8));
     trunk.side.assert_empty();
 }

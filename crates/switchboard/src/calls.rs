@@ -328,6 +328,7 @@ fn view(call: &Call, clock: &Clock) -> CallView {
                 party: leg.party.shown().to_owned(),
                 extension: extension(leg),
                 agent_id: agent(leg),
+                trunk_id: trunk(leg),
                 sip_call_id: leg.sip_call_id.clone(),
                 away: leg.away && !leg.is_over(),
                 state: leg.state,

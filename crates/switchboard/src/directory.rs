@@ -140,6 +140,8 @@ pub struct Trunk {
     pub authentication: Authentication,
     /// How its dialogs are set up and kept.
     pub dialogs: Dialogs,
+    /// How often its servers are asked whether they live; zero asks never.
+    pub options_ping: Duration,
 }
 
 /// How a trunk and we prove who we are.

@@ -347,11 +347,12 @@ impl Switchboard {
         act: impl FnOnce(&mut Call, &mut Context<'_>, &mut Actions) -> T,
     ) -> Option<T> {
         let mut actions = Actions::new();
-        let (config, directory, registrar, ids) = (&self.config, &*self.directory, &self.registrar, &mut self.ids);
+        let (config, directory, ids) = (&self.config, &*self.directory, &mut self.ids);
+        let (registrar, health) = (&self.registrar, &self.health);
         let tolls = &mut self.tolls;
         let done = self.calls.with(
             key,
-            |usage, occupied| Context { now, config, directory, registrar, usage, occupied, tolls, ids },
+            |usage, occupied| Context { now, config, directory, registrar, health, usage, occupied, tolls, ids },
             |call, context| act(call, context, &mut actions),
         );
         for action in actions {

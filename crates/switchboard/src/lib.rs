@@ -11,6 +11,7 @@ mod config;
 mod countries;
 mod dialplan;
 mod directory;
+mod health;
 mod identity;
 mod ids;
 mod info;

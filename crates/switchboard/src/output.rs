@@ -57,6 +57,13 @@ pub enum Output {
     },
     /// Somebody should look at this.
     Alarm(Alarm),
+    /// What is known of the servers of a trunk's gateways changed; the whole list, none when the trunk is gone.
+    GatewayHealth {
+        /// `trk_…`
+        trunk_id: String,
+        /// The servers, by address.
+        servers: Vec<ServerView>,
+    },
     /// Close this connection (a scanner, or a flow that broke the framing rules).
     CloseConnection(sip::ConnectionId),
 }
@@ -93,6 +100,34 @@ pub enum TrunkRegistrationState {
         /// When the next attempt follows; `None` while one is under way or waits for an address.
         retry_at: Option<SystemTime>,
     },
+}
+
+/// Whether a server lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerState {
+    /// It answers.
+    Up,
+    /// It did not several times in a row: it is tried when no other is left.
+    Down,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+/// A server of a trunk's gateway as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerView {
+    /// How it is reached.
+    pub transport: sip::Transport,
+    /// Where it is.
+    pub address: std::net::SocketAddr,
+    /// Whether it lives.
+    pub state: ServerState,
+    /// Since when.
+    pub since: SystemTime,
+    /// What it answered when asked last; `None` when it was not, or did not.
+    pub last_status: Option<u16>,
+    /// How long it took.
+    pub rtt: Option<std::time::Duration>,
 }
 
 /// To whom an operator transfers.
@@ -226,6 +261,8 @@ pub struct LegView {
     pub extension: Option<String>,
     /// The agent whose phone it is.
     pub agent_id: Option<String>,
+    /// The trunk it goes over.
+    pub trunk_id: Option<String>,
     /// The Call-ID of its SIP dialog, once there is one.
     pub sip_call_id: Option<String>,
     /// Its phone's connection is lost, and the phone waited for.

@@ -19,8 +19,9 @@ impl Switchboard {
                 Event::Invite { session, flow, request } => self.invitation(now, session, flow, &request),
                 Event::Session { session, event } => self.session_event(now, session, event),
                 Event::Malformed { .. } => self.counters.malformed += 1,
-                Event::Response { id, response } => {
-                    if !self.trunk_answered(now, id, &response) {
+                Event::Response { id, response, local } => {
+                    let known = self.is_answer_of_server(now, id, &response, local);
+                    if !known && !self.trunk_answered(now, id, &response) {
                         self.asked_and_answered(now, id);
                     }
                 }
@@ -28,6 +29,7 @@ impl Switchboard {
                 Event::FlowClosed { .. } => {}
             }
         }
+        self.tell_of_servers();
     }
 
     fn outside_request(&mut self, now: Instant, id: RequestId, flow: Flow, request: &Request) {
@@ -190,6 +192,7 @@ impl Switchboard {
             return;
         }
         let Some((key, leg)) = known else { return };
+        self.experience(now, key, leg, &event);
         let event = match event {
             SessionEvent::Progress { response } | SessionEvent::EarlyOffer { response } => {
                 CallEvent::Progress { leg, response }

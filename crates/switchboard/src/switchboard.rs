@@ -13,6 +13,7 @@ use crate::calls::{CallKey, Calls};
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::Dialplan;
 use crate::directory::Directory;
+use crate::health::Health;
 use crate::ids::Ids;
 use crate::informing::Informing;
 use crate::links::Links;
@@ -41,6 +42,8 @@ pub struct Switchboard {
     /// Browsers whose WebSocket closed, with calls that wait for them.
     pub(crate) absences: Absences,
     pub(crate) calls: Calls,
+    /// Which servers of the trunks live.
+    pub(crate) health: Health,
     pub(crate) links: Links,
     pub(crate) informing: Informing,
     pub(crate) trunk_registrations: TrunkRegistrations,
@@ -80,6 +83,7 @@ impl Switchboard {
             proven: Proven::default(),
             absences: Absences::default(),
             calls: Calls::default(),
+            health: Health::default(),
             links: Links::default(),
             informing: Informing::default(),
             trunk_registrations: TrunkRegistrations::default(),
@@ -98,6 +102,7 @@ impl Switchboard {
             dialplan,
         };
         switchboard.plan_registrations(clock.instant);
+        switchboard.follow_servers(clock.instant);
         switchboard
     }
 
@@ -263,6 +268,7 @@ impl Switchboard {
             self.tell_of_phones(now, &extension);
         }
         self.plan_registrations(now);
+        self.follow_servers(now);
     }
 
     /// A new dialplan, for calls from now on.
@@ -275,6 +281,7 @@ impl Switchboard {
         self.endpoint.handle_timeout(now);
         self.drain(now);
         self.send_due_digits(now);
+        self.ask_servers(now);
         self.give_up_absent(now);
         self.register_due(now);
         for extension in self.registrar.expire(now) {
@@ -282,8 +289,11 @@ impl Switchboard {
             self.tell_of_phones(now, &extension);
         }
         while let Some((key, timer)) = self.calls.pop_timer(now) {
-            if timer == CallTimer::Attempt && self.attempt_was_heard(key) {
-                continue;
+            if timer == CallTimer::Attempt {
+                if self.attempt_was_heard(key) {
+                    continue;
+                }
+                self.attempt_was_in_vain(now, key);
             }
             self.call_event(now, key, CallEvent::Timer(timer));
             self.drain(now);
@@ -300,7 +310,8 @@ impl Switchboard {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let (calls, digits) = (self.calls.next_timeout(), self.informing.next_timeout());
         let (absences, trunks) = (self.absences.next_deadline(), self.trunk_registrations.next_timeout());
-        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), absences, trunks, calls, digits]
+        let health = self.health.next_timeout();
+        [self.endpoint.poll_timeout(), self.registrar.next_expiry(), absences, trunks, calls, digits, health]
             .into_iter()
             .flatten()
             .min()

@@ -32,6 +32,8 @@ pub struct Peer {
     pub heard: Vec<Heard>,
     /// Headers it adds to every INVITE and REGISTER.
     pub headers: Vec<(String, String)>,
+    /// How it answers the question whether it lives; `None` not at all.
+    pub lives: Option<StatusCode>,
     /// What it answers reports on its transfers with; nothing when `None`.
     pub confirms: Option<StatusCode>,
     /// Session timer it asks for in its INVITEs.
@@ -55,6 +57,7 @@ impl Peer {
             heard: Vec::new(),
             headers: Vec::new(),
             confirms: Some(StatusCode::OK),
+            lives: Some(StatusCode::OK),
             session_expires: None,
             reliability: Reliability::Off,
             late_answer: "v=0 late answer".to_owned(),
@@ -83,8 +86,13 @@ impl Peer {
                     }
                     self.heard.push(Heard::Session(session, event));
                 }
-                Event::Response { id, response } => self.heard.push(Heard::Response(id, response)),
-                Event::Request { .. } | Event::Malformed { .. } | Event::FlowClosed { .. } => {}
+                Event::Response { id, response, .. } => self.heard.push(Heard::Response(id, response)),
+                Event::Request { id, request, .. } => {
+                    if let Some(status) = self.lives.filter(|_| request.method == Method::Options) {
+                        self.endpoint.respond(now, id, ResponseDraft::new(status));
+                    }
+                }
+                Event::Malformed { .. } | Event::FlowClosed { .. } => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use media::{Codec, Command, Hold, MediaSessionId, MediaState, Statistics};
 use sip::{ConnectionId, Flow, Message, Transmit, Transport};
 use switchboard::{
-    Alarm, BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ShardIndex, Switchboard,
+    Alarm, BindingView, CallRecord, CallView, Clock, Dialplan, Directory, Output, ServerView, ShardIndex, Switchboard,
     SwitchboardConfig, TraceLimits, Traces, TrunkRegistration, Way,
 };
 
@@ -60,6 +60,8 @@ pub struct Simulation {
     pub trunk_registrations: BTreeMap<String, TrunkRegistration>,
     /// What somebody should look at.
     pub alarms: Vec<Alarm>,
+    /// The servers last shown, by trunk.
+    pub servers: BTreeMap<String, Vec<ServerView>>,
     /// Connections the switchboard wants closed.
     pub closed: Vec<ConnectionId>,
     /// Every message the switchboard sent, with its time and addressee, whether it arrived or not.
@@ -123,6 +125,7 @@ impl Simulation {
             bindings: BTreeMap::new(),
             trunk_registrations: BTreeMap::new(),
             alarms: Vec::new(),
+            servers: BTreeMap::new(),
             closed: Vec::new(),
             sent: Vec::new(),
             loses: Box::new(|_, _| false),
@@ -262,6 +265,9 @@ impl Simulation {
                 self.trunk_registrations.insert(trunk_id, registration);
             }
             Output::Alarm(alarm) => self.alarms.push(alarm),
+            Output::GatewayHealth { trunk_id, servers } => {
+                self.servers.insert(trunk_id, servers);
+            }
             Output::CloseConnection(connection) => self.closed.push(connection),
         }
     }

@@ -48,6 +48,7 @@ pub(super) fn leg(id: &str, phone: Option<(&str, &str)>) -> LegView {
         party: phone.map_or("+15551234567", |(extension, _)| extension).to_owned(),
         extension: phone.map(|(extension, _)| extension.to_owned()),
         agent_id: phone.map(|(_, agent)| agent.to_owned()),
+        trunk_id: None,
         sip_call_id: Some(format!("{id}@sip")),
         away: false,
         state: CallState::Connected,

@@ -8,8 +8,8 @@ use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, user};
 use crate::api::Problem;
 use crate::api::fields::Fields;
 use crate::store::{
-    CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, MediaEncryption, PacketMillis, Trunk,
-    TrunkSettings,
+    CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, MediaEncryption, PacketMillis, PingInterval,
+    Trunk, TrunkSettings,
 };
 
 pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
@@ -45,6 +45,7 @@ fn settings(fields: &mut Fields, gateways: &[Gateway]) -> TrunkSettings {
         ptime_ms: ptime(fields),
         max_cps: fields.integer("max_cps", 0..=10_000, 0),
         dialogs: dialogs(fields),
+        options_ping_s: PingInterval(fields.integer("options_ping_s", 0..=3600, PingInterval::default().0)),
     }
 }
 

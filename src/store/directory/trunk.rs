@@ -45,6 +45,7 @@ pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> s
         media_encryption: trunk.settings.0.media_encryption.into(),
         max_channels: unsigned(trunk.max_channels),
         authentication,
+        options_ping: Duration::from_secs(unsigned(trunk.settings.0.options_ping_s.0).into()),
     }
 }
 

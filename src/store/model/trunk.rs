@@ -82,6 +82,9 @@ pub struct TrunkSettings {
     pub dialogs: TrunkDialogs,
     /// Whether media is SRTP.
     pub media_encryption: MediaEncryption,
+    /// How often its servers are asked by OPTIONS whether they live, in seconds; 0 asks never.
+    #[schema(value_type = i64, default = 30, minimum = 0, maximum = 3600)]
+    pub options_ping_s: PingInterval,
 }
 
 /// The length of a packet, in milliseconds.
@@ -91,6 +94,17 @@ pub struct PacketMillis(pub u16);
 impl Default for PacketMillis {
     fn default() -> Self {
         Self(20)
+    }
+}
+
+/// Seconds between two questions whether a server lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PingInterval(pub i64);
+
+impl Default for PingInterval {
+    fn default() -> Self {
+        Self(30)
     }
 }
 

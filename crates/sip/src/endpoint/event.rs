@@ -46,6 +46,8 @@ pub enum Event {
         id: OutgoingId,
         /// The response.
         response: Response,
+        /// It was made here: the peer did not answer.
+        local: bool,
     },
     /// A packet that is not SIP; counted and dropped. `answered` when a 400 could be sent.
     Malformed {

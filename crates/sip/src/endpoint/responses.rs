@@ -44,7 +44,7 @@ impl Endpoint {
             }
             ClientUser::Inside(_, id) | ClientUser::Outgoing(id) => {
                 if response.status.is_final() {
-                    self.output.events.push_back(Event::Response { id, response: response.clone() });
+                    self.output.events.push_back(Event::Response { id, response: response.clone(), local: false });
                 }
             }
             ClientUser::Cancel(_) | ClientUser::Nobody => {}
@@ -76,7 +76,7 @@ impl Endpoint {
             }
             ClientUser::Bye(session) | ClientUser::LastBye(session) => self.end_session(now, session),
             ClientUser::Inside(_, id) | ClientUser::Outgoing(id) => {
-                self.output.events.push_back(Event::Response { id, response })
+                self.output.events.push_back(Event::Response { id, response, local: true })
             }
             ClientUser::Cancel(_) | ClientUser::Nobody => {}
         }

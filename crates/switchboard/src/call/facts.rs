@@ -16,6 +16,7 @@ use super::reclaiming::Reclaim;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Step;
 use crate::directory::{Directory, MediaEncryption};
+use crate::health::Health;
 use crate::identity::Introduction;
 use crate::ids::Ids;
 use crate::output::{CallId, CallResult, CallState, Direction, EndedBy, TransferMode, TransferStatus, TransferView};
@@ -126,6 +127,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a SwitchboardConfig,
     pub(crate) directory: &'a Directory,
     pub(crate) registrar: &'a Registrar,
+    pub(crate) health: &'a Health,
     pub(crate) usage: &'a Usage,
     /// What of it is this call's, as it was before the event.
     pub(crate) occupied: &'a [Occupation],

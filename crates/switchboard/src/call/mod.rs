@@ -29,6 +29,7 @@ mod modifying;
 mod participant;
 mod patience;
 mod pickup;
+mod preference;
 mod presenting;
 mod progress;
 mod reaching;
@@ -55,7 +56,7 @@ pub(crate) use participant::{Adding, Whom};
 pub(crate) use referral::Report;
 pub(crate) use replacing::Replacement;
 pub(crate) use seeker::{Meanwhile, Seeker};
-pub(crate) use target::own_contact;
+pub(crate) use target::{gateway_uri, own_contact};
 pub(crate) use transferring::Transfer;
 
 use self::answering::Answering;

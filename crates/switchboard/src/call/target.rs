@@ -9,12 +9,14 @@ use super::cause::Failure;
 use super::clearing::{is_emergency, payer};
 use super::facts::{Context, Facts, Occupation};
 use super::leg::{Envelope, Leg, LegId, Party, Signal};
+use super::preference::in_order;
 use super::presenting::{Presentation, present};
 use super::seeker::Seeker;
 use crate::binding::Binding;
 use crate::config::SwitchboardConfig;
 use crate::dialplan::Target;
-use crate::directory::{Extension, Gateway, Hop, NumberFormat, Trunk};
+use crate::directory::{Extension, Hop, NumberFormat, Trunk};
+use crate::health::{ServerKey, Worth};
 use crate::number::e164;
 use crate::tolls::{Bar, Pace};
 
@@ -200,45 +202,43 @@ fn gateways(names: &[String], number: &str, ctx: &mut Context<'_>) -> Resolved {
         named.sort_by(|a, b| a.name.cmp(&b.name));
         trunks.extend(named);
     }
-    let mut candidates = VecDeque::new();
+    let (mut candidates, mut down, mut left_alone) = (VecDeque::new(), Vec::new(), false);
     for trunk in trunks {
-        for gateway in ordered(&trunk.gateways, ctx) {
-            candidates.extend(gateway.hops.iter().map(|hop| Candidate {
-                trunk: trunk.id.clone(),
-                host: gateway.host.clone(),
-                transport: gateway.transport,
-                hop: *hop,
-                number: number.to_owned(),
-            }));
+        for gateway in in_order(&trunk.gateways, |gateway| (gateway.priority, gateway.weight), ctx.ids) {
+            for hop in in_order(&gateway.hops, |hop| (hop.priority, hop.weight), ctx.ids) {
+                let candidate = Candidate {
+                    trunk: trunk.id.clone(),
+                    host: gateway.host.clone(),
+                    transport: gateway.transport,
+                    hop: *hop,
+                    number: number.to_owned(),
+                };
+                match candidate.worth(ctx) {
+                    Worth::Alive => candidates.push_back(candidate),
+                    Worth::Down => down.push(candidate),
+                    // For their sake nobody waits for help.
+                    Worth::LeftAlone if is_emergency(number, ctx.config) => down.push(candidate),
+                    Worth::LeftAlone => left_alone = true,
+                }
+            }
         }
     }
+    // They may have come back and not been asked yet.
+    candidates.extend(down);
     candidates.truncate(MAX_CANDIDATES);
     if candidates.is_empty() {
-        let failure = Failure::new(503, "No trunk is there to carry the call.");
-        return Resolved::Nobody(failure.with_advice(Some(NO_TRUNK)));
+        let failure = if left_alone {
+            Failure::new(503, LEFT_ALONE)
+        } else {
+            Failure::new(503, "No trunk is there to carry the call.").with_advice(Some(NO_TRUNK))
+        };
+        return Resolved::Nobody(failure);
     }
     Resolved::Gateways(candidates)
 }
 
-/// By priority; within one, at random by weight (as RFC 2782 does).
-fn ordered<'a>(gateways: &'a [Gateway], ctx: &mut Context<'_>) -> Vec<&'a Gateway> {
-    let mut left: Vec<&Gateway> = gateways.iter().collect();
-    left.sort_by_key(|gateway| gateway.priority);
-    let mut ordered = Vec::with_capacity(left.len());
-    while let Some(priority) = left.first().map(|gateway| gateway.priority) {
-        let share = |gateway: &Gateway| u32::from(gateway.weight).max(1);
-        let peers = left.iter().take_while(|gateway| gateway.priority == priority).count();
-        let total = left.iter().take(peers).map(|gateway| share(gateway)).sum();
-        let mut drawn = ctx.ids.below(total);
-        let at = left.iter().take(peers).position(|gateway| {
-            let hit = drawn < share(gateway);
-            drawn = drawn.saturating_sub(share(gateway));
-            hit
-        });
-        ordered.push(left.remove(at.unwrap_or(0)));
-    }
-    ordered
-}
+/// What a call is told that only servers could carry which said not to be asked now.
+const LEFT_ALONE: &str = "The trunk's servers asked not to be called for a while.";
 
 impl Candidate {
     /// The leg to this address, or why the trunk cannot take one more call.
@@ -247,8 +247,11 @@ impl Candidate {
         let Some(trunk) = directory.trunks.get(&self.trunk) else {
             return Err(Failure::new(503, "The trunk was removed."));
         };
-        let calls = ctx.taken(&Occupation::Trunk(trunk.id.clone()), facts);
         let is_emergency = is_emergency(&self.number, ctx.config);
+        if !is_emergency && self.worth(ctx) == Worth::LeftAlone {
+            return Err(Failure::new(503, LEFT_ALONE));
+        }
+        let calls = ctx.taken(&Occupation::Trunk(trunk.id.clone()), facts);
         if !is_emergency && trunk.max_channels > 0 && calls >= trunk.max_channels {
             let failure = Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name));
             return Err(failure.with_advice(Some(FULL)));
@@ -290,20 +293,28 @@ impl Candidate {
         })
     }
 
-    /// `sip:<number>@<host as configured>`: providers refuse their own address in its place.
-    fn uri(&self, format: NumberFormat) -> Option<Uri> {
-        let at = Uri::parse(&format!("sip:{}", self.host)).ok()?;
-        let mut uri = Uri::sip(Some(&written(&self.number, format)), at.host()?.clone(), at.port());
-        let token = match self.transport {
-            Some(Transport::Tcp) => "tcp",
-            Some(Transport::Tls) => "tls",
-            Some(Transport::Udp | Transport::Ws | Transport::Wss) | None => return Some(uri),
-        };
-        if let Some(params) = uri.params_mut() {
-            params.set("transport", Some(token));
-        }
-        Some(uri)
+    fn worth(&self, ctx: &Context<'_>) -> Worth {
+        ctx.health.worth(ctx.now, &ServerKey::new(&self.trunk, self.hop.flow()))
     }
+
+    fn uri(&self, format: NumberFormat) -> Option<Uri> {
+        gateway_uri(&self.host, self.transport, Some(&written(&self.number, format)))
+    }
+}
+
+/// `sip:<user>@<host as configured>`: providers refuse their own address in its place.
+pub(crate) fn gateway_uri(host: &str, transport: Option<Transport>, user: Option<&str>) -> Option<Uri> {
+    let at = Uri::parse(&format!("sip:{host}")).ok()?;
+    let mut uri = Uri::sip(user, at.host()?.clone(), at.port());
+    let token = match transport {
+        Some(Transport::Tcp) => "tcp",
+        Some(Transport::Tls) => "tls",
+        Some(Transport::Udp | Transport::Ws | Transport::Wss) | None => return Some(uri),
+    };
+    if let Some(params) = uri.params_mut() {
+        params.set("transport", Some(token));
+    }
+    Some(uri)
 }
 
 /// A number in the trunk's format; what is no E.164 number stays as it is.

@@ -23,6 +23,7 @@ fn view(number: u64, state: CallState) -> CallView {
             party: "100".to_owned(),
             extension: Some("100".to_owned()),
             agent_id: None,
+            trunk_id: None,
             sip_call_id: Some(format!("id-{number}")),
             away: false,
             state,

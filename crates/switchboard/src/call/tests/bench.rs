@@ -16,6 +16,7 @@ use crate::call::{
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::{Step, Target};
 use crate::directory::{Directory, Extension, Gateway, Hop, OnLimit, Trunk};
+use crate::health::Health;
 use crate::identity::Introduction;
 use crate::ids::Ids;
 use crate::output::{CallId, Direction};
@@ -118,7 +119,17 @@ impl Bench {
         let (usage, ids, now, tolls) = (&self.usage, &mut self.ids, self.now, &mut self.tolls);
         self.call.on(
             event,
-            &mut Context { now, config, directory, registrar, usage, occupied: &[], tolls, ids },
+            &mut Context {
+                now,
+                config,
+                directory,
+                registrar,
+                health: &Health::default(),
+                usage,
+                occupied: &[],
+                tolls,
+                ids,
+            },
             &mut actions,
         );
         actions.iter().filter_map(|action| self.words(action)).collect::<Vec<_>>().join(", ")
