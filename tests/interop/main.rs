@@ -18,6 +18,7 @@ mod encrypting;
 mod identifying;
 mod limiting;
 mod network;
+mod offers;
 mod registering;
 mod session_border_controller;
 mod sipp;

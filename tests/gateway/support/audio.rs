@@ -80,7 +80,7 @@ impl TrunkAudio {
             let number = u16::try_from(self.frame).unwrap();
             packet.extend_from_slice(&number.to_be_bytes());
             packet.extend_from_slice(&(u32::from(number) * 160).to_be_bytes());
-            packet.extend_from_slice(&77_u32.to_be_bytes());
+            packet.extend_from_slice(&u32::from(self.port()).to_be_bytes());
             packet.extend(tone(frequency, 8000, self.frame).into_iter().map(linear_to_ulaw));
             if let Some((seals, _)) = &mut self.srtp {
                 packet = seals.encrypt_rtp(&packet).unwrap().to_vec();
