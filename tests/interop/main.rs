@@ -17,11 +17,15 @@ mod calling;
 mod encrypting;
 mod identifying;
 mod limiting;
+mod media;
 mod network;
 mod offers;
 mod registering;
 mod session_border_controller;
 mod sipp;
+#[allow(dead_code, reason = "shared with the tests of codecs")]
+#[path = "../../crates/media/tests/support/sounds.rs"]
+mod sounds;
 #[allow(dead_code, reason = "shared with the gateway's own tests, which use more of it")]
 #[path = "../gateway/support/mod.rs"]
 mod support;

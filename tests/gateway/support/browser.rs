@@ -129,6 +129,13 @@ impl Browser {
         }
     }
 
+    /// What has come within a moment, at 8 kHz.
+    #[allow(dead_code, reason = "not for every test that shares this file")]
+    pub(crate) async fn overhear(&mut self) -> Vec<i16> {
+        self.turn().await;
+        std::mem::take(&mut self.heard)
+    }
+
     /// Collects this many frames, at 8 kHz.
     pub(crate) async fn hear(&mut self, frames: usize) -> Vec<i16> {
         within("audio at the browser", async {
