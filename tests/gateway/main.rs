@@ -20,4 +20,5 @@ mod stopping;
 mod streams;
 #[allow(dead_code, reason = "shared with tests/interop, which uses more of it")]
 mod support;
+mod tracing;
 mod websocket;

@@ -15,6 +15,7 @@ mod baresip;
 mod behind_nat;
 mod calling;
 mod encrypting;
+mod explaining;
 mod identifying;
 mod limiting;
 mod media;
