@@ -284,7 +284,6 @@ impl GatewayTables {
     pub fn set_certificate_expires(&self, at: SystemTime) {
         let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.tables.certificate_expires.store(seconds, Ordering::Relaxed);
-        crate::metrics::certificate_expires(seconds);
     }
 
     /// The process is about to stop.

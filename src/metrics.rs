@@ -1,7 +1,7 @@
 //! What Prometheus is shown at `/metrics`: the names, in one place. Counts nothing of its own.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -39,7 +39,7 @@ fn describe() {
     describe_gauge!(
         "patchcord_certificate_expires_timestamp_seconds",
         Unit::Seconds,
-        "When the HTTPS certificate expires"
+        "When a listener's certificate expires, by listener"
     );
     describe_gauge!("patchcord_connections", "Open SIP connections by transport");
     describe_counter!("patchcord_connections_refused_total", "Connections refused by limit or origin, by transport");
@@ -60,6 +60,7 @@ fn describe() {
         "patchcord_sip_messages_strangers_total",
         "Messages from addresses of no trunk, dropped unanswered"
     );
+    describe_counter!("patchcord_tls_handshake_failures_total", "TLS handshakes with trunks that failed, by side");
     describe_counter!("patchcord_sip_challenges_total", "Digest challenges sent");
     describe_counter!("patchcord_sip_authentication_failures_total", "Credentials that did not verify");
     describe_counter!("patchcord_calls_barred_total", "Calls not let through, by rule");
@@ -88,14 +89,20 @@ pub(crate) fn queue_full(queue: &'static str) {
     counter!("patchcord_queue_full_total", "queue" => queue).increment(1);
 }
 
-/// The HTTPS certificate in use expires so many seconds after the beginning of 1970.
-pub(crate) fn certificate_expires(seconds: u64) {
-    gauge!("patchcord_certificate_expires_timestamp_seconds").set(Duration::from_secs(seconds));
+/// Until when others believe a listener's certificate.
+pub(crate) fn certificate_expires(listener: &'static str, at: SystemTime) {
+    let after = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    gauge!("patchcord_certificate_expires_timestamp_seconds", "listener" => listener).set(after);
 }
 
 /// A connection was refused by a limit or its origin.
 pub(crate) fn connection_refused(transport: Transport) {
     counter!("patchcord_connections_refused_total", "transport" => token(transport)).increment(1);
+}
+
+/// A TLS handshake with a trunk failed, on a connection `opened` by us or `accepted`.
+pub(crate) fn tls_failed(side: &'static str) {
+    counter!("patchcord_tls_handshake_failures_total", "side" => side).increment(1);
 }
 
 /// A connection's bytes could not be cut into messages.

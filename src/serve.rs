@@ -1,6 +1,7 @@
 //! The life of the serving process: everything is bound and started in order, reloaded on demand, and stopped gracefully. Owns
 //! every task and thread; decides nothing about calls.
 
+mod certificates;
 pub mod health;
 mod ports;
 pub mod process;
@@ -24,7 +25,8 @@ use crate::commands::{CommandError, read_dialplan};
 use crate::config::Config;
 use crate::gateway::{GatewayHandle, GatewayTables, gateway};
 use crate::music::{self, MusicFileError};
-use crate::net::https::{self, Handle, TlsError};
+use crate::net::https::{self, Handle};
+use crate::net::tls::{self, TlsError};
 use crate::net::websocket::SipSocket;
 use crate::net::{Inbox, address, tcp, udp};
 use crate::recorder::Recorder;
@@ -34,6 +36,8 @@ use crate::signalling::{self, Activity, Inputs, Outputs};
 use crate::store::{Store, StoreError, follow_others, record_writer};
 
 pub use ports::Ports;
+
+use certificates::Certificates;
 
 /// How often the metrics' histograms are tidied.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -96,9 +100,7 @@ pub struct Running {
 /// What SIGHUP reads again.
 #[derive(Debug)]
 struct Reloading {
-    tls: RustlsConfig,
-    certificate: PathBuf,
-    key: PathBuf,
+    certificates: Certificates,
     dialplan_directory: PathBuf,
     dialplan: watch::Sender<Arc<Dialplan>>,
 }
@@ -109,8 +111,8 @@ struct Reloading {
 /// The first thing that cannot be had; what was started before it is stopped.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
     let metrics = crate::metrics::install()?;
-    let identity = https::tls(&config.http.certificate, &config.http.key)?;
-    let tls = RustlsConfig::from_config(identity.config);
+    let (gateway, tables, commands) = gateway();
+    let certificates = Certificates::read(config, tables.clone())?;
     let (dialplan, dialplan_watch) = watch::channel(Arc::new(read_dialplan(&config.dialplan.directory)?));
     let music = music::load(&config.media.music_on_hold)?;
     let listeners = Listeners::bind(config).await?;
@@ -122,7 +124,6 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let shards = shards::start(&config.media, &music, &stop)?;
     let ports = listeners.ports(shards.browser_addresses.clone());
     let (inbox, inbound) = Inbox::new();
-    let (gateway, tables, commands) = gateway();
     let (records, record_task) = record_writer(store.clone());
     let (activity_sender, activity) = watch::channel(Activity::default());
     let mut directory = store.directory();
@@ -147,25 +148,30 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     };
     let signalling = tokio::spawn(signalling::run(switchboard, inputs, outputs, stop.clone()));
     let upkeep = metrics.clone();
-    let tasks = vec![
+    let mut tasks = vec![
         tokio::spawn(udp::listen(listeners.udp, inbox.clone(), stop.clone())),
         tokio::spawn(tcp::listen(listeners.tcp, inbox.clone(), stop.clone())),
         tokio::spawn(tidy(move || upkeep.run_upkeep(), stop.clone())),
         resolver::start(store.clone(), &config.dns, config.sip.udp_listen.ip(), stop.clone())?,
         follow_others(store.clone(), stop.clone()),
+        tokio::spawn(certificates.clone().watch(stop.clone())),
     ];
+    if let Some((listener, settings)) = listeners.tls.zip(certificates.sip()) {
+        tasks.push(tokio::spawn(tls::listen(listener, settings, inbox.clone(), stop.clone())));
+    }
     let render = move || metrics.render();
+    let reread = certificates.clone();
     let api = api::router(ApiState {
         store: store.clone(),
         gateway: gateway.clone(),
         metrics: Arc::new(render),
+        certificates: Arc::new(move || reread.reload()),
         agents: AgentAccess::default(),
         traces: TraceAccess { recorder, own: own_addresses(config, &ports) },
     });
     let socket = |transport| SipSocket::new(transport, inbox.clone(), &config.http.allowed_origins, stop.clone());
-    let mut http = vec![serve_tls(listeners.https, tls.clone(), api.clone(), socket(Transport::Wss), &stop)];
+    let mut http = vec![serve_tls(listeners.https, certificates.https(), api.clone(), socket(Transport::Wss), &stop)];
     http.extend(listeners.http.map(|listener| serve_plain(listener, api, socket(Transport::Ws), &stop)));
-    tables.set_certificate_expires(identity.expires);
     tables.set_listening(true);
     ports.announce();
     cleanup.disarm();
@@ -175,13 +181,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         gateway,
         tables,
         activity,
-        reloading: Reloading {
-            tls,
-            certificate: config.http.certificate.clone(),
-            key: config.http.key.clone(),
-            dialplan_directory: config.dialplan.directory.clone(),
-            dialplan,
-        },
+        reloading: Reloading { certificates, dialplan_directory: config.dialplan.directory.clone(), dialplan },
         http,
         stop,
         signalling,
@@ -223,6 +223,7 @@ struct Listeners {
     http: Option<TcpListener>,
     udp: Arc<tokio::net::UdpSocket>,
     tcp: tokio::net::TcpListener,
+    tls: Option<tokio::net::TcpListener>,
     bound: Bound,
 }
 
@@ -232,6 +233,7 @@ struct Bound {
     http: Option<SocketAddr>,
     udp: SocketAddr,
     tcp: SocketAddr,
+    tls: Option<SocketAddr>,
 }
 
 impl Listeners {
@@ -254,13 +256,19 @@ impl Listeners {
         let tcp = tokio::net::TcpListener::bind(sip.tcp_listen).await;
         let tcp = tcp.map_err(failed("SIP over TCP", sip.tcp_listen))?;
         let tcp_bound = tcp.local_addr().map_err(failed("SIP over TCP", sip.tcp_listen))?;
-        let bound = Bound { https: https_bound, http: http_bound, udp: udp_bound, tcp: tcp_bound };
-        Ok(Self { https, http: plain, udp, tcp, bound })
+        let tls = sip.tls_listen.map(|address| {
+            let (listener, bound) = stream("SIP inside TLS", address)?;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed("SIP inside TLS", address))?;
+            Ok::<_, StartError>((listener, bound))
+        });
+        let (tls, tls_bound) = tls.transpose()?.unzip();
+        let bound = Bound { https: https_bound, http: http_bound, udp: udp_bound, tcp: tcp_bound, tls: tls_bound };
+        Ok(Self { https, http: plain, udp, tcp, tls, bound })
     }
 
     fn ports(&self, media: Vec<SocketAddr>) -> Ports {
-        let Bound { https, http, udp, tcp } = self.bound;
-        Ports { https, http, sip_udp: udp, sip_tcp: tcp, media }
+        let Bound { https, http, udp, tcp, tls } = self.bound;
+        Ports { https, http, sip_udp: udp, sip_tcp: tcp, sip_tls: tls, media }
     }
 }
 
@@ -277,6 +285,7 @@ fn switchboard_config(config: &Config, ports: &Ports) -> SwitchboardConfig {
         advertised_host: Host::Ip(host),
         advertised_port: ports.sip_udp.port(),
         advertised_tcp_port: ports.sip_tcp.port(),
+        advertised_tls_port: ports.sip_tls.map(|address| address.port()),
         timers: Timers { t1: config.sip.t1(), t2: config.sip.t2(), t4: config.sip.t4() },
         user_agent: concat!("Patchcord/", env!("CARGO_PKG_VERSION")).to_owned(),
         min_expires: config.registration.min_expires(),

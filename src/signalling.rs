@@ -82,6 +82,7 @@ pub(crate) struct Activity {
 /// Runs until `stop`.
 pub(crate) async fn run(switchboard: Switchboard, mut inputs: Inputs, outputs: Outputs, stop: CancellationToken) {
     let mut task = Signalling::new(switchboard, outputs, stop.clone());
+    task.flows.handle_directory(&inputs.directory.borrow());
     let mut figures = interval(FIGURES);
     figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut messages, mut events) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
@@ -168,10 +169,13 @@ impl Signalling {
                     self.outputs.recorder.message(now, Way::In, flow, &bytes);
                 }
             }
-            Inbound::Closed { connection } => {
+            Inbound::Named { connection, names } => self.switchboard.handle_peer_names(connection, names),
+            Inbound::Closed { connection, refused } => {
                 // First of all, so that what is then sent over a new connection to the same peer does not fail with the old one.
-                if let Some(Unreachable(flow)) = self.flows.closed(connection) {
-                    self.switchboard.handle_flow_failed(now, flow);
+                match (self.flows.closed(connection), refused) {
+                    (Some(Unreachable(flow)), Some(why)) => self.switchboard.handle_flow_refused(now, flow, &why),
+                    (Some(Unreachable(flow)), None) => self.switchboard.handle_flow_failed(now, flow),
+                    (None, _) => {}
                 }
                 self.switchboard.handle_flow_closed(now, connection);
             }
@@ -214,6 +218,7 @@ impl Signalling {
 
     fn handle_directory(&mut self, directory: Arc<Directory>) {
         let now = Instant::now();
+        self.flows.handle_directory(&directory);
         self.switchboard.handle_directory(now, directory);
         self.drain(now);
     }

@@ -6,6 +6,7 @@ mod api_keys;
 mod auth;
 mod calls;
 mod cdrs;
+mod certificates;
 mod credentials;
 mod digest;
 mod directory;
@@ -35,6 +36,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use auth::{SCOPES, unknown_scopes};
+pub use certificates::{LoadedCertificate, ReloadCertificates};
 pub use digest::AgentAccess;
 pub use problem::{FieldError, Problem};
 pub use traces::{OwnAddresses, TraceAccess};
@@ -54,6 +56,8 @@ pub struct ApiState {
     pub gateway: GatewayHandle,
     /// The metrics.
     pub metrics: RenderMetrics,
+    /// Reads the listeners' certificates again.
+    pub certificates: ReloadCertificates,
     /// The checking of agents' credentials.
     pub agents: AgentAccess,
     /// What was written down of calls.
@@ -110,7 +114,8 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::read))
         .routes(routes!(api_keys::list, api_keys::create))
-        .routes(routes!(api_keys::read, api_keys::delete));
+        .routes(routes!(api_keys::read, api_keys::delete))
+        .routes(routes!(certificates::reload));
     let (router, document) = OpenApiRouter::with_openapi(system::document())
         .routes(routes!(system::livez))
         .routes(routes!(system::readyz))

@@ -5,6 +5,7 @@ mod dial_policy;
 mod dialogs;
 mod trunk;
 mod trunk_auth;
+mod trunk_tls;
 
 use std::time::Duration;
 

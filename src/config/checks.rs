@@ -56,6 +56,13 @@ fn sip(config: &Config, expect: &mut impl FnMut(bool, &'static str, String)) {
         "sip.advertised_address",
         format!("expected an address others can reach, found {:?}", sip.advertised_address),
     );
+    expect(
+        sip.tls_certificate.as_os_str().is_empty() == sip.tls_key.as_os_str().is_empty(),
+        "sip.tls_key",
+        "expected both tls_certificate and tls_key, or neither for those of [http]".into(),
+    );
+    let nobody_asked = sip.tls_listen.is_none() && !sip.tls_client_ca.as_os_str().is_empty();
+    expect(!nobody_asked, "sip.tls_client_ca", "expected sip.tls_listen to be set too: it is for that listener".into());
     expect((10..=10_000).contains(&sip.t1_ms), "sip.t1_ms", format!("expected 10 to 10000, found {}", sip.t1_ms));
     expect(
         sip.t2_ms >= sip.t1_ms && sip.t2_ms <= 60_000,

@@ -76,6 +76,15 @@ pub struct Sip {
     pub udp_listen: SocketAddr,
     /// SIP over TCP for trunks; port 0 takes any.
     pub tcp_listen: SocketAddr,
+    /// SIP inside TLS for trunks; port 0 takes any, `None` (an empty string) switches it off.
+    #[serde(with = "optional")]
+    pub tls_listen: Option<SocketAddr>,
+    /// PEM certificate chain of that listener; empty takes `http.certificate` and `http.key`.
+    pub tls_certificate: PathBuf,
+    /// PEM private key of that listener.
+    pub tls_key: PathBuf,
+    /// PEM certificate authorities that trunks' client certificates are believed from; empty asks for none.
+    pub tls_client_ca: PathBuf,
     /// The agents' SIP domain and digest realm.
     pub domain: String,
     /// The address carriers reach us at, for Via and Contact; `None` (an empty string) takes the listening address, or the
@@ -115,6 +124,10 @@ impl Default for Sip {
         Self {
             udp_listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 5060),
             tcp_listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 5060),
+            tls_listen: None,
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            tls_client_ca: PathBuf::new(),
             domain: "localhost".into(),
             advertised_address: None,
             t1_ms: 500,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::Request;
@@ -21,16 +21,14 @@ use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioTimer;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::limits::{ConnectionLimits, Permit};
+use super::tls::{Identity, TlsError};
 use super::websocket::{self, SipSocket};
 use crate::page;
 
@@ -67,22 +65,6 @@ const SECURITY: [(HeaderName, &str); 5] = [
 /// How a listener is told to stop and counts its connections.
 pub(crate) type Handle = axum_server::Handle<SocketAddr>;
 
-/// Why the certificate cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A file cannot be read or holds no PEM of its kind.
-    #[error("{path}: {message}")]
-    File {
-        /// Which.
-        path: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// Key and certificate do not belong together, or are of a kind that is not supported.
-    #[error("the certificate cannot be used: {0}")]
-    Pair(#[from] rustls::Error),
-}
-
 /// Page, API and WebSocket for one listener.
 pub(crate) fn router(api: Router, socket: SipSocket) -> Router {
     let mut router = api
@@ -105,35 +87,18 @@ async fn watch(request: Request, next: Next) -> Response {
     response
 }
 
-/// A certificate as read.
-pub(crate) struct Identity {
-    /// What the listener works with.
-    pub(crate) config: Arc<ServerConfig>,
-    /// Until when browsers believe it.
-    pub(crate) expires: SystemTime,
-}
-
-/// Reads certificate and key.
+/// Reads certificate and key: what the listener works with, and until when browsers believe it.
 ///
 /// # Errors
 /// When a file is missing or wrong, or the two do not fit.
-pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<Identity, TlsError> {
-    let wrong = |path: &Path, message: String| TlsError::File { path: path.display().to_string(), message };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| wrong(certificate, error.to_string()))?;
-    let first = chain.first().ok_or_else(|| wrong(certificate, "holds no certificate".to_owned()))?;
-    let (_, parsed) =
-        X509Certificate::from_der(first).map_err(|error| wrong(certificate, format!("not X.509: {error}")))?;
-    let expires = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
-    let expires = UNIX_EPOCH + Duration::from_secs(expires);
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
+pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, SystemTime), TlsError> {
+    let identity = Identity::read(certificate, key)?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, secret)?;
+        .with_single_cert(identity.chain, identity.key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Identity { config: Arc::new(config), expires })
+    Ok((Arc::new(config), identity.expires))
 }
 
 /// Serves over TLS until `handle` ends it.

@@ -4,7 +4,9 @@
 pub(crate) mod address;
 pub(crate) mod https;
 pub(crate) mod limits;
+mod stream;
 pub(crate) mod tcp;
+pub(crate) mod tls;
 pub(crate) mod udp;
 pub(crate) mod websocket;
 
@@ -42,10 +44,19 @@ pub(crate) enum Inbound {
         /// The message.
         bytes: Bytes,
     },
+    /// The peer of a connection has proved by its certificate who it is. Told before any message of the connection.
+    Named {
+        /// Which.
+        connection: ConnectionId,
+        /// The names of its certificate, in lower case.
+        names: Vec<String>,
+    },
     /// A connection is gone. Told last of the connection.
     Closed {
         /// Which.
         connection: ConnectionId,
+        /// Why there never was one, in words, when it could not be opened.
+        refused: Option<String>,
     },
 }
 

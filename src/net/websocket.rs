@@ -87,7 +87,7 @@ pub(crate) async fn upgrade(
         let (writer, outbox) = Writer::new();
         if socket.inbox.deliver(Inbound::Opened { flow, writer }).await.is_ok() {
             carry(stream, flow, &socket.inbox, outbox, &socket.stop).await;
-            let told = socket.inbox.deliver(Inbound::Closed { connection }).await;
+            let told = socket.inbox.deliver(Inbound::Closed { connection, refused: None }).await;
             tracing::trace!(connection = connection.0, told = told.is_ok(), "WebSocket closed");
         }
         drop(permit);

@@ -17,6 +17,8 @@ pub struct Ports {
     pub sip_udp: SocketAddr,
     /// SIP over TCP.
     pub sip_tcp: SocketAddr,
+    /// SIP inside TLS.
+    pub sip_tls: Option<SocketAddr>,
     /// Browsers' media, one per shard.
     pub media: Vec<SocketAddr>,
 }
@@ -30,6 +32,9 @@ impl Ports {
         }
         tracing::info!(address = %self.sip_udp, "listening: SIP over UDP");
         tracing::info!(address = %self.sip_tcp, "listening: SIP over TCP");
+        if let Some(address) = self.sip_tls {
+            tracing::info!(%address, "listening: SIP inside TLS");
+        }
         for (shard, address) in self.media.iter().enumerate() {
             tracing::info!(%address, shard, "listening: browsers' media over UDP");
         }

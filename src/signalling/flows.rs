@@ -1,5 +1,5 @@
-//! The flows the signalling task can write to: the UDP socket, and connections by their name. Opens TCP connections to trunks on
-//! demand. Never waits for a socket.
+//! The flows the signalling task can write to: the UDP socket, and connections by their name. Opens connections to trunks over
+//! TCP and inside TLS on demand. Never waits for a socket.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -8,17 +8,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip::{ConnectionId, Flow, Transmit, Transport};
+use sip::{ConnectionId, Flow, TlsId, Transmit, Transport};
+use switchboard::Directory;
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use crate::net::{Inbox, Writer, address, tcp};
+use crate::net::{Inbox, Writer, address, tcp, tls};
 
-/// TCP connections opened to trunks at once. One more is not opened: its request fails, and the next gateway gets its chance.
+/// Connections opened to trunks at once. One more is not opened: its request fails, and the next gateway gets its chance.
 const DIALLED: usize = 256;
 
 /// A WebSocket must see a REGISTER or a call succeed within this time of its opening, or it is closed.
 const PROOF_DEADLINE: Duration = Duration::from_secs(30);
+
+/// TLS settings that are remembered: those of the directory, and of running calls whose trunk has others by now.
+const TLS_SETTINGS: usize = 1024;
 
 /// A message could not be sent on this flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +36,19 @@ pub(super) struct Flows {
     stop: CancellationToken,
     connections: HashMap<ConnectionId, Connection>,
     /// Connections by peer: TCP for flows that name none, WebSockets for what is known of them by their peer.
-    by_peer: HashMap<(Transport, SocketAddr), ConnectionId>,
+    by_peer: HashMap<Peer, ConnectionId>,
     dialled: usize,
+    /// What connections inside TLS are opened with.
+    tls: HashMap<TlsId, Arc<tls::Client>>,
     /// WebSockets in the order of their opening; each has the same time to prove itself.
     unproven: VecDeque<(Instant, ConnectionId)>,
+}
+
+/// Connections that may take each other's place have the same: two trunks at one address may not.
+type Peer = (Transport, SocketAddr, Option<TlsId>);
+
+fn peer(flow: Flow) -> Peer {
+    (flow.transport, flow.peer, flow.tls)
 }
 
 struct Connection {
@@ -57,7 +70,18 @@ impl Flows {
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             dialled: 0,
+            tls: HashMap::new(),
             unproven: VecDeque::new(),
+        }
+    }
+
+    /// The trunks' TLS settings may have changed. Connections there are go on; who has other settings now is dialled anew.
+    pub(super) fn handle_directory(&mut self, directory: &Directory) {
+        if self.tls.len() + directory.tls.len() > TLS_SETTINGS {
+            self.tls.retain(|id, _| directory.tls.contains_key(id));
+        }
+        for (id, peer) in &directory.tls {
+            self.tls.entry(*id).or_insert_with(|| Arc::new(tls::Client::new(Arc::clone(peer))));
         }
     }
 
@@ -67,7 +91,7 @@ impl Flows {
         if flow.transport.is_websocket() {
             self.unproven.push_back((now + PROOF_DEADLINE, connection));
         }
-        self.by_peer.insert((flow.transport, flow.peer), connection);
+        self.by_peer.insert(peer(flow), connection);
         self.add(connection, Connection { flow, writer, proven: false, dialled: false });
     }
 
@@ -81,9 +105,8 @@ impl Flows {
         let connection = self.connections.remove(&id)?;
         let flow = connection.flow;
         crate::metrics::connections_changed(flow.transport, -1.0);
-        let peer = (flow.transport, flow.peer);
-        if self.by_peer.get(&peer) == Some(&id) {
-            self.by_peer.remove(&peer);
+        if self.by_peer.get(&peer(flow)) == Some(&id) {
+            self.by_peer.remove(&peer(flow));
         }
         self.dialled -= usize::from(connection.dialled);
         connection.dialled.then_some(Unreachable(Flow { connection: None, ..flow }))
@@ -98,7 +121,7 @@ impl Flows {
 
     /// Somebody has authenticated on the WebSocket from this peer.
     pub(super) fn prove_peer(&mut self, transport: Transport, peer: SocketAddr) {
-        if let Some(id) = self.by_peer.get(&(transport, peer)).copied() {
+        if let Some(id) = self.by_peer.get(&(transport, peer, None)).copied() {
             self.prove(id);
         }
     }
@@ -142,8 +165,8 @@ impl Flows {
                 self.connections.get(&id).ok_or(Unreachable(flow))?.writer.send(bytes);
                 Ok(())
             }
-            (Transport::Tcp, None) => self.send_or_dial(flow, bytes),
-            (Transport::Tls | Transport::Ws | Transport::Wss, None) => Err(Unreachable(flow)),
+            (Transport::Tcp | Transport::Tls, None) => self.send_or_dial(flow, bytes),
+            (Transport::Ws | Transport::Wss, None) => Err(Unreachable(flow)),
         }
     }
 
@@ -163,22 +186,29 @@ impl Flows {
     }
 
     fn send_or_dial(&mut self, flow: Flow, bytes: Bytes) -> Result<(), Unreachable> {
-        let open = self.by_peer.get(&(flow.transport, flow.peer)).and_then(|id| self.connections.get(id));
+        let open = self.by_peer.get(&peer(flow)).and_then(|id| self.connections.get(id));
         if let Some(connection) = open {
             connection.writer.send(bytes);
             return Ok(());
         }
-        if self.dialled >= DIALLED {
-            crate::metrics::connection_refused(Transport::Tcp);
+        // Whom to expect there is not known: nobody is.
+        let settings = flow.tls.and_then(|id| self.tls.get(&id)).cloned();
+        if self.dialled >= DIALLED || (flow.transport == Transport::Tls && settings.is_none()) {
+            crate::metrics::connection_refused(flow.transport);
             return Err(Unreachable(flow));
         }
         let id = self.inbox.next_connection();
         let (writer, outbox) = Writer::new();
         writer.send(bytes);
         self.dialled += 1;
-        self.by_peer.insert((flow.transport, flow.peer), id);
-        self.add(id, Connection { flow: Flow { connection: Some(id), ..flow }, writer, proven: true, dialled: true });
-        tokio::spawn(tcp::connect(flow.peer, id, self.inbox.clone(), outbox, self.stop.clone()));
+        self.by_peer.insert(peer(flow), id);
+        let named = Flow { connection: Some(id), ..flow };
+        self.add(id, Connection { flow: named, writer, proven: true, dialled: true });
+        let (inbox, stop) = (self.inbox.clone(), self.stop.clone());
+        match settings {
+            Some(settings) => drop(tokio::spawn(tls::connect(named, settings, inbox, outbox, stop))),
+            None => drop(tokio::spawn(tcp::connect(flow.peer, id, inbox, outbox, stop))),
+        }
         Ok(())
     }
 }

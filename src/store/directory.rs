@@ -2,6 +2,7 @@
 
 mod border;
 mod dialogs;
+mod tls;
 mod trunk;
 
 use std::collections::{HashMap, HashSet};
@@ -103,15 +104,18 @@ impl Store {
             known.clone_from(&locations);
         }
         self.shared.directory.send_if_modified(|directory| {
-            let gateways = |directory: &Directory| -> Vec<_> {
+            let mut next = Directory::clone(directory);
+            for gateway in next.trunks.values_mut().flat_map(|trunk| &mut trunk.gateways) {
+                gateway.hops = hops(&gateway.host, gateway.transport, &locations);
+            }
+            tls::name_settings(&mut next);
+            let hops_of = |directory: &Directory| -> Vec<_> {
                 let gateways = directory.trunks.values().flat_map(|trunk| &trunk.gateways);
-                gateways.map(|gateway| gateway.hops == hops(&gateway.host, gateway.transport, &locations)).collect()
+                gateways.flat_map(|gateway| &gateway.hops).copied().collect()
             };
-            let changed = gateways(directory).contains(&false);
+            let changed = hops_of(&next) != hops_of(directory);
             if changed {
-                for gateway in Arc::make_mut(directory).trunks.values_mut().flat_map(|trunk| &mut trunk.gateways) {
-                    gateway.hops = hops(&gateway.host, gateway.transport, &locations);
-                }
+                *directory = Arc::new(next);
             }
             changed
         });
@@ -146,14 +150,17 @@ impl Store {
             extensions.iter().map(|row| (row.id.clone(), row.value.number.clone())).collect();
         let locations = self.shared.locations.read().unwrap_or_else(PoisonError::into_inner).clone();
         let trunks = trunks.into_iter().map(|row| (row.id.clone(), trunk(row, &locations, self.realm())));
-        Directory {
+        let mut directory = Directory {
             realm: self.realm().to_owned(),
             agents: agents.into_iter().map(|row| (row.id.clone(), agent(row))).collect(),
             extensions: extensions.into_iter().map(|row| (row.value.number.clone(), extension(row))).collect(),
             credentials: self.credentials_of(secrets, &numbers_of),
             trunks: trunks.collect(),
             numbers: numbers.into_iter().map(|row| (row.value.e164.clone(), number(row, &numbers_of))).collect(),
-        }
+            tls: HashMap::new(),
+        };
+        tls::name_settings(&mut directory);
+        directory
     }
 
     fn credentials_of(

@@ -31,10 +31,10 @@ pub use error::StoreError;
 pub use following::follow_others;
 pub use idempotency::{Claim, Replay};
 pub use model::{
-    Agent, CallerId, CallerIdFormat, CallerIdHeader, CodecName, Credential, DialPolicy, Document, DtmfMode, Extension,
-    Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, MediaEncryption, Number, OnLimit, PacketMillis,
-    Password, PingInterval, Prack, Register, RuleAction, RuleDirection, Secret, SessionTimer, Stored, Target,
-    TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth, TrunkDialogs, TrunkSecrets, TrunkSettings,
+    Agent, CallerId, CallerIdFormat, CallerIdHeader, ClientKey, CodecName, Credential, DialPolicy, Document, DtmfMode,
+    Extension, Gateway, GatewayTransport, HeaderRule, Inbound, InboundAuth, KeptKey, MediaEncryption, Number, OnLimit,
+    PacketMillis, Password, PingInterval, Prack, Register, RuleAction, RuleDirection, Secret, SessionTimer, Stored,
+    Target, TargetKind, TargetShape, Timestamp, Trunk, TrunkAuth, TrunkDialogs, TrunkSecrets, TrunkSettings, TrunkTls,
 };
 pub use records::{Cdr, CdrLeg, RECORDS_WAITING, RecordSender, record_writer};
 

@@ -5,6 +5,7 @@ mod dialogs;
 mod encryption;
 mod trunk;
 mod trunk_auth;
+mod trunk_tls;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,6 +20,7 @@ pub use dialogs::{Prack, SessionTimer, TrunkDialogs};
 pub use encryption::MediaEncryption;
 pub use trunk::{DtmfMode, Gateway, GatewayTransport, Inbound, PacketMillis, PingInterval, Trunk, TrunkSettings};
 pub use trunk_auth::{InboundAuth, Password, Register, Secret, TrunkAuth, TrunkSecrets};
+pub use trunk_tls::{ClientKey, KeptKey, TrunkTls};
 
 /// A time as stored: milliseconds since 1970; shown as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type, ToSchema)]

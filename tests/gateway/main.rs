@@ -13,6 +13,7 @@
 mod agents;
 mod calling;
 mod container;
+mod inside_tls;
 mod killed;
 mod process;
 mod serving;

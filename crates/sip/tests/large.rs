@@ -162,6 +162,19 @@ fn the_cancel_of_a_large_invite_goes_where_it_went_and_the_dialogs_next_requests
 }
 
 #[test]
+fn a_peer_whose_contact_asks_for_tcp_keeps_the_dialog_there() {
+    let mut side = Side::new();
+    let session = invite(&mut side);
+    let (_, _, request) = sent(&mut side).remove(0);
+    let response = sip::Response::for_request(&request, StatusCode::OK).with_to_tag("bobtag");
+    let response = response.with_header("Contact", "<sip:bob@198.51.100.7:5060;transport=tcp>");
+    side.endpoint.handle_message(side.now, tcp(), &response.to_bytes());
+    side.endpoint.bye(side.now, session, None);
+    let rest: Vec<_> = sent(&mut side).into_iter().map(|(flow, _, request)| (flow, request.method)).collect();
+    assert_eq!(rest, [(tcp(), Method::Ack), (tcp(), Method::Bye)]);
+}
+
+#[test]
 fn a_large_invite_that_fell_back_is_cancelled_as_a_datagram() {
     let mut side = Side::new();
     let session = invite(&mut side);

@@ -1,5 +1,6 @@
 //! Who a message is from, by the flow it came on: browsers' WebSockets carry agents, who must authenticate; over UDP and TCP
-//! trunks' addresses are believed, and nobody else's but for an INVITE that proves which trunk it is of (`vouching`).
+//! trunks' addresses are believed, inside TLS also the names that a client's certificate has proved, and nobody else's but for an INVITE
+//! that proves which trunk it is of (`vouching`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,6 +18,8 @@ pub(crate) struct Admission {
     usernames: HashMap<String, String>,
     /// Whether one of those may call from anywhere.
     open: bool,
+    /// Trunks by the names of their certificates, in lower case.
+    names: HashMap<String, Vec<String>>,
 }
 
 impl Admission {
@@ -29,6 +32,9 @@ impl Admission {
             if let Some(known) = &trunk.authentication.inbound {
                 admission.usernames.insert(known.username.clone(), trunk.id.clone());
                 admission.open |= trunk.inbound_networks.is_empty();
+            }
+            for name in &trunk.inbound_tls_names {
+                admission.names.entry(name.to_ascii_lowercase()).or_default().push(trunk.id.clone());
             }
             for network in &trunk.inbound_networks {
                 admission.networks.push((*network, trunk.id.clone()));
@@ -63,8 +69,8 @@ impl Admission {
         self.open
     }
 
-    /// Whether any trunk speaks from an address.
-    pub(crate) fn knows(&self, address: IpAddr) -> bool {
-        self.trunks(address).next().is_some()
+    /// The trunks that have one of these names.
+    pub(crate) fn certified(&self, names: &[String]) -> impl Iterator<Item = &str> {
+        names.iter().filter_map(|name| self.names.get(name)).flatten().map(String::as_str)
     }
 }

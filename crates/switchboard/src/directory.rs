@@ -4,9 +4,11 @@
 mod border;
 mod caller_id;
 mod dial_policy;
+mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,6 +18,7 @@ use sip::{ClientCredentials, Ha1};
 pub use border::*;
 pub use caller_id::*;
 pub use dial_policy::*;
+pub use tls::{TlsClient, TlsPeer, TlsSettings};
 
 /// Everything the switchboard may look up. Keys are ids with their prefixes (`agt_`, `ext_`, `crd_`, `trk_`, `num_`).
 #[derive(Debug, Clone, Default)]
@@ -32,6 +35,8 @@ pub struct Directory {
     pub trunks: HashMap<String, Trunk>,
     /// Numbers by E.164 (`+` and digits).
     pub numbers: HashMap<String, Number>,
+    /// What the trunks' connections inside TLS are opened with, by what their hops call it.
+    pub tls: HashMap<sip::TlsId, Arc<TlsPeer>>,
 }
 
 impl Directory {
@@ -134,6 +139,10 @@ pub struct Trunk {
     pub dtmf: media::Dtmf,
     /// Whether its media is SRTP.
     pub media_encryption: MediaEncryption,
+    /// How its gateways are reached inside TLS.
+    pub tls: TlsSettings,
+    /// Client certificates' names that calls of it come with, inside TLS.
+    pub inbound_tls_names: Vec<String>,
     /// Calls at once over it, 0 = no limit.
     pub max_channels: u32,
     /// Who we are to it and it to us, beyond addresses.

@@ -35,6 +35,8 @@ pub struct Switchboard {
     pub(crate) directory: Arc<Directory>,
     pub(crate) dialplan: Arc<Dialplan>,
     pub(crate) admission: Admission,
+    /// The names that peers inside TLS have proved, as long as their connections last.
+    pub(crate) certified: HashMap<ConnectionId, Vec<String>>,
     pub(crate) endpoint: Endpoint,
     pub(crate) authenticator: Authenticator,
     pub(crate) registrar: Registrar,
@@ -91,6 +93,7 @@ impl Switchboard {
             vouched: None,
             reports: HashMap::new(),
             admission: Admission::new(&directory),
+            certified: HashMap::new(),
             ids,
             draining: false,
             tolls: Tolls::new(clock),
@@ -106,8 +109,10 @@ impl Switchboard {
         switchboard
     }
 
-    /// Takes one datagram or one framed message. A stranger's over UDP is dropped without a word; over TCP its connection is closed.
+    /// Takes one datagram or one framed message. A stranger's over UDP is dropped without a word; over TCP or TLS its
+    /// connection is closed.
     pub fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        let flow = self.with_settings(flow);
         if !self.is_believed(now, flow) && !self.is_vouched_for(now, flow, bytes) {
             self.counters.strangers += 1;
             self.outputs.extend(flow.connection.map(Output::CloseConnection));
@@ -122,12 +127,33 @@ impl Switchboard {
         self.vouched = None;
     }
 
+    /// The trunks that may speak on a flow, the likeliest first.
+    pub(crate) fn speakers(&self, flow: Flow) -> impl Iterator<Item = &str> {
+        self.certified(flow).chain(self.admission.trunks(flow.peer.ip()))
+    }
+
+    /// The trunks whose names the peer of a flow has proved by its certificate.
+    pub(crate) fn certified(&self, flow: Flow) -> impl Iterator<Item = &str> {
+        let names = flow.connection.and_then(|connection| self.certified.get(&connection));
+        self.admission.certified(names.map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// A connection that a trunk opened inside TLS is opened again with that trunk's settings.
+    fn with_settings(&self, flow: Flow) -> Flow {
+        if flow.transport != Transport::Tls || flow.tls.is_some() {
+            return flow;
+        }
+        let trunk = self.speakers(flow).find_map(|id| self.directory.trunks.get(id));
+        let hops = trunk.into_iter().flat_map(|trunk| &trunk.gateways).flat_map(|gateway| &gateway.hops);
+        Flow { tls: hops.filter_map(|hop| hop.tls).next(), ..flow }
+    }
+
     fn is_believed(&mut self, now: Instant, flow: Flow) -> bool {
         match flow.transport {
             Transport::Ws | Transport::Wss => true,
             Transport::Udp | Transport::Tcp | Transport::Tls => {
                 let address = flow.peer.ip();
-                self.admission.knows(address)
+                self.speakers(flow).next().is_some()
                     || self.calls.believed.contains(now, address)
                     || self.trunk_registrations.speaks_with(address)
             }
@@ -136,6 +162,7 @@ impl Switchboard {
 
     /// A connection closed: its bindings are gone. Its calls wait for the browser to come back on another.
     pub fn handle_flow_closed(&mut self, now: Instant, connection: ConnectionId) {
+        self.certified.remove(&connection);
         let proofs = self.proven.close(connection);
         self.begin_absence(now, connection, &proofs);
         for extension in self.registrar.close(now, connection, self.config.grace) {
@@ -149,6 +176,17 @@ impl Switchboard {
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
         self.endpoint.handle_flow_failed(now, flow);
         self.drain(now);
+    }
+
+    /// No connection could be opened for a flow that has none: why, in words.
+    pub fn handle_flow_refused(&mut self, now: Instant, flow: Flow, why: &str) {
+        self.endpoint.handle_flow_refused(now, flow, why);
+        self.drain(now);
+    }
+
+    /// The peer of a connection has proved by its certificate that it has these names, in lower case.
+    pub fn handle_peer_names(&mut self, connection: ConnectionId, names: Vec<String>) {
+        self.certified.insert(connection, names);
     }
 
     /// A media shard told something.

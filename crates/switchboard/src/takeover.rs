@@ -83,7 +83,7 @@ impl Switchboard {
         let party = facts.leg(leg).map(|leg| leg.party.clone()).ok_or(StatusCode::DECLINE)?;
         let may = match (&party, agent) {
             (Party::Extension { number, .. }, Some(agent)) => number == agent,
-            (Party::Trunk { id, .. }, None) => trunk == Some(id.as_str()) || self.speaks_by_address(flow, id),
+            (Party::Trunk { id, .. }, None) => trunk == Some(id.as_str()) || self.speaks_by_flow(flow, id),
             (Party::Extension { .. }, None) | (Party::Trunk { .. }, Some(_)) => false,
         };
         if !may {

@@ -96,7 +96,7 @@ impl Switchboard {
         let registered = || here.iter().find(|trunk| self.trunk_registrations.user_of(&trunk.id) == called.as_deref());
         let likeliest = owner.or_else(registered).or(here.first()).map(|trunk| (*trunk).clone());
         match likeliest {
-            Some(trunk) if trunk.authentication.inbound.is_none() => Ok(trunk.id),
+            Some(trunk) if self.needs_no_digest(flow, &trunk) => Ok(trunk.id),
             None if !self.admission.has_credentials() => Err(ResponseDraft::new(StatusCode::FORBIDDEN).into()),
             Some(_) | None => {
                 self.proven_trunk(now, flow, request).map_err(|stale| self.trunk_challenge(now, stale).into())
@@ -104,16 +104,20 @@ impl Switchboard {
         }
     }
 
-    /// The enabled trunks that speak from an address, the likeliest first.
+    /// Whether where a trunk speaks from, or the name its certificate has proved there, is enough.
+    fn needs_no_digest(&self, flow: Flow, trunk: &Trunk) -> bool {
+        trunk.authentication.inbound.is_none() || self.certified(flow).any(|id| id == trunk.id)
+    }
+
+    /// The enabled trunks that speak on a flow, the likeliest first.
     fn trunks_at(&self, flow: Flow) -> Vec<&Trunk> {
-        let address = flow.peer.ip();
-        let ids = self.admission.trunks(address).chain(self.trunk_registrations.trunks_at(address));
+        let ids = self.speakers(flow).chain(self.trunk_registrations.trunks_at(flow.peer.ip()));
         ids.filter_map(|id| self.directory.trunks.get(id)).filter(|trunk| trunk.enabled).collect()
     }
 
-    /// Whether an address is all that a trunk needs to speak, and this is one of its.
-    pub(crate) fn speaks_by_address(&self, flow: Flow, id: &str) -> bool {
-        self.trunks_at(flow).iter().any(|trunk| trunk.id == id && trunk.authentication.inbound.is_none())
+    /// Whether a flow is all that a trunk needs to speak, and this is one of its.
+    pub(crate) fn speaks_by_flow(&self, flow: Flow, id: &str) -> bool {
+        self.trunks_at(flow).iter().any(|trunk| trunk.id == id && self.needs_no_digest(flow, trunk))
     }
 
     /// What a carrier dialled: over a registration, the Request-URI may name nothing but our own Contact, and To the number.

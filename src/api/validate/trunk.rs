@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::border::{caller_id, header_rules, pass_headers};
 use super::dialogs::dialogs;
-use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, user};
+use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, trunk_tls, user};
 use crate::api::Problem;
 use crate::api::fields::Fields;
 use crate::store::{
@@ -39,6 +39,7 @@ fn settings(fields: &mut Fields, gateways: &[Gateway]) -> TrunkSettings {
         media_encryption: fields.choice("media_encryption", "off, optional, required", MediaEncryption::Off),
         register: trunk_auth::register(fields, auth.is_some(), gateways),
         auth,
+        tls: trunk_tls::tls(fields),
         trusted: fields.boolean("trusted", false),
         header_rules: header_rules(fields),
         pass_headers: pass_headers(fields),
@@ -50,7 +51,11 @@ fn settings(fields: &mut Fields, gateways: &[Gateway]) -> TrunkSettings {
 }
 
 fn inbound(fields: &mut Fields) -> Inbound {
-    Inbound { cidrs: networks(fields, "cidrs"), auth: trunk_auth::inbound_auth(fields) }
+    Inbound {
+        cidrs: networks(fields, "cidrs"),
+        tls_names: trunk_tls::names(fields),
+        auth: trunk_auth::inbound_auth(fields),
+    }
 }
 
 fn ptime(fields: &mut Fields) -> PacketMillis {

@@ -73,7 +73,7 @@ pub(in crate::api) fn keep_secrets(store: &Store, current: Option<&Trunk>, mut t
         return Ok(trunk);
     }
     let detail = if current.is_some() {
-        "is required: the one kept is for another username or realm, or there is none"
+        "is required: the one kept is for another username, realm or certificate, or there is none"
     } else {
         "is required"
     };

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use sip::ClientCredentials;
-use switchboard::{Authentication, Hop, InboundCredentials};
+use switchboard::{Authentication, Hop, InboundCredentials, TlsClient, TlsSettings};
 
 use super::border::{border, caller_id};
 use super::dialogs::dialogs;
 use super::{numeric, unsigned};
-use crate::store::{Locations, Place, Stored, Trunk};
+use crate::store::{ClientKey, KeptKey, Locations, Place, Stored, Trunk, TrunkTls};
 
 pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> switchboard::Trunk {
     let trunk = row.value;
     let authentication = authentication(&trunk, realm);
+    let tls = tls(&trunk);
     let mut gateways: Vec<_> = trunk
         .gateways
         .0
@@ -35,6 +36,8 @@ pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> s
         enabled: trunk.enabled,
         gateways,
         inbound_networks: trunk.inbound.0.cidrs,
+        inbound_tls_names: trunk.inbound.0.tls_names,
+        tls,
         media_networks: trunk.media_cidrs.0,
         codecs: trunk.codecs.0.into_iter().map(Into::into).collect(),
         ptime: Duration::from_millis(trunk.settings.0.ptime_ms.0.into()),
@@ -78,4 +81,15 @@ pub(super) fn hops(host: &str, transport: Option<sip::Transport>, locations: &Lo
             locations.get(&place).map(|location| location.hops.clone()).unwrap_or_default()
         }
     }
+}
+
+fn tls(trunk: &Trunk) -> TlsSettings {
+    let TrunkTls { verify, server_name, ca_pem, .. } = trunk.settings.0.tls.clone();
+    let client = trunk
+        .secrets
+        .0
+        .tls
+        .clone()
+        .map(|KeptKey { certificate_pem, key_pem: ClientKey(key_pem) }| TlsClient { certificate_pem, key_pem });
+    TlsSettings { verify, server_name, ca_pem, client }
 }

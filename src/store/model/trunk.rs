@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::trunk_auth::{InboundAuth, Register, TrunkAuth, TrunkSecrets};
+use super::trunk_tls::TrunkTls;
 use super::{CallerId, CodecName, Document, HeaderRule, MediaEncryption, TrunkDialogs};
 
 /// A carrier.
@@ -77,6 +78,8 @@ pub struct TrunkSettings {
     pub pass_headers: Vec<String>,
     /// New calls a second each way; 0 = no limit.
     pub max_cps: i64,
+    /// How gateways with the transport `tls` are reached.
+    pub tls: TrunkTls,
     /// How its dialogs are set up and kept.
     #[serde(flatten)]
     pub dialogs: TrunkDialogs,
@@ -216,4 +219,8 @@ pub struct Inbound {
     /// What the carrier proves itself with when it calls, besides calling from one of the networks, or without any from anywhere.
     #[serde(default)]
     pub auth: Option<InboundAuth>,
+    /// Names, one of which its client certificate proves when it connects inside TLS; believed on that connection only.
+    #[serde(default)]
+    #[schema(examples(json!(["sbc.carrier.example"])))]
+    pub tls_names: Vec<String>,
 }

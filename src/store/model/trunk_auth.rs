@@ -8,6 +8,7 @@ use sip::Ha1;
 use utoipa::ToSchema;
 
 use super::Trunk;
+use super::trunk_tls::KeptKey;
 
 /// As whom we call and register at the carrier.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
@@ -82,6 +83,8 @@ pub struct TrunkSecrets {
     pub auth: Option<Secret>,
     /// Of [`InboundAuth`].
     pub inbound: Option<Secret>,
+    /// Of [`TrunkTls`](super::TrunkTls).
+    pub tls: Option<KeptKey>,
 }
 
 /// The digests of a password; good for this username and realm only.
@@ -122,6 +125,9 @@ impl Trunk {
             sealed.inbound = new.or(kept);
             missing.extend(sealed.inbound.is_none().then_some("/inbound/auth/password"));
         }
+        let (key, is_missing) = self.settings.0.tls.seal(before.and_then(|before| before.tls.clone()));
+        sealed.tls = key;
+        missing.extend(is_missing.then_some("/tls/client_key_pem"));
         self.secrets.0 = sealed;
         missing
     }

@@ -96,7 +96,11 @@ fn trunk(host: &str) -> Trunk {
         name: "carrier".into(),
         enabled: true,
         gateways: Document(vec![gateway]),
-        inbound: Document(Inbound { cidrs: vec!["203.0.113.0/24".parse().unwrap()], auth: None }),
+        inbound: Document(Inbound {
+            cidrs: vec!["203.0.113.0/24".parse().unwrap()],
+            auth: None,
+            tls_names: Vec::new(),
+        }),
         media_cidrs: Document(vec!["198.51.100.0/24".parse().unwrap()]),
         codecs: Document(vec![CodecName::Pcmu]),
         caller_id: Document(CallerId {

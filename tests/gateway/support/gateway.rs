@@ -147,6 +147,11 @@ impl Gateway {
         response.json().await.unwrap()
     }
 
+    /// The answer to a POST without a body, whatever it is.
+    pub(crate) async fn try_post(&self, path: &str) -> reqwest::Response {
+        within(path, self.http.post(self.url(path)).bearer_auth(&self.key).send()).await.unwrap()
+    }
+
     /// Asks again until `look` finds something.
     pub(crate) async fn eventually<T>(&self, path: &str, look: impl Fn(&Value) -> Option<T>) -> T {
         within(path, async {

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod name_server;
 pub(crate) mod phone;
 pub(crate) mod socket;
+pub(crate) mod tls;
 
 use std::time::Duration;
 

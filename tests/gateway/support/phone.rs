@@ -9,7 +9,7 @@ use sip::{
     Transport,
 };
 use testkit::{Heard, Peer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -17,10 +17,15 @@ use super::DEADLINE;
 use super::gateway::{Gateway, SECRET};
 use super::socket::{self, Socket};
 
+/// Bytes both ways.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 enum Link {
     WebSocket(Box<Socket>),
     Udp(UdpSocket),
-    Tcp(TcpStream, StreamFramer),
+    Stream(Box<dyn Stream>, StreamFramer),
 }
 
 /// A peer and the socket it speaks through.
@@ -67,7 +72,13 @@ impl Phone {
     pub(crate) fn stream(gateway: &Gateway, stream: TcpStream) -> Self {
         let (own, to) = (stream.local_addr().unwrap(), gateway.running.ports().sip_tcp);
         let flow = |peer| Flow { transport: Transport::Tcp, peer, connection: Some(ConnectionId(1)), tls: None };
-        Self::new(flow(to), flow(own), Link::Tcp(stream, StreamFramer::new()))
+        Self::new(flow(to), flow(own), Link::Stream(Box::new(stream), StreamFramer::new()))
+    }
+
+    /// A trunk's gateway at the end of a TLS connection; `own` and `to` are its addresses.
+    pub(crate) fn inside_tls(stream: impl Stream + 'static, own: SocketAddr, to: SocketAddr) -> Self {
+        let flow = |peer| Flow { transport: Transport::Tls, peer, connection: Some(ConnectionId(1)), tls: None };
+        Self::new(flow(to), flow(own), Link::Stream(Box::new(stream), StreamFramer::new()))
     }
 
     fn new(to: Flow, from: Flow, link: Link) -> Self {
@@ -88,7 +99,10 @@ impl Phone {
                     socket.send(Message::text(text)).await.unwrap();
                 }
                 Link::Udp(socket) => drop(socket.send_to(&transmit.bytes, transmit.flow.peer).await.unwrap()),
-                Link::Tcp(stream, _) => stream.write_all(&transmit.bytes).await.unwrap(),
+                Link::Stream(stream, _) => {
+                    stream.write_all(&transmit.bytes).await.unwrap();
+                    stream.flush().await.unwrap();
+                }
             }
         }
     }
@@ -276,7 +290,7 @@ impl Link {
                 buffer.truncate(length);
                 Some(vec![buffer])
             }
-            Self::Tcp(stream, framer) => {
+            Self::Stream(stream, framer) => {
                 let mut buffer = vec![0; 65_535];
                 let length = stream.read(&mut buffer).await.unwrap_or(0);
                 if length == 0 {

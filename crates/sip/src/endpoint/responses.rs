@@ -119,7 +119,7 @@ impl Endpoint {
             return;
         }
         let sequence = transaction.request.headers.cseq().ok().flatten().map_or(1, |cseq| cseq.number);
-        let invite_flow = transaction.hop();
+        let invite_flow = transaction.hop_after(response);
         let usage = self.usages.sessions.get_mut(&session);
         let calling = usage.filter(|usage| matches!(usage.state, State::Calling { .. }));
         let Some(usage) = calling else {
@@ -140,7 +140,7 @@ impl Endpoint {
         }
         others.retain(|other| Some(*other) != offered);
         usage.dialog.establish(response);
-        let flow = usage.dialog.next_hop(invite_flow);
+        let (flow, usage_flow) = (usage.dialog.next_hop(invite_flow), usage.flow);
         let ack = usage.dialog.request(Method::Ack, Some(sequence));
         let asks = match exchange {
             Exchange::Open => !usage.terms.offers && !response.body.is_empty(),
@@ -156,6 +156,10 @@ impl Endpoint {
         self.keep_counted(id, counted);
         for other in others {
             self.refuse(now, other, ResponseDraft::new(StatusCode::REQUEST_TERMINATED));
+        }
+        if invite_flow.transport != usage_flow.transport {
+            // A large INVITE found a peer that wants to be reached over TCP.
+            self.move_session(session, invite_flow);
         }
         if !asks {
             self.acknowledge(id, to_tag, flow, ack);
@@ -183,7 +187,7 @@ impl Endpoint {
         sequence: u32,
     ) {
         let Some(transaction) = self.clients.get(&id) else { return };
-        let (invite_flow, counted) = (transaction.hop(), transaction.counted);
+        let (invite_flow, counted) = (transaction.hop_after(response), transaction.counted);
         let Some(mut dialog) = crate::dialog::Dialog::of_invite(&transaction.request) else { return };
         dialog.establish(response);
         dialog.local_sequence = dialog.local_sequence.max(counted);

@@ -93,6 +93,14 @@ impl ClientTransaction {
     pub(super) fn hop(&self) -> Flow {
         self.moved_from.unwrap_or(self.flow)
     }
+
+    /// As [`Self::hop`], once the peer has said by its Contact how it wants to be reached.
+    pub(super) fn hop_after(&self, response: &Response) -> Flow {
+        let contact = response.headers.contacts().ok().and_then(|contacts| contacts.first().map(|c| c.uri().clone()));
+        let transport = contact.as_ref().and_then(|uri| uri.param("transport"));
+        let is_here = |token: &str| token.eq_ignore_ascii_case(self.flow.transport.via_token());
+        if transport.is_some_and(|token| is_here(&token)) { self.flow } else { self.hop() }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

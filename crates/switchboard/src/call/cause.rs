@@ -69,7 +69,10 @@ impl Failure {
         };
         let explanation = match (local, code) {
             (true, 408) => format!("{party} did not respond at all."),
-            (true, 503) => format!("{party} could not be reached."),
+            (true, 503) if response.reason == response.status.reason_phrase() => {
+                format!("{party} could not be reached.")
+            }
+            (true, 503) => format!("{party} could not be reached: {}.", response.reason),
             (false, 401 | 407) => format!("{party} demands authentication{}.", realm_of(response)),
             (false, 486 | 600) => format!("{party} is busy."),
             (false, 603) => format!("{party} declined the call."),
