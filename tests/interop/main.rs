@@ -12,6 +12,7 @@
 
 mod authenticating;
 mod baresip;
+mod baresip_inside_tls;
 mod behind_nat;
 mod calling;
 mod encrypting;
@@ -30,3 +31,4 @@ mod sounds;
 #[allow(dead_code, reason = "shared with the gateway's own tests, which use more of it")]
 #[path = "../gateway/support/mod.rs"]
 mod support;
+mod transports;

@@ -51,6 +51,17 @@ impl Sipp {
         Self { child, address: SocketAddr::new(ip.parse().unwrap(), port), folder }
     }
 
+    /// Waits until it takes TCP connections, without making one, which SIPp would take for its call's.
+    pub(crate) async fn listening(&self) {
+        let local = format!(":{:04X} 00000000:0000 0A", self.address.port());
+        within("SIPp to listen", async {
+            while !std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&local) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// The last message with a media description that it was sent, whole.
     pub(crate) async fn description(&self) -> String {
         within("a description for SIPp", async {
