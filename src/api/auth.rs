@@ -47,6 +47,7 @@ fn needed(method: &Method, path: &str) -> String {
     let group = match (group, sub) {
         ("extensions", Some("credentials")) => "credentials",
         ("directory", None) if reads => "extensions",
+        ("trunk-presets", None) if reads => "trunks",
         ("calls", _) if !reads => return "calls:control".into(),
         ("agents" | "extensions" | "credentials" | "trunks" | "numbers" | "calls" | "cdrs", _) => group,
         (_, _) => return "admin".into(),
@@ -157,6 +158,8 @@ mod tests {
             (Method::GET, "/v1/directory", "extensions:read"),
             (Method::POST, "/v1/directory", "admin"),
             (Method::GET, "/v1/api-keys", "admin"),
+            (Method::GET, "/v1/trunk-presets", "trunks:read"),
+            (Method::POST, "/v1/trunk-presets", "admin"),
             (Method::GET, "/v1/anything", "admin"),
         ];
         for (method, path, scope) in cases {

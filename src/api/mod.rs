@@ -16,6 +16,7 @@ mod idempotency;
 mod numbers;
 mod ownership;
 mod participants;
+mod presets;
 mod principal;
 mod problem;
 mod request;
@@ -91,6 +92,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(credentials::list, credentials::create))
         .routes(routes!(credentials::read, credentials::patch, credentials::delete))
         .routes(routes!(credentials::rotate))
+        .routes(routes!(presets::list))
         .routes(routes!(trunks::list, trunks::create))
         .routes(routes!(trunks::read, trunks::patch, trunks::delete))
         .routes(routes!(trunk_status::read))

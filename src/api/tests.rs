@@ -5,6 +5,7 @@ mod digits;
 mod directory;
 mod encryption;
 mod participants;
+mod presets;
 mod reclaims;
 mod stand_in;
 mod traces;

@@ -5,15 +5,15 @@ use serde_json::Value;
 use super::border::{caller_id, header_rules, pass_headers};
 use super::dialogs::dialogs;
 use super::{LIST_LIMIT, codecs, gateway_uri, networks, trunk_auth, trunk_tls, user};
-use crate::api::Problem;
 use crate::api::fields::Fields;
+use crate::api::{Problem, presets};
 use crate::store::{
     CodecName, Document, DtmfMode, Gateway, GatewayTransport, Inbound, MediaEncryption, PacketMillis, PingInterval,
     Trunk, TrunkSettings,
 };
 
 pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
-    let mut fields = Fields::of(body);
+    let mut fields = Fields::of(presets::filled(body)?);
     let g711 = [CodecName::Pcmu, CodecName::Pcma];
     let all = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722, CodecName::Opus];
     let gateways = fields.objects("gateways", LIST_LIMIT, gateway);
