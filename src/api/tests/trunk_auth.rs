@@ -20,7 +20,10 @@ async fn passwords_are_kept_as_digests_over_changes_and_never_shown() {
     let made = api.made(TRUNK, registering()).await;
     let shown = json!({"username": "user", "realm": "sip.example.net", "has_password": true});
     assert_eq!(made["auth"], shown);
-    assert_eq!(made["inbound"], json!({"cidrs": [], "auth": {"username": "carrier", "has_password": true}}));
+    assert_eq!(
+        made["inbound"],
+        json!({"cidrs": [], "tls_names": [], "auth": {"username": "carrier", "has_password": true}})
+    );
     assert_eq!(made["register"], json!({"enabled": true, "expires_s": 300}));
     let path = format!("{TRUNK}/{}", id(&made));
     let changed = api.call("PATCH", &path, json!({"enabled": false, "auth": shown})).await;
