@@ -24,6 +24,8 @@ pub enum Command {
     Init(Init),
     /// Ask a gateway running on this host whether it is alive; exit with 1 when it is not
     Healthcheck(ConfigFile),
+    /// Take over the users and gateways of a FreeSWITCH configuration; exit with 2 when something could not be taken over at all
+    ImportFreeswitch(ImportFreeswitch),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     ApiKey(ApiKey),
@@ -63,6 +65,22 @@ pub struct Init {
     /// Also make a demo agent with an extension and a credential, when there is no agent at all
     #[arg(long)]
     pub demo: bool,
+}
+
+/// `patchcord import-freeswitch`
+#[derive(Debug, Args)]
+pub struct ImportFreeswitch {
+    /// Which configuration
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// FreeSWITCH's configuration folder (with directory/ and sip_profiles/), or one with its XML files
+    pub folder: PathBuf,
+    /// Say what would be made, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The users' SIP domain, whatever the files call it: their a1-hash is kept when it is this gateway's
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<String>,
 }
 
 /// `patchcord api-key …`

@@ -1,12 +1,14 @@
-//! The commands that do not serve: `check`, `init` and `api-key`. They print to standard output; errors are left to `main`.
+//! The commands that do not serve: `check`, `init`, `import-freeswitch` and `api-key`. They print to standard output; errors are left to `main`.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use switchboard::Dialplan;
 
 use crate::api::unknown_scopes;
-use crate::cli::ApiKey;
+use crate::cli::{ApiKey, ImportFreeswitch};
 use crate::config::{self, Config, ConfigErrors};
+use crate::import_freeswitch::{ImportError, News, import};
 use crate::init::{InitError, Made, init};
 use crate::music::{self, MusicFileError};
 use crate::store::{Page, Store, StoreError};
@@ -32,6 +34,9 @@ pub enum CommandError {
     /// The database failed, or has no such key.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A FreeSWITCH configuration could not be taken over, or not to its end.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A scope that does not exist.
     #[error("unknown scopes: {0}; known are {known}", known = crate::api::SCOPES.join(", "))]
     Scopes(String),
@@ -139,6 +144,35 @@ pub async fn api_key(command: &ApiKey) -> Result<(), CommandError> {
         }
     }
     Ok(())
+}
+
+/// `patchcord import-freeswitch`: prints what is made as it is made, with each new secret, this once; then what was not carried over.
+/// The code is 2 when something could not be carried over at all.
+///
+/// # Errors
+/// When the folder cannot be read, or the database fails.
+pub async fn import_freeswitch(options: &ImportFreeswitch) -> Result<ExitCode, CommandError> {
+    let store = open(&config::load(&options.config.path)?).await?;
+    let (mut dropped, mut refused) = (Vec::new(), Vec::new());
+    let verb = if options.dry_run { "would make" } else { "made" };
+    let done = import(&store, &options.folder, options.domain.as_deref(), options.dry_run, |news| match news {
+        News::Made { kind, name, secret: None } => println!("{verb} {kind} {name}"),
+        News::Made { kind, name, secret: Some(secret) } => {
+            println!("{verb} {kind} {name}, secret (shown this once): {secret}");
+        }
+        News::There { kind, name } => println!("there is {kind} {name} already: left as it is"),
+        News::Dropped { place, what } => dropped.push(format!("  {place}: {what}")),
+        News::Refused { place, what } => refused.push(format!("  {place}: {what}")),
+    })
+    .await;
+    store.close().await;
+    for (title, lines) in [("not carried over", &dropped), ("not carried over at all", &refused)] {
+        if !lines.is_empty() {
+            println!("{title}:\n{}", lines.join("\n"));
+        }
+    }
+    done?;
+    Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
 async fn open(config: &Config) -> Result<Store, StoreError> {

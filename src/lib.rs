@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod gateway;
 pub mod identifier;
+pub mod import_freeswitch;
 pub mod init;
 mod logging;
 mod metrics;

@@ -25,6 +25,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Check(config) => commands::check(&config.path)?,
         Command::Init(options) => commands::prepare(&options.config.path, options.demo).await?,
+        Command::ImportFreeswitch(options) => return Ok(commands::import_freeswitch(&options).await?),
         Command::ApiKey(command) => commands::api_key(&command).await?,
         Command::Healthcheck(config) => serve::health::check(&config.path).await?,
     }

@@ -26,7 +26,7 @@ mod traces;
 mod transfers;
 mod trunk_status;
 mod trunks;
-mod validate;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 

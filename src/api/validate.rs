@@ -19,8 +19,8 @@ use super::fields::Fields;
 use crate::store::{Agent, CodecName, Document, Extension, Number, OnLimit, Target, TargetKind};
 
 use dial_policy::dial_policy;
-pub(super) use trunk::trunk;
-pub(super) use trunk_auth::keep_secrets;
+pub(crate) use trunk::trunk;
+pub(crate) use trunk_auth::keep_secrets;
 
 /// Entries of a list at most: gateways, networks.
 const LIST_LIMIT: usize = 64;
@@ -229,7 +229,7 @@ pub(super) fn named_leg(body: Value) -> Result<Option<String>, Problem> {
     fields.finish(leg)
 }
 
-pub(super) fn agent(body: Value) -> Result<Agent, Problem> {
+pub(crate) fn agent(body: Value) -> Result<Agent, Problem> {
     let mut fields = Fields::of(body);
     let agent = Agent {
         external_id: fields.text("external_id", short),
@@ -265,7 +265,7 @@ fn caller_ids(fields: &mut Fields) -> Vec<String> {
     read.unwrap_or_default()
 }
 
-pub(super) fn extension(body: Value) -> Result<Extension, Problem> {
+pub(crate) fn extension(body: Value) -> Result<Extension, Problem> {
     let mut fields = Fields::of(body);
     let all = [CodecName::Opus, CodecName::Pcmu, CodecName::Pcma];
     let extension = Extension {

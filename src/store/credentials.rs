@@ -13,9 +13,23 @@ impl Store {
     /// # Errors
     /// When the username is taken, the extension does not exist, or the database fails.
     pub async fn create_credential(&self, credential: Credential, secret: &str) -> Result<Row, StoreError> {
+        let ha1 = Ha1::new(&credential.username, self.realm(), secret);
+        self.insert_credential(credential, &ha1).await
+    }
+
+    /// Makes a credential whose secret is known by its MD5 digest alone, for this realm: good for clients that use MD5. A client that
+    /// prefers SHA-256 is refused until the secret is rotated.
+    ///
+    /// # Errors
+    /// As [`Store::create_credential`].
+    pub async fn create_credential_of(&self, credential: Credential, md5: [u8; 16]) -> Result<Row, StoreError> {
+        // In the place of the digest that cannot be known stands one that no secret has.
+        self.insert_credential(credential, &Ha1 { md5, sha256: rand::random() }).await
+    }
+
+    async fn insert_credential(&self, credential: Credential, ha1: &Ha1) -> Result<Row, StoreError> {
         let row = Stored::new("crd", credential);
         let credential = &row.value;
-        let ha1 = Ha1::new(&credential.username, self.realm(), secret);
         commit!(
             self,
             "INSERT INTO credentials (id, version, created_at, updated_at, extension_id, username, tag, realm, ha1_md5, \

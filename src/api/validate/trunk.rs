@@ -12,7 +12,7 @@ use crate::store::{
     Trunk, TrunkSettings,
 };
 
-pub(in crate::api) fn trunk(body: Value) -> Result<Trunk, Problem> {
+pub(crate) fn trunk(body: Value) -> Result<Trunk, Problem> {
     let mut fields = Fields::of(presets::filled(body)?);
     let g711 = [CodecName::Pcmu, CodecName::Pcma];
     let all = [CodecName::Pcmu, CodecName::Pcma, CodecName::G722, CodecName::Opus];

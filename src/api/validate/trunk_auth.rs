@@ -67,7 +67,7 @@ pub(super) fn inbound_auth(inbound: &mut Fields) -> Option<InboundAuth> {
 }
 
 /// Has a trunk keep digests of its passwords: of new ones, and as they are of those left out.
-pub(in crate::api) fn keep_secrets(store: &Store, current: Option<&Trunk>, mut trunk: Trunk) -> Result<Trunk, Problem> {
+pub(crate) fn keep_secrets(store: &Store, current: Option<&Trunk>, mut trunk: Trunk) -> Result<Trunk, Problem> {
     let missing = trunk.seal(current.map(|current| &current.secrets.0), store.realm());
     if missing.is_empty() {
         return Ok(trunk);
