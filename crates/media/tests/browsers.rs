@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use media::{
-    Bandwidth, Certificate, Codec, Command, Event, Fingerprint, FingerprintHash, Keying, MediaSessionId, Peer,
-    Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
+    Bandwidth, Certificate, Codec, Command, Event, Fingerprint, FingerprintHash, Keying, MediaSessionId, Milestone,
+    Peer, Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
 };
 
 const GATEWAY: SocketAddr = address(1, 3478);
@@ -44,6 +44,8 @@ struct Pages {
     shard: Shard,
     pages: Vec<Browser>,
     events: Vec<Event>,
+    /// The gateway's name towards the first page.
+    ufrag: String,
 }
 
 /// What a page offers under these ICE credentials.
@@ -83,7 +85,13 @@ impl Pages {
             max_sessions: 10,
             music: media::Music::default(),
         };
-        let mut pages = Self { now, shard: Shard::new(config, [5; 32]), pages: Vec::new(), events: Vec::new() };
+        let mut pages = Self {
+            now,
+            shard: Shard::new(config, [5; 32]),
+            pages: Vec::new(),
+            events: Vec::new(),
+            ufrag: String::new(),
+        };
         for n in 1..=2 {
             pages.open(n);
         }
@@ -114,6 +122,9 @@ impl Pages {
             panic!("no answer: {:?}", self.events.last());
         };
         let answer = String::from_utf8(sdp.clone()).unwrap();
+        if n == 1 {
+            self.ufrag = gateway_of(&answer).ufrag;
+        }
         let mut transport = SecureTransport::controlling(own, format!("page{n}"));
         transport.set_peer(gateway_of(&answer));
         transport.set_candidate(GATEWAY);
@@ -209,6 +220,34 @@ fn two_browsers_hear_each_others_opus_unchanged() {
         }
     }
     assert_eq!(pages.count(|event| matches!(event, Event::Connected { .. })), 2);
+}
+
+#[test]
+fn a_browsers_milestones_are_told_once_each_and_in_their_order() {
+    let mut pages = Pages::connected();
+    for n in 0..5_u8 {
+        pages.say(0, 111, &[0x78, n, 1, 2, 3]);
+        pages.say(1, 111, &[0x78, n, 4, 5, 6]);
+    }
+    let (now, peer) = (pages.now, pages.pages[0].address);
+    // Whoever knows the name but not the password.
+    let mut check = vec![0, 1, 0, 0x18, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 0x14];
+    let ufrag = pages.ufrag.clone();
+    check.extend(format!("{:<20}", format!("{ufrag}:page1")).as_bytes());
+    for _ in 0..2 {
+        pages.shard.handle_packet(now, SocketId::BROWSERS, address(99, 1), &check);
+        pages.deliver();
+    }
+    let of_first = pages.events.iter().filter_map(|event| match event {
+        Event::Milestone { session, milestone, .. } if *session == pages.pages[0].session => Some(*milestone),
+        _ => None,
+    });
+    let seen: Vec<Milestone> = of_first.collect();
+    let expected =
+        [Milestone::PathValidated { peer }, Milestone::DtlsStarted, Milestone::FirstReceived, Milestone::FirstSent];
+    assert!(matches!(seen[0], Milestone::Agreed { codec: Codec::Opus, .. }), "{seen:?}");
+    assert_eq!(seen[1..5], expected);
+    assert!(matches!(seen[5..], [Milestone::Refused { .. }]), "a reason is told once: {seen:?}");
 }
 
 #[test]
