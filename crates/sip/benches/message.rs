@@ -1,4 +1,4 @@
-//! Reading and writing a browser's INVITE and REGISTER: `cargo bench -p patchcord-sip --bench message`.
+//! Reading, writing and tracing a browser's INVITE and REGISTER: `cargo bench -p patchcord-sip --bench message`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use bytes::Bytes;
@@ -50,6 +50,23 @@ fn write(bencher: Bencher<'_, '_>, bytes: &Bytes) {
 #[divan::bench]
 fn read_invite(bencher: Bencher<'_, '_>) {
     read(bencher, &invite());
+}
+
+/// What it costs to write an INVITE down for its call's trace, beside the task that signals.
+#[divan::bench]
+fn trace_invite(bencher: Bencher<'_, '_>) {
+    let bytes = invite();
+    bencher.counter(BytesCount::new(bytes.len())).bench(|| {
+        let bytes = divan::black_box(&bytes);
+        (sip::Glance::of(bytes), sip::without_secrets(bytes).into_owned())
+    });
+}
+
+/// What handing it over costs there.
+#[divan::bench]
+fn share_invite(bencher: Bencher<'_, '_>) {
+    let bytes = invite();
+    bencher.bench(|| divan::black_box(&bytes).clone());
 }
 
 #[divan::bench]
