@@ -33,6 +33,17 @@ impl Sipp {
         Self::start(&[&["-sf", &file(scenario)], arguments].concat())
     }
 
+    /// Runs any number of calls of a scenario of ours, until it is killed or dropped.
+    pub(crate) fn serve(scenario: &str, arguments: &[&str]) -> Self {
+        Self::serve_at(free_ports(), scenario, arguments)
+    }
+
+    /// The same at this port.
+    pub(crate) fn serve_at(port: u16, scenario: &str, arguments: &[&str]) -> Self {
+        let many = ["-sf", &file(scenario), "-m", "100000"];
+        Self::run(Command::new("sipp"), "127.0.0.1", port, &[&many, arguments].concat())
+    }
+
     /// Runs one call of a scenario of ours at this address of another network.
     pub(crate) fn play_in(network: &Namespace, address: &str, scenario: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("nsenter");
@@ -49,6 +60,11 @@ impl Sipp {
         command.args(["-timeout", "20s", "-timeout_error"]).args(arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { child, address: SocketAddr::new(ip.parse().unwrap(), port), folder }
+    }
+
+    /// Ends it as a power failure would.
+    pub(crate) async fn kill(&mut self) {
+        within("the end of SIPp", self.child.kill()).await.unwrap();
     }
 
     /// Waits until it takes TCP connections, without making one, which SIPp would take for its call's.
@@ -77,13 +93,19 @@ impl Sipp {
 
     /// Waits until it has been sent so many messages whose first line begins like this.
     pub(crate) async fn until(&self, start: &str, count: usize) {
-        let is_one = |message: &String| message.lines().nth(3).is_some_and(|line| line.starts_with(start));
         within(&format!("{count} {start} for SIPp"), async {
-            while self.received().iter().filter(|message| is_one(message)).count() < count {
+            while self.heard(start).len() < count {
                 tokio::task::yield_now().await;
             }
         })
         .await;
+    }
+
+    /// The first lines that begin like this of the messages it has been sent.
+    pub(crate) fn heard(&self, start: &str) -> Vec<String> {
+        let received = self.received();
+        let lines = received.iter().filter_map(|message| message.lines().nth(3));
+        lines.filter(|line| line.starts_with(start)).map(str::to_owned).collect()
     }
 
     fn received(&self) -> Vec<String> {
