@@ -103,10 +103,18 @@ async fn a_call_in_through_an_sbc_keeps_to_its_route_until_the_carrier_hangs_up(
     let udp = gateway.running.ports().sip_udp;
     let kamailio = Kamailio::between(udp, SocketAddr::from(([127, 0, 0, 1], 9))).await;
     gateway.trunk(kamailio.address, "udp").await;
-    let (mut agent, mut browser) = (Phone::registered(&gateway, "100").await, Browser::new().await);
-    let mut carrier = TrunkAudio::new().await;
+    let (agent, browser) = (Phone::registered(&gateway, "100").await, Browser::new().await);
+    let carrier = TrunkAudio::new().await;
     let (media, to) = (carrier.port().to_string(), kamailio.address.to_string());
-    let sipp = Sipp::play("behind_sbc_caller", &["-t", "t1", "-s", NUMBER, "-key", "rtp_port", &media, &to]);
+    let target = format!("sip:{NUMBER}@{to}");
+    let keys = ["-key", "target", &target, "-key", "extra", "Supported: replaces", "-key", "rtp_port", &media];
+    let sipp = Sipp::play("behind_sbc_caller", &[&["-t", "t1", "-s", NUMBER][..], &keys, &[&to]].concat());
+    assert_call_in(sipp, agent, browser, carrier).await;
+    gateway.running.shutdown().await;
+}
+
+/// SIPp's call reaches the agent, is talked in, and hung up by SIPp.
+async fn assert_call_in(sipp: Sipp, mut agent: Phone, mut browser: Browser, mut carrier: TrunkAudio) {
     let (incoming, invite) = agent.invitation().await;
     agent.ring(incoming).await;
     agent.accept(incoming, &browser.answer()).await;
@@ -115,5 +123,34 @@ async fn a_call_in_through_an_sbc_keeps_to_its_route_until_the_carrier_hangs_up(
     assert_talk(&mut browser, &mut carrier, to.as_bytes()).await;
     agent.farewell(incoming).await;
     sipp.assert_success().await;
+}
+
+#[tokio::test]
+async fn a_registration_through_an_sbc_is_reached_by_its_path() {
+    let registrar = Sipp::play("path_registrar", &["-t", "t1"]);
+    let gateway = Gateway::start().await;
+    let kamailio = Kamailio::between(gateway.running.ports().sip_udp, registrar.address).await;
+    let trunk = json!({
+        "gateways": [{"uri": format!("sip:{}", kamailio.address)}],
+        "auth": {"username": "user", "password": "secret", "realm": "carrier.test"},
+        "register": {"enabled": true, "expires_s": 600},
+    });
+    let trunk = gateway.trunk_with(trunk).await;
+    let status = format!("/v1/trunks/{}/status", trunk["id"].as_str().unwrap());
+    let (agent, browser) = (Phone::registered(&gateway, "100").await, Browser::new().await);
+    let carrier = TrunkAudio::new().await;
+    // What the registrar keeps: where the gateway is, and the way there.
+    let registered = |status: &serde_json::Value| (status["registration"]["state"] == "registered").then_some(());
+    gateway.eventually(&status, registered).await;
+    let registration = registrar.received().pop().unwrap();
+    let value = |name: &str| registration.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    let contact = value("Contact:");
+    let target = contact.split(['<', '>']).nth(1).unwrap();
+    let (route, media) = (format!("Route: {}", value("Path:")), carrier.port().to_string());
+    let to = kamailio.address.to_string();
+    let keys = ["-key", "target", target, "-key", "extra", &route, "-key", "rtp_port", &media];
+    let caller = Sipp::play("behind_sbc_caller", &[&["-t", "t1", "-s", NUMBER][..], &keys, &[&to]].concat());
+    assert_call_in(caller, agent, browser, carrier).await;
     gateway.running.shutdown().await;
+    registrar.assert_success().await;
 }

@@ -108,7 +108,7 @@ impl Sipp {
         lines.filter(|line| line.starts_with(start)).map(str::to_owned).collect()
     }
 
-    fn received(&self) -> Vec<String> {
+    pub(crate) fn received(&self) -> Vec<String> {
         let messages = std::fs::read_to_string(self.folder.path().join(MESSAGES)).unwrap_or_default();
         let entries = messages.split(SEPARATOR).filter(|entry| entry.contains("message received"));
         entries.map(str::to_owned).collect()
