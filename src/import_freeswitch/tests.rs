@@ -130,7 +130,7 @@ async fn users_and_gateways_become_agents_extensions_credentials_and_trunks() {
     let trunk = directory.trunks.values().next().unwrap();
     assert_eq!((trunk.name.as_str(), trunk.gateways[0].host.as_str()), ("carrier-one", "sip.carrier.example:5070"));
     assert_eq!(trunk.gateways[0].transport, Some(sip::Transport::Tcp));
-    assert_eq!(trunk.caller_id.domain.as_deref(), Some("carrier.example"));
+    assert_eq!(trunk.border.caller_id.domain.as_deref(), Some("carrier.example"));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ fn a_trunk_is_shown_the_agents_number_else_the_trunks_and_assured_of_it() {
     assert_eq!(from(&own), "sip:+493022200@127.0.0.1");
     let written = out(|directory| {
         trusting(directory);
-        let caller_id = &mut directory.trunks.get_mut("trk_main").unwrap().caller_id;
+        let caller_id = &mut directory.trunks.get_mut("trk_main").unwrap().border.caller_id;
         caller_id.domain = Some("pbx.example.com".to_owned());
         caller_id.format = NumberFormat::E164WithoutPlus;
     });

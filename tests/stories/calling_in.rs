@@ -191,7 +191,7 @@ fn of_two_trunks_of_one_carrier_the_one_that_owns_the_number_takes_the_call() {
             directory.numbers.insert(own.e164.clone(), own);
             if by_network {
                 for trunk in directory.trunks.values_mut() {
-                    trunk.inbound_networks = vec!["198.51.100.0/30".parse().unwrap()];
+                    trunk.inbound.networks = vec!["198.51.100.0/30".parse().unwrap()];
                     trunk.gateways.clear();
                 }
             }

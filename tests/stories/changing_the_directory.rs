@@ -138,7 +138,7 @@ fn a_new_address_of_a_trunk_is_believed_at_once() {
         if believed {
             simulation.change(|directory| {
                 let main = directory.trunks.get_mut("trk_main").unwrap();
-                main.inbound_networks = vec!["198.51.100.32/28".parse().unwrap()];
+                main.inbound.networks = vec!["198.51.100.32/28".parse().unwrap()];
             });
         }
         let now = simulation.now;

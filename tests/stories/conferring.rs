@@ -499,7 +499,7 @@ fn a_member_holds_and_resumes_while_the_others_go_on() {
 #[test]
 fn a_digit_of_one_goes_to_every_other_that_wants_info() {
     let mut three = three_in(talk_in(Simulation::with(PLAN, |_, directory| {
-        directory.trunks.values_mut().for_each(|trunk| trunk.dtmf = media::Dtmf::Info);
+        directory.trunks.values_mut().for_each(|trunk| trunk.media.dtmf = media::Dtmf::Info);
     })));
     let digit = "Content-Type: application/dtmf-relay\r\n";
     let Talk { simulation, browser, outgoing, trunk, .. } = &mut three.talk;

@@ -329,7 +329,7 @@ fn an_operator_joins_two_calls_of_an_agent() {
 fn the_agent_of_a_full_trunk_joins_calls_and_its_channel_is_free_afterwards() {
     let mut both = consulted_in(talk_in(Simulation::with(PLAN, |config, directory| {
         several(config, directory);
-        directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 1);
+        directory.trunks.values_mut().for_each(|trunk| trunk.limits.max_channels = 1);
     })));
     both.join();
     both.ends_joined((0, 2));

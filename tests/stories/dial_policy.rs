@@ -260,7 +260,7 @@ fn an_emergency_call_is_held_up_by_no_limit() {
         directory.agents.get_mut("agt_100").unwrap().max_cps = 1;
         directory.agents.get_mut("agt_100").unwrap().max_concurrent_calls = 1;
         let trunk = directory.trunks.get_mut("trk_main").unwrap();
-        (trunk.max_channels, trunk.border.max_cps) = (1, 1);
+        (trunk.limits.max_channels, trunk.limits.max_cps) = (1, 1);
     });
     let (browser, _, trunk) = talking(&mut simulation);
     assert_ne!(attempt(&mut simulation), None);

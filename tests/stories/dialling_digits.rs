@@ -92,7 +92,7 @@ fn between_agents_the_callee_is_the_far_side() {
 #[test]
 fn a_trunk_that_wants_info_gets_dialled_digits_by_info() {
     let talk = talk_in(Simulation::with(PLAN, |_, directory| {
-        directory.trunks.values_mut().for_each(|trunk| trunk.dtmf = Dtmf::Info);
+        directory.trunks.values_mut().for_each(|trunk| trunk.media.dtmf = Dtmf::Info);
     }));
     let Talk { mut simulation, trunk, incoming, .. } = talk;
     assert_eq!(dial(&mut simulation, None, "9"), Ok(()));

@@ -17,7 +17,7 @@ const AVP: &str =
 /// Two trunks, of which `main` treats its media so.
 fn simulation(encryption: MediaEncryption) -> Simulation {
     Simulation::with(PLAN, |_, directory| {
-        directory.trunks.get_mut("trk_main").unwrap().media_encryption = encryption;
+        directory.trunks.get_mut("trk_main").unwrap().media.encryption = encryption;
     })
 }
 

@@ -55,7 +55,7 @@ impl Chaos {
             restore(config, directory);
             if seed.is_multiple_of(2) {
                 directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0);
-                directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 4);
+                directory.trunks.values_mut().for_each(|trunk| trunk.limits.max_channels = 4);
             }
             config.session_expires = session_expires;
             config.shards = 1 + usize::try_from(seed % 5).unwrap();
@@ -195,7 +195,7 @@ impl Chaos {
         self.simulation.change(|directory| {
             *directory = fresh();
             directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0);
-            directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 0);
+            directory.trunks.values_mut().for_each(|trunk| trunk.limits.max_channels = 0);
         });
         for (at, to) in [(1, "+15551234567"), (2, "+15551234567"), (2, "100")] {
             self.call_from(at, to);
@@ -716,7 +716,7 @@ const CHANGES: [fn(&mut Directory); 10] = [
     |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dialogs.early_offer = !trunk.dialogs.early_offer),
     |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dialogs.prack = Reliability::Required),
     |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dialogs.prack = Reliability::Off),
-    |directory| directory.trunks.values_mut().for_each(|trunk| trunk.dtmf = media::Dtmf::Info),
+    |directory| directory.trunks.values_mut().for_each(|trunk| trunk.media.dtmf = media::Dtmf::Info),
     |directory| directory.agents.values_mut().for_each(|agent| agent.enabled = !agent.enabled),
     |directory| directory.trunks.values_mut().for_each(|trunk| trunk.enabled = !trunk.enabled),
     |directory| {
@@ -731,7 +731,7 @@ const CHANGES: [fn(&mut Directory); 10] = [
 
 /// Each trunk has one channel, so that one not given back would be missed.
 fn restore(_: &mut switchboard::SwitchboardConfig, directory: &mut Directory) {
-    directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 1);
+    directory.trunks.values_mut().for_each(|trunk| trunk.limits.max_channels = 1);
 }
 
 /// The directory each run starts from.

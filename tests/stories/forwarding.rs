@@ -25,7 +25,7 @@ fn spare(directory: &mut Directory) -> &mut Trunk {
 fn forwarded(caller: &str, headers: &[(&str, &str)], change: impl FnOnce(&mut Directory)) -> Request {
     let plan = format!("{PLAN}{FORWARDING}");
     let mut simulation = Simulation::with(&plan, |_, directory| {
-        spare(directory).caller_id.fallback = Some("+493099900".to_owned());
+        spare(directory).border.caller_id.fallback = Some("+493099900".to_owned());
         change(directory);
     });
     let (main, spare) = (simulation.gateway(1), simulation.gateway(2));
@@ -50,7 +50,7 @@ fn a_forwarded_call_shows_our_number_and_whom_it_was_for() {
 
 #[test]
 fn its_callers_own_number_is_shown_only_where_the_trunk_lets_it_pass() {
-    let passing = |directory: &mut Directory| spare(directory).caller_id.pass_through = true;
+    let passing = |directory: &mut Directory| spare(directory).border.caller_id.pass_through = true;
     let invite = forwarded(CALLER, &[], passing);
     assert_eq!(from(&invite), "<sip:+15550001111@127.0.0.1>");
     assert!(invite.headers.get("Diversion").is_some());

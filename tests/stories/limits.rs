@@ -34,7 +34,7 @@ fn one_call_too_many_for_the_process_is_503_with_reason_and_retry_after() {
 #[test]
 fn a_full_trunk_leads_to_the_next_and_only_full_trunks_to_503() {
     let mut talk = talk_in(Simulation::with(PLAN, |_, directory| {
-        directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 1);
+        directory.trunks.values_mut().for_each(|trunk| trunk.limits.max_channels = 1);
     }));
     let (second, third, spare) = (talk.simulation.browser(2), talk.simulation.browser(3), talk.simulation.gateway(2));
     let on_spare = talk.simulation.call(second, "101", "+15551234567");
@@ -53,7 +53,7 @@ fn a_full_trunk_leads_to_the_next_and_only_full_trunks_to_503() {
 #[test]
 fn a_full_trunks_own_calls_are_503_too() {
     let mut talk = talk_in(Simulation::with(PLAN, |_, directory| {
-        directory.trunks.values_mut().for_each(|trunk| trunk.max_channels = 1);
+        directory.trunks.values_mut().for_each(|trunk| trunk.limits.max_channels = 1);
     }));
     let (trunk, now, to) = (talk.trunk, talk.simulation.now, "sip:+493011100@203.0.113.1");
     let session = talk.simulation.peer(trunk).invite(now, "sip:+15550001111@x.example", to, Some("v=0"), None);
@@ -195,7 +195,7 @@ fn a_gateway_that_failed_takes_up_no_channel_of_its_trunk_when_the_next_one_is_t
     let mut simulation = Simulation::with(PLAN, |_, directory| {
         directory.trunks.remove("trk_spare");
         let trunk = directory.trunks.get_mut("trk_main").unwrap();
-        trunk.max_channels = 1;
+        trunk.limits.max_channels = 1;
         let mut second = trunk.gateways[0].clone();
         second.hops[0].address = "198.51.100.2:5060".parse().unwrap();
         second.priority = trunk.gateways[0].priority + 1;

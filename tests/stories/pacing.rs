@@ -14,7 +14,7 @@ const OURS: &str = "sip:+493011100@203.0.113.1";
 /// Each trunk takes, and may make, two calls a second.
 fn paced() -> Simulation {
     Simulation::with(PLAN, |_, directory| {
-        directory.trunks.values_mut().for_each(|trunk| trunk.border.max_cps = 2);
+        directory.trunks.values_mut().for_each(|trunk| trunk.limits.max_cps = 2);
         directory.agents.values_mut().for_each(|agent| agent.max_concurrent_calls = 0);
     })
 }

@@ -75,15 +75,15 @@ fn a_number_that_is_not_the_agents_is_refused_in_words() {
 fn the_number_stands_in_the_header_the_trunk_reads() {
     let asserted = out(
         |trunk| {
-            trunk.caller_id.header = CallerIdHeader::Asserted;
-            trunk.caller_id.user = Some("pbx-7".to_owned());
-            trunk.caller_id.domain = Some("sip.carrier.example".to_owned());
+            trunk.border.caller_id.header = CallerIdHeader::Asserted;
+            trunk.border.caller_id.user = Some("pbx-7".to_owned());
+            trunk.border.caller_id.domain = Some("sip.carrier.example".to_owned());
         },
         &[],
     );
     assert_eq!(from(&asserted), "<sip:pbx-7@sip.carrier.example>");
     assert_eq!(asserted.headers.get("P-Asserted-Identity"), Some("<sip:+493022200@sip.carrier.example>"));
-    let party = out(|trunk| trunk.caller_id.header = CallerIdHeader::RemoteParty, &[]);
+    let party = out(|trunk| trunk.border.caller_id.header = CallerIdHeader::RemoteParty, &[]);
     assert_eq!(from(&party), "<sip:+493011100@127.0.0.1>", "without a user of its own From has the trunk's number");
     let value = "<sip:+493022200@127.0.0.1>;party=calling;screen=yes;privacy=off";
     assert_eq!(party.headers.get("Remote-Party-ID"), Some(value));
@@ -99,7 +99,7 @@ fn who_hides_is_nobody_to_the_called_and_known_to_trusted_trunks_only() {
         assert!(!String::from_utf8_lossy(&hidden.to_bytes()).contains("3022200"), "{hidden:?}");
     }
     for header in [CallerIdHeader::From, CallerIdHeader::Asserted, CallerIdHeader::RemoteParty] {
-        let untrusted = out(|trunk| trunk.caller_id.header = header, &[("Privacy", "id")]);
+        let untrusted = out(|trunk| trunk.border.caller_id.header = header, &[("Privacy", "id")]);
         assert!(!String::from_utf8_lossy(&untrusted.to_bytes()).contains("3022200"), "{untrusted:?}");
     }
     let trusted = out(|trunk| trunk.border.trusted = true, &[("Privacy", "id")]);

@@ -70,7 +70,7 @@ fn end(mut talk: Talk) {
 /// Agent 100 and a trunk that wants digits by INFO, talking.
 fn talk_with_info() -> Talk {
     talk_in(Simulation::with(PLAN, |_, directory| {
-        directory.trunks.values_mut().for_each(|trunk| trunk.dtmf = Dtmf::Info);
+        directory.trunks.values_mut().for_each(|trunk| trunk.media.dtmf = Dtmf::Info);
     }))
 }
 

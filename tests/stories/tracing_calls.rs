@@ -134,7 +134,7 @@ fn a_call_that_never_left_the_gateway_is_explained_too() {
         move |directory: &mut switchboard::Directory| {
             directory.trunks.get_mut("trk_main").unwrap().enabled = false;
             directory.trunks.get_mut("trk_spare").unwrap().enabled = !spare;
-            directory.trunks.get_mut("trk_spare").unwrap().max_channels = 1;
+            directory.trunks.get_mut("trk_spare").unwrap().limits.max_channels = 1;
         }
     };
     for (dialled, disabled, said) in [

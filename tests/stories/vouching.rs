@@ -19,7 +19,7 @@ fn proves_itself(directory: &mut Directory) {
 
 fn proves_itself_in_a_network(directory: &mut Directory) {
     proves_itself(directory);
-    directory.trunks.get_mut("trk_main").unwrap().inbound_networks = vec!["192.0.2.0/24".parse().unwrap()];
+    directory.trunks.get_mut("trk_main").unwrap().inbound.networks = vec!["192.0.2.0/24".parse().unwrap()];
 }
 
 fn request(method: &str, number: u32, extra: &str) -> String {

@@ -31,12 +31,12 @@ impl Admission {
         for trunk in trunks {
             if let Some(known) = &trunk.authentication.inbound {
                 admission.usernames.insert(known.username.clone(), trunk.id.clone());
-                admission.open |= trunk.inbound_networks.is_empty();
+                admission.open |= trunk.inbound.networks.is_empty();
             }
-            for name in &trunk.inbound_tls_names {
+            for name in &trunk.inbound.tls_names {
                 admission.names.entry(name.to_ascii_lowercase()).or_default().push(trunk.id.clone());
             }
-            for network in &trunk.inbound_networks {
+            for network in &trunk.inbound.networks {
                 admission.networks.push((*network, trunk.id.clone()));
             }
             for hop in trunk.gateways.iter().flat_map(|gateway| &gateway.hops) {

@@ -166,7 +166,7 @@ impl Switchboard {
             return Err(ResponseDraft::new(StatusCode::FORBIDDEN).into());
         };
         let taken = self.calls.usage.of(&Occupation::Trunk(trunk.id.clone()));
-        let full = trunk.max_channels > 0 && taken >= trunk.max_channels;
+        let full = trunk.limits.max_channels > 0 && taken >= trunk.limits.max_channels;
         let request = &*trunk.border.arriving(request);
         let Identity { number: from, display } = Identity::of(request, trunk.border.trusted, e164);
         // A number of ours counts only when it comes over its own trunk.
@@ -192,7 +192,7 @@ impl Switchboard {
             Some(failure.with_advice(Some(advice)))
         } else {
             // Before anybody's phone rings for a call that cannot be answered.
-            media::refuses_encryption(trunk.media_encryption.policy(), &request.body)
+            media::refuses_encryption(trunk.media.encryption.policy(), &request.body)
                 .map(|why| Failure::new(488, format!("The caller's media description cannot be used: {why}.")))
         };
         Ok(Caller {
@@ -211,7 +211,7 @@ impl Switchboard {
     /// A trunk's calls come at its pace. Nothing is kept of one too many: a flood of them shall cost little.
     fn keep_trunk_pace(&mut self, now: Instant, caller: Caller) -> Result<Caller, Box<ResponseDraft>> {
         let Party::Trunk { id, name, .. } = &caller.party else { return Ok(caller) };
-        let most = self.directory.trunks.get(id).map_or(0, |trunk| trunk.border.max_cps);
+        let most = self.directory.trunks.get(id).map_or(0, |trunk| trunk.limits.max_cps);
         match self.tolls.take(now, Pace::From(id.clone()), most) {
             Ok(()) => Ok(caller),
             Err(wait) => {

@@ -43,7 +43,7 @@ impl Plan {
             credentials: authentication.outbound.clone()?,
             expires,
             hosts: trunk.gateways.iter().map(|gateway| gateway.host.clone()).collect(),
-            domain: trunk.caller_id.domain.clone(),
+            domain: trunk.border.caller_id.domain.clone(),
         })
     }
 

@@ -49,7 +49,7 @@ impl Strangers {
 impl Trunk {
     /// Whether its digest is enough from an address.
     fn may_call_from(&self, address: IpAddr) -> bool {
-        self.inbound_networks.is_empty() || self.inbound_networks.iter().any(|network| network.contains(&address))
+        self.inbound.networks.is_empty() || self.inbound.networks.iter().any(|network| network.contains(&address))
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use media::Codec;
 use sip::{Ha1, Transport};
 use switchboard::{
-    Agent, CallerId, Credential, DialPolicy, Directory, Extension, Gateway, Hop, Number, OnLimit, Trunk,
+    Agent, Border, CallerId, Credential, DialPolicy, Directory, Extension, Gateway, Hop, Number, OnLimit, Trunk,
+    TrunkMedia,
 };
 
 /// The agents' domain.
@@ -63,14 +64,14 @@ pub fn directory() -> Directory {
             priority: 1,
             weight: 1,
         };
+        let caller_id = CallerId { fallback: Some("+493011100".to_owned()), ..CallerId::default() };
         let trunk = Trunk {
             id: format!("trk_{name}"),
             name: name.to_owned(),
             enabled: true,
             gateways: vec![gateway],
-            codecs: vec![Codec::Pcmu],
-            ptime: Duration::from_millis(20),
-            caller_id: CallerId { fallback: Some("+493011100".to_owned()), ..CallerId::default() },
+            border: Border { caller_id, ..Border::default() },
+            media: TrunkMedia { codecs: vec![Codec::Pcmu], ptime: Duration::from_millis(20), ..TrunkMedia::default() },
             ..Trunk::default()
         };
         directory.trunks.insert(trunk.id.clone(), trunk);

@@ -20,10 +20,10 @@ async fn a_trunks_caller_id_trust_and_header_rules_are_stored_shown_and_in_force
     assert_eq!(api.call("GET", &path, Value::Null).await.body, made);
     let directory = api.store.directory().borrow().clone();
     let seen = &directory.trunks[id(&made)];
-    assert!(seen.border.trusted && seen.caller_id.pass_through);
-    assert_eq!((seen.border.header_rules.len(), seen.border.max_cps), (3, 5));
+    assert!(seen.border.trusted && seen.border.caller_id.pass_through);
+    assert_eq!((seen.border.header_rules.len(), seen.limits.max_cps), (3, 5));
     assert_eq!(seen.border.pass_headers, ["X-Campaign", "User-to-User"]);
-    assert_eq!(seen.caller_id.header, switchboard::CallerIdHeader::Asserted);
+    assert_eq!(seen.border.caller_id.header, switchboard::CallerIdHeader::Asserted);
     let patched = api.call("PATCH", &path, json!({"header_rules": [], "trusted": false})).await;
     assert_eq!((&patched.body["trusted"], &patched.body["max_cps"]), (&json!(false), &json!(5)));
     let plain = api.made("/v1/trunks", json!({"name": "plain"})).await;

@@ -87,7 +87,7 @@ async fn a_trunk_says_how_digits_travel_and_auto_is_what_it_says_by_itself() {
         let patched = api.call("PATCH", &path, json!({"dtmf": mode})).await;
         assert_eq!((patched.status, &patched.body["dtmf"]), (StatusCode::OK, &json!(mode)));
         let directory = api.store.directory().borrow().clone();
-        assert_eq!(directory.trunks[id(&made)].dtmf, expected);
+        assert_eq!(directory.trunks[id(&made)].media.dtmf, expected);
     }
     for wrong in [json!("sip-info"), json!(1), json!("RFC4733")] {
         let answer = api.call("PATCH", &path, json!({"dtmf": wrong})).await;

@@ -16,7 +16,7 @@ async fn a_trunks_media_encryption_is_off_until_it_is_chosen_and_then_in_force()
         let changed = api.call("PATCH", &path, json!({"media_encryption": word})).await;
         assert_eq!((changed.status, changed.body["media_encryption"].as_str()), (StatusCode::OK, Some(word)));
         let directory = api.store.directory().borrow().clone();
-        assert_eq!(directory.trunks[id(&made)].media_encryption, encryption);
+        assert_eq!(directory.trunks[id(&made)].media.encryption, encryption);
     }
     let refused = api.call("PATCH", &path, json!({"media_encryption": "maybe"})).await;
     assert_eq!((refused.status, pointers(&refused)), (StatusCode::UNPROCESSABLE_ENTITY, vec!["/media_encryption"]));

@@ -2,10 +2,9 @@
 
 use switchboard::{Border, NumberFormat};
 
-use super::unsigned;
 use crate::store::{CallerId, CallerIdFormat, CallerIdHeader, HeaderRule, RuleAction, RuleDirection, TrunkSettings};
 
-pub(super) fn caller_id(stored: CallerId) -> switchboard::CallerId {
+fn caller_id(stored: CallerId) -> switchboard::CallerId {
     switchboard::CallerId {
         header: match stored.header {
             CallerIdHeader::From => switchboard::CallerIdHeader::From,
@@ -23,12 +22,12 @@ pub(super) fn caller_id(stored: CallerId) -> switchboard::CallerId {
     }
 }
 
-pub(super) fn border(settings: &TrunkSettings) -> Border {
+pub(super) fn border(stored: CallerId, settings: &TrunkSettings) -> Border {
     Border {
+        caller_id: caller_id(stored),
         trusted: settings.trusted,
         header_rules: settings.header_rules.iter().cloned().map(header_rule).collect(),
         pass_headers: settings.pass_headers.clone(),
-        max_cps: unsigned(settings.max_cps),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sip::ClientCredentials;
-use switchboard::{Authentication, Hop, InboundCredentials, TlsClient, TlsSettings};
+use switchboard::{Authentication, Hop, Inbound, InboundCredentials, Limits, TlsClient, TlsSettings, TrunkMedia};
 
-use super::border::{border, caller_id};
+use super::border::border;
 use super::dialogs::dialogs;
 use super::{numeric, unsigned};
 use crate::store::{ClientKey, KeptKey, Locations, Place, Stored, Trunk, TrunkTls};
@@ -30,25 +30,26 @@ pub(super) fn trunk(row: Stored<Trunk>, locations: &Locations, realm: &str) -> s
         })
         .collect();
     gateways.sort_by_key(|gateway| (gateway.priority, std::cmp::Reverse(gateway.weight)));
+    let settings = &trunk.settings.0;
     switchboard::Trunk {
         id: row.id,
         name: trunk.name,
         enabled: trunk.enabled,
         gateways,
-        inbound_networks: trunk.inbound.0.cidrs,
-        inbound_tls_names: trunk.inbound.0.tls_names,
         tls,
-        media_networks: trunk.media_cidrs.0,
-        codecs: trunk.codecs.0.into_iter().map(Into::into).collect(),
-        ptime: Duration::from_millis(trunk.settings.0.ptime_ms.0.into()),
-        caller_id: caller_id(trunk.caller_id.0),
-        border: border(&trunk.settings.0),
-        dialogs: dialogs(trunk.settings.0.dialogs),
-        dtmf: trunk.dtmf.into(),
-        media_encryption: trunk.settings.0.media_encryption.into(),
-        max_channels: unsigned(trunk.max_channels),
+        options_ping: Duration::from_secs(unsigned(settings.options_ping_s.0).into()),
+        inbound: Inbound { networks: trunk.inbound.0.cidrs, tls_names: trunk.inbound.0.tls_names },
         authentication,
-        options_ping: Duration::from_secs(unsigned(trunk.settings.0.options_ping_s.0).into()),
+        border: border(trunk.caller_id.0, settings),
+        media: TrunkMedia {
+            networks: trunk.media_cidrs.0,
+            codecs: trunk.codecs.0.into_iter().map(Into::into).collect(),
+            ptime: Duration::from_millis(settings.ptime_ms.0.into()),
+            dtmf: trunk.dtmf.into(),
+            encryption: settings.media_encryption.into(),
+        },
+        limits: Limits { max_channels: unsigned(trunk.max_channels), max_cps: unsigned(settings.max_cps) },
+        dialogs: dialogs(trunk.settings.0.dialogs),
     }
 }
 

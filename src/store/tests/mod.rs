@@ -146,8 +146,8 @@ async fn resources_round_trip(store: Store) {
         directory.trunks[&carrier.id].gateways[0].hops[0].address,
         "192.0.2.1:5060".parse::<SocketAddr>().unwrap()
     );
-    assert_eq!(directory.trunks[&carrier.id].caller_id.format, switchboard::NumberFormat::E164WithoutPlus);
-    assert_eq!(directory.trunks[&carrier.id].dtmf, media::Dtmf::Inband);
+    assert_eq!(directory.trunks[&carrier.id].border.caller_id.format, switchboard::NumberFormat::E164WithoutPlus);
+    assert_eq!(directory.trunks[&carrier.id].media.dtmf, media::Dtmf::Inband);
     let changed = Trunk { dtmf: DtmfMode::Info, ..trunk("192.0.2.1") };
     let changed = store.update_trunk(&carrier.id, 1, changed).await.unwrap();
     assert_eq!(
@@ -165,7 +165,7 @@ async fn older_trunks(store: Store, url: String) {
     store.close().await;
     let store = open(&url, "phone.test").await;
     assert_eq!(store.trunk(&carrier.id).await.unwrap().value.dtmf, DtmfMode::Auto);
-    assert_eq!(store.directory().borrow().trunks[&carrier.id].dtmf, media::Dtmf::Auto);
+    assert_eq!(store.directory().borrow().trunks[&carrier.id].media.dtmf, media::Dtmf::Auto);
     store.close().await;
 }
 

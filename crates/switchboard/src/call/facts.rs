@@ -302,16 +302,16 @@ impl Facts {
         let Some(leg) = self.leg_mut(leg).filter(|leg| leg.medium == Medium::Unopened) else { return };
         leg.medium = Medium::Open;
         if let Party::Trunk { id, .. } = &leg.party {
-            leg.dtmf = ctx.directory.trunks.get(id).map(|trunk| trunk.dtmf).unwrap_or_default();
+            leg.dtmf = ctx.directory.trunks.get(id).map(|trunk| trunk.media.dtmf).unwrap_or_default();
         }
         let mut ptime = None;
         let (keying, codecs) = match &leg.party {
             Party::Trunk { id, .. } => {
                 let trunk = ctx.directory.trunks.get(id);
-                ptime = trunk.map(|trunk| trunk.ptime);
-                let networks = trunk.map(|trunk| trunk.media_networks.clone()).unwrap_or_default();
-                let codecs = trunk.map(|trunk| trunk.codecs.clone()).unwrap_or_default();
-                let encryption = trunk.map(|trunk| trunk.media_encryption).filter(|_| !leg.is_fallback);
+                ptime = trunk.map(|trunk| trunk.media.ptime);
+                let networks = trunk.map(|trunk| trunk.media.networks.clone()).unwrap_or_default();
+                let codecs = trunk.map(|trunk| trunk.media.codecs.clone()).unwrap_or_default();
+                let encryption = trunk.map(|trunk| trunk.media.encryption).filter(|_| !leg.is_fallback);
                 let keying = match encryption.and_then(MediaEncryption::policy) {
                     Some(policy) => Keying::Sdes { networks, policy },
                     None => Keying::Plain { networks },

@@ -306,7 +306,7 @@ impl Hunt {
         else {
             return false;
         };
-        let encryption = ctx.directory.trunks.get(id).map(|trunk| trunk.media_encryption);
+        let encryption = ctx.directory.trunks.get(id).map(|trunk| trunk.media.encryption);
         if !is_about_media || encryption != Some(MediaEncryption::Optional) {
             return false;
         }
@@ -349,7 +349,7 @@ impl Hunt {
             // Which of its codecs the carrier will have is not known yet.
             Some(Party::Trunk { id, .. }) => {
                 let trunk = ctx.directory.trunks.get(id);
-                trunk.and_then(|trunk| bandwidth::best(&trunk.codecs)).unwrap_or(Bandwidth::Narrow)
+                trunk.and_then(|trunk| bandwidth::best(&trunk.media.codecs)).unwrap_or(Bandwidth::Narrow)
             }
             None => Bandwidth::Narrow,
         }

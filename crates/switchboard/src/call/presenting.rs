@@ -33,9 +33,10 @@ struct Numbers {
 /// As whom a seeker's call over a trunk presents itself.
 pub(super) fn present(seeker: &Seeker, facts: &Facts, trunk: &Trunk, ctx: &Context<'_>) -> Presentation {
     let numbers = numbers(seeker, facts, trunk, ctx);
-    let domain = trunk.caller_id.domain.as_deref().map_or_else(|| ctx.config.advertised_host.clone(), host);
-    let address =
-        |number: &str| NameAddr::new(Uri::sip(Some(&written(number, trunk.caller_id.format)), domain.clone(), None));
+    let domain = trunk.border.caller_id.domain.as_deref().map_or_else(|| ctx.config.advertised_host.clone(), host);
+    let address = |number: &str| {
+        NameAddr::new(Uri::sip(Some(&written(number, trunk.border.caller_id.format)), domain.clone(), None))
+    };
     let mut headers = Vec::new();
     let mut say = |name: &str, value: String| headers.push((name.to_owned(), value));
     let from = from(&numbers, trunk, &domain, address);
@@ -43,7 +44,7 @@ pub(super) fn present(seeker: &Seeker, facts: &Facts, trunk: &Trunk, ctx: &Conte
     let vouched = if numbers.is_anonymous || is_in_from(trunk) { &numbers.ours } else { &numbers.shown };
     if is_number(vouched) {
         let is_told = trunk.border.trusted || (!is_in_from(trunk) && !numbers.is_anonymous);
-        match trunk.caller_id.header {
+        match trunk.border.caller_id.header {
             CallerIdHeader::From | CallerIdHeader::Asserted if is_told => {
                 say("P-Asserted-Identity", address(vouched).to_string());
             }
@@ -71,7 +72,7 @@ pub(super) fn present(seeker: &Seeker, facts: &Facts, trunk: &Trunk, ctx: &Conte
 }
 
 fn is_in_from(trunk: &Trunk) -> bool {
-    match trunk.caller_id.header {
+    match trunk.border.caller_id.header {
         CallerIdHeader::From => true,
         CallerIdHeader::Asserted | CallerIdHeader::RemoteParty => false,
     }
@@ -85,10 +86,10 @@ fn from(numbers: &Numbers, trunk: &Trunk, domain: &Host, address: impl Fn(&str) 
     if is_in_from(trunk) {
         return address(&numbers.shown);
     }
-    match &trunk.caller_id.user {
+    match &trunk.border.caller_id.user {
         // Not a number, whatever it looks like: the carrier knows it as it is written.
         Some(user) => NameAddr::new(Uri::sip(Some(user), domain.clone(), None)),
-        None => address(trunk.caller_id.fallback.as_deref().unwrap_or(&numbers.shown)),
+        None => address(trunk.border.caller_id.fallback.as_deref().unwrap_or(&numbers.shown)),
     }
 }
 
@@ -106,7 +107,7 @@ fn numbers(seeker: &Seeker, facts: &Facts, trunk: &Trunk, ctx: &Context<'_>) -> 
     let wish = seeker.transferor.is_none().then_some(&facts.introduction);
     let chosen = wish.and_then(|wish| wish.chosen.clone());
     let own = chosen.or_else(|| agent.and_then(|agent| agent.caller_id_number.clone()));
-    let own = own.or_else(|| trunk.caller_id.fallback.clone());
+    let own = own.or_else(|| trunk.border.caller_id.fallback.clone());
     let Some(original) = forwarded(seeker, facts) else {
         let shown = own.unwrap_or_else(|| seeker.number.clone());
         let is_anonymous = wish.is_some_and(|wish| wish.is_anonymous);
@@ -117,7 +118,7 @@ fn numbers(seeker: &Seeker, facts: &Facts, trunk: &Trunk, ctx: &Context<'_>) -> 
     let ours = own.or_else(|| called.clone()).unwrap_or_else(|| seeker.dialled.clone());
     let why = if seeker.transferor.is_some() { "deflection" } else { "unconditional" };
     let diverted = called.or_else(|| Some(ours.clone()).filter(|number| is_number(number))).map(|number| (number, why));
-    let passes = trunk.caller_id.pass_through;
+    let passes = trunk.border.caller_id.pass_through;
     let shown = if passes && is_number(original) { original.to_owned() } else { ours.clone() };
     Numbers { shown, ours, is_anonymous: passes && original == ANONYMOUS, diverted }
 }

@@ -252,11 +252,11 @@ impl Candidate {
             return Err(Failure::new(503, LEFT_ALONE));
         }
         let calls = ctx.taken(&Occupation::Trunk(trunk.id.clone()), facts);
-        if !is_emergency && trunk.max_channels > 0 && calls >= trunk.max_channels {
+        if !is_emergency && trunk.limits.max_channels > 0 && calls >= trunk.limits.max_channels {
             let failure = Failure::new(503, format!("All channels of trunk {} are taken.", trunk.name));
             return Err(failure.with_advice(Some(FULL)));
         }
-        let Some(uri) = self.uri(trunk.caller_id.format) else {
+        let Some(uri) = self.uri(trunk.border.caller_id.format) else {
             return Err(Failure::new(
                 500,
                 format!("The gateway {} of trunk {} is no SIP host.", self.host, trunk.name),
@@ -285,7 +285,7 @@ impl Candidate {
 
     /// A trunk takes so many calls a second.
     fn keep_pace(&self, trunk: &Trunk, ctx: &mut Context<'_>) -> Result<(), Failure> {
-        let most = trunk.border.max_cps;
+        let most = trunk.limits.max_cps;
         ctx.tolls.take(ctx.now, Pace::To(trunk.id.clone()), most).map_err(|wait| {
             ctx.tolls.bar(Bar::TrunkPace);
             let why = format!("Trunk {} takes {most} calls a second, and has got them.", trunk.name);

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use sip::Request;
 
+use super::CallerId;
+
 /// Headers of a trunk's INVITE that phones get at most, and the longest value: a browser's message has to stay readable.
 const MOST_PASSED: usize = 16;
 const LONGEST_PASSED: usize = 512;
@@ -58,14 +60,14 @@ const PASSABLE: &[&str] = &["Diversion", "History-Info", "Priority", "Subject", 
 /// A trunk as a peer.
 #[derive(Debug, Clone, Default)]
 pub struct Border {
+    /// How calls present themselves to it.
+    pub caller_id: CallerId,
     /// Its P-Asserted-Identity and Remote-Party-ID are believed, and it is told who calls even when the caller hides (RFC 3325 §5).
     pub trusted: bool,
     /// Applied in their order to every INVITE that begins a call.
     pub header_rules: Vec<HeaderRule>,
     /// Headers of its INVITEs that phones get too.
     pub pass_headers: Vec<String>,
-    /// New calls a second each way, 0 = no limit.
-    pub max_cps: u32,
 }
 
 /// One change of an INVITE's headers.

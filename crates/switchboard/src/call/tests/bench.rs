@@ -15,7 +15,7 @@ use crate::call::{
 };
 use crate::config::{Clock, SwitchboardConfig};
 use crate::dialplan::{Step, Target};
-use crate::directory::{Directory, Extension, Gateway, Hop, OnLimit, Trunk};
+use crate::directory::{Directory, Extension, Gateway, Hop, OnLimit, Trunk, TrunkMedia};
 use crate::health::Health;
 use crate::identity::Introduction;
 use crate::ids::Ids;
@@ -91,12 +91,12 @@ impl Bench {
 
     /// Among trunks that want digits so.
     pub(super) fn with_dtmf(mut self, dtmf: media::Dtmf) -> Self {
-        Arc::make_mut(&mut self.directory).trunks.values_mut().for_each(|trunk| trunk.dtmf = dtmf);
+        Arc::make_mut(&mut self.directory).trunks.values_mut().for_each(|trunk| trunk.media.dtmf = dtmf);
         self
     }
 
     pub(super) fn with_ptime(mut self, ptime: Duration) -> Self {
-        Arc::make_mut(&mut self.directory).trunks.values_mut().for_each(|trunk| trunk.ptime = ptime);
+        Arc::make_mut(&mut self.directory).trunks.values_mut().for_each(|trunk| trunk.media.ptime = ptime);
         self
     }
 
@@ -508,8 +508,7 @@ fn directory() -> Directory {
             name: name.to_owned(),
             enabled: true,
             gateways: vec![gateway],
-            codecs: vec![Codec::Pcmu],
-            ptime: Duration::from_millis(20),
+            media: TrunkMedia { codecs: vec![Codec::Pcmu], ptime: Duration::from_millis(20), ..TrunkMedia::default() },
             ..Trunk::default()
         };
         directory.trunks.insert(trunk.id.clone(), trunk);
