@@ -1,26 +1,20 @@
 //! The hunt for somebody who answers: targets step by step, phones at once, gateways one after another. Shared by the states
-//! before an answer; what is heard on the way is in `progress`.
+//! before an answer; who is tried next is in `trying`, what is heard on the way in `progress`.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
-use media::{Bandwidth, Command};
 use sip::{Reason, Response, Uri};
 
 use super::State;
 use super::action::{Action, Actions, CallEvent, CallTimer};
 use super::answering::{Answering, MEDIA_TIMEOUT};
 use super::cause::Failure;
-use super::clearing::clear;
 use super::early::Early;
 use super::ending::Ending;
 use super::facts::{CallerOffer, Context, Facts};
-use super::leg::{Leg, LegId, Party, Signal};
+use super::leg::{LegId, Party};
 use super::seeker::Seeker;
-use super::target::{Candidate, Resolved, resolve};
-use super::{bandwidth, explanation, forks, modifying, replacing};
-use crate::dialplan::{Step, Target};
-use crate::directory::MediaEncryption;
+use super::trying::Route;
+use super::{explanation, forks, modifying, replacing};
+use crate::dialplan::Step;
 use crate::output::EndedBy;
 use crate::trace::RoutingStep;
 
@@ -28,19 +22,14 @@ use crate::trace::RoutingStep;
 #[derive(Debug, Clone)]
 pub(crate) struct Hunt {
     pub(super) seeker: Seeker,
-    steps: VecDeque<Step>,
-    pub(super) candidates: VecDeque<Candidate>,
-    /// The gateway that is being tried, or was last.
-    tried: Option<Candidate>,
+    pub(super) route: Route,
     pub(super) branches: Vec<LegId>,
     /// The extensions whose phones ring in this step.
     pub(super) phones: Vec<String>,
     /// The Contacts of the phones that ring in this step, or have refused.
     pub(super) rung: Vec<Uri>,
     pub(super) early: Early,
-    failure: Option<Failure>,
-    /// It was let through to a trunk already.
-    cleared: bool,
+    pub(super) failure: Option<Failure>,
     pub(super) told_ringing: bool,
     /// Who is transferred heard a target ring, and not who transferred it.
     pub(super) heard: bool,
@@ -82,15 +71,12 @@ impl Hunt {
     pub(crate) fn new(seeker: Seeker, steps: Vec<Step>) -> Self {
         Self {
             seeker,
-            steps: steps.into(),
-            candidates: VecDeque::new(),
-            tried: None,
+            route: Route::new(steps),
             branches: Vec::new(),
             phones: Vec::new(),
             rung: Vec::new(),
             early: Early::None,
             failure: None,
-            cleared: false,
             told_ringing: false,
             heard: false,
             pickup: None,
@@ -218,143 +204,6 @@ impl Hunt {
         }
     }
 
-    /// The next target of the dialplan's decision, until one can be called.
-    pub(super) fn next_step(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> Next {
-        self.phones.clear();
-        self.rung.clear();
-        while let Some(step) = self.steps.pop_front() {
-            facts.note_routing(RoutingStep::Target, None, None, format!("The target is {}.", step.target));
-            if let Target::Trunks { number, .. } = &step.target {
-                if let Err(failure) = clear(number, !self.cleared, &self.seeker, facts, ctx) {
-                    Self::note_failure(RoutingStep::Failed, None, &failure, facts);
-                    return Next::Failed(failure, EndedBy::System);
-                }
-                self.cleared = true;
-            }
-            match resolve(&step.target, &self.seeker, facts, ctx) {
-                Resolved::Phones { numbers, legs, patience } => {
-                    self.phones = numbers;
-                    self.patience(step.timeout.unwrap_or(patience), actions);
-                    for leg in legs {
-                        self.open(leg, facts, ctx, actions);
-                    }
-                    return Next::Stay;
-                }
-                Resolved::Gateways(candidates) => {
-                    self.candidates = candidates;
-                    self.patience(step.timeout.unwrap_or(ctx.config.ring_timeout), actions);
-                    if self.next_candidate(facts, ctx, actions) {
-                        return Next::Stay;
-                    }
-                }
-                Resolved::Echo => return Next::Echo,
-                Resolved::Refused(failure) => {
-                    Self::note_failure(RoutingStep::Failed, None, &failure, facts);
-                    return Next::Failed(failure, EndedBy::System);
-                }
-                Resolved::Nobody(failure) => {
-                    Self::note_failure(RoutingStep::Skipped, None, &failure, facts);
-                    self.remember(failure);
-                }
-            }
-        }
-        let failure = self.failure.take().unwrap_or_else(|| Failure::new(404, "The dialplan names no target."));
-        let by = match failure.result {
-            crate::output::CallResult::Busy => EndedBy::Callee,
-            crate::output::CallResult::Answered
-            | crate::output::CallResult::NoAnswer
-            | crate::output::CallResult::Cancelled
-            | crate::output::CallResult::Failed => EndedBy::System,
-        };
-        Next::Failed(failure, by)
-    }
-
-    fn patience(&mut self, patience: Duration, actions: &mut Actions) {
-        actions.push(Action::SetTimer(CallTimer::NoAnswer, patience));
-    }
-
-    /// The next gateway of the present step; false when there is none left.
-    fn next_candidate(&mut self, facts: &mut Facts, ctx: &mut Context<'_>, actions: &mut Actions) -> bool {
-        while let Some(candidate) = self.candidates.pop_front() {
-            match candidate.leg(&self.seeker, facts, ctx) {
-                Ok(leg) => {
-                    self.tried = Some(candidate);
-                    self.open(leg, facts, ctx, actions);
-                    return true;
-                }
-                Err(failure) => {
-                    Self::note_failure(RoutingStep::Skipped, None, &failure, facts);
-                    self.remember(failure);
-                }
-            }
-        }
-        false
-    }
-
-    /// The same gateway once more in the clear, when it refused media that its trunk has encrypted only where that is possible.
-    fn fallback(
-        &mut self,
-        refused: LegId,
-        failure: &Failure,
-        facts: &mut Facts,
-        ctx: &mut Context<'_>,
-        actions: &mut Actions,
-    ) -> bool {
-        let is_about_media = matches!(failure.status, 415 | 488 | 606);
-        let Some(Party::Trunk { id, .. }) =
-            facts.leg(refused).filter(|leg| !leg.is_fallback && !leg.forks.is_late).map(|leg| &leg.party)
-        else {
-            return false;
-        };
-        let encryption = ctx.directory.trunks.get(id).map(|trunk| trunk.media.encryption);
-        if !is_about_media || encryption != Some(MediaEncryption::Optional) {
-            return false;
-        }
-        let Some(Ok(leg)) = self.tried.take().map(|candidate| candidate.leg(&self.seeker, facts, ctx)) else {
-            return false;
-        };
-        self.open(Leg { is_fallback: true, ..leg }, facts, ctx, actions);
-        true
-    }
-
-    pub(super) fn note_failure(step: RoutingStep, leg: Option<LegId>, failure: &Failure, facts: &mut Facts) {
-        facts.note_routing(step, leg, Some(failure.status), failure.explanation.clone());
-    }
-
-    /// Opens a leg's media and asks for the offer its INVITE will carry, unless that is to ask for one.
-    pub(super) fn open(&mut self, leg: Leg, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
-        let (id, is_late) = (leg.id, leg.forks.is_late);
-        self.branches.push(id);
-        self.rung.extend(leg.contact.clone());
-        facts.legs.push(leg);
-        facts.open_media(id, ctx, actions);
-        if is_late {
-            Self::send_invite(id, facts, ctx, actions);
-            return;
-        }
-        let bandwidth = self.bandwidth(facts, ctx);
-        actions.push(Action::Media(Command::CreateOffer { session: id.media(), bandwidth }));
-        actions.push(Action::SetTimer(CallTimer::Media, MEDIA_TIMEOUT));
-    }
-
-    /// What the seeker can use.
-    pub(super) fn bandwidth(&self, facts: &Facts, ctx: &Context<'_>) -> Bandwidth {
-        match facts.leg(self.seeker.leg).map(|leg| &leg.party) {
-            Some(Party::Extension { number, .. }) => ctx
-                .directory
-                .extensions
-                .get(number)
-                .and_then(|extension| bandwidth::best(&extension.codecs))
-                .unwrap_or(Bandwidth::Full),
-            // Which of its codecs the carrier will have is not known yet.
-            Some(Party::Trunk { id, .. }) => {
-                let trunk = ctx.directory.trunks.get(id);
-                trunk.and_then(|trunk| bandwidth::best(&trunk.media.codecs)).unwrap_or(Bandwidth::Narrow)
-            }
-            None => Bandwidth::Narrow,
-        }
-    }
-
     /// A branch is gone: the others ring on, else the next gateway, else the next target.
     pub(super) fn refused(
         &mut self,
@@ -378,12 +227,12 @@ impl Hunt {
         };
         self.remember(failure);
         if !may_go_on {
-            if !(self.steps.is_empty() && self.candidates.is_empty()) {
+            if !(self.route.steps.is_empty() && self.route.candidates.is_empty()) {
                 let text = "That is the called party's word: nobody else is tried.".to_owned();
                 facts.note_routing(RoutingStep::Skipped, None, None, text);
             }
-            self.steps.clear();
-            self.candidates.clear();
+            self.route.steps.clear();
+            self.route.candidates.clear();
             let rest = std::mem::take(&mut self.branches);
             for leg in rest {
                 facts.release(leg, Some(Reason::sip(603, "Declined elsewhere")), actions);
@@ -395,7 +244,7 @@ impl Hunt {
         actions.push(Action::ClearTimer(CallTimer::Attempt));
         // 480 from a trunk is the called party's state: no other gateway changes it.
         if trunk && self.failure.as_ref().is_some_and(|failure| failure.status == 480) {
-            self.candidates.clear();
+            self.route.candidates.clear();
         }
         if self.next_candidate(facts, ctx, actions) {
             return Next::Stay;
@@ -499,21 +348,5 @@ impl Hunt {
     /// The seeker, and whom of those who ring something happens to.
     pub(super) fn pair(&self, leg: LegId) -> modifying::Pair {
         [Some(self.seeker.leg), Some(leg).filter(|leg| self.branches.contains(leg))]
-    }
-
-    fn send_invite(id: LegId, facts: &mut Facts, ctx: &Context<'_>, actions: &mut Actions) {
-        let Some(leg) = facts.leg(id).filter(|leg| leg.signal == Signal::Idle) else { return };
-        let trunk = matches!(leg.party, Party::Trunk { .. });
-        let (to, flow) = (leg.party.described(), leg.flow);
-        facts.invite(id, actions);
-        let text = format!("{to} is called at {} over {}.", flow.peer, flow.transport);
-        facts.note_routing(RoutingStep::Attempt, Some(id), None, text);
-        if trunk {
-            actions.push(Action::SetTimer(CallTimer::Attempt, ctx.config.attempt_timeout));
-        }
-        let waiting = facts.legs.iter().skip(1).any(|leg| leg.signal == Signal::Idle);
-        if !waiting {
-            actions.push(Action::ClearTimer(CallTimer::Media));
-        }
     }
 }

@@ -42,6 +42,7 @@ mod routing;
 mod seeker;
 mod target;
 mod transferring;
+mod trying;
 
 pub(crate) use action::{Action, Actions, CallEvent, CallTimer, Change};
 pub(crate) use cause::{Failure, reasons};

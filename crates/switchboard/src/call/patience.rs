@@ -25,7 +25,7 @@ impl Hunt {
                 for leg in self.branches.clone() {
                     self.drop_branch(leg, Some(Reason::q850(19, "No answer")), facts, actions);
                 }
-                self.candidates.clear();
+                self.route.candidates.clear();
                 actions.push(Action::ClearTimer(CallTimer::Attempt));
                 Self::note_failure(RoutingStep::Failed, None, &Failure::no_answer(), facts);
                 self.remember(Failure::no_answer());
