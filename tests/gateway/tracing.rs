@@ -42,7 +42,8 @@ async fn a_call_to_a_trunk_where_nobody_listens_says_so() {
     agent.refusal(session).await;
     let trace = ended(&gateway).await;
     let explanation = trace["explanation"].as_str().unwrap();
-    assert!(explanation.starts_with("Trunk carrier could not be reached; nothing listens there"), "{explanation}");
+    let told = "Trunk carrier could not be reached: it refuses the TCP connection; nothing listens there";
+    assert!(explanation.starts_with(told), "{explanation}");
     let cdrs = gateway.get("/v1/cdrs").await;
     assert_eq!(cdrs["data"][0]["explanation"], trace["explanation"]);
     assert_eq!(summaries(&trace)[0], "in INVITE sip:+4930222333@phone.example.com");

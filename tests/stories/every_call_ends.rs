@@ -123,7 +123,8 @@ impl Chaos {
             26 => self.dial(),
             37 | 38 => self.reclaim(),
             48 | 49 => self.meet(),
-            50..=52 => self.fork(),
+            50 | 51 => self.fork(),
+            52 => self.call_into_forks(),
             53 => self.update_early(),
             11 if self.random.random_bool(0.3) => {
                 let call = self.simulation.views.last().map(|view| view.id.clone());
@@ -246,6 +247,16 @@ impl Chaos {
         let to = "sip:+493011100@203.0.113.1";
         let session = self.simulation.peer(trunk).invite(now, "sip:+1555000111@x.example", to, sdp, None);
         self.sessions.push((trunk, session));
+    }
+
+    /// Somebody calls a trunk, several branches of which then say something.
+    fn call_into_forks(&mut self) {
+        let at = self.random.random_range(0..self.browsers.len());
+        self.call_from(at, "+15551234567");
+        for _ in 0..4 {
+            self.simulation.settle();
+            self.fork();
+        }
     }
 
     /// A branch of the INVITE that a trunk got last says something, reliably or not, in turn or not.
@@ -572,13 +583,19 @@ impl Chaos {
         }
         let is_under_way = |transfer: &switchboard::TransferView| transfer.sip_status.is_none();
         let is_changing = |view: &switchboard::CallView| view.transfers.iter().any(is_under_way);
+        // Who has handed somebody on hears nobody until its BYE.
+        let departs = |view: &switchboard::CallView| {
+            let done = view.transfers.iter().filter(|transfer| transfer.sip_status == Some(200));
+            let by: Vec<_> = done.map(|transfer| &transfer.by).collect();
+            view.legs.iter().any(|leg| by.contains(&&leg.id) && leg.state != CallState::Ending)
+        };
         for view in last.values().filter(|view| view.state == CallState::Connected && !is_changing(view)) {
             let echo = view.to == "9196" || view.transfers.iter().any(|transfer| transfer.target == "9196");
             let is_replaced = view.legs.iter().any(|leg| leg.state == CallState::Routing);
             let talking = view.participants.iter().filter(|it| it.state == ParticipantState::Connected).count();
             assert!(talking > 1 || echo || is_replaced, "one is alone in {view:?}");
         }
-        self.assert_nobody_is_left_alone_in_a_mix(last.values().any(|view| is_changing(view)));
+        self.assert_nobody_is_left_alone_in_a_mix(last.values().any(|view| is_changing(view) || departs(view)));
     }
 
     /// Who is in a mix hears somebody; who was in one, too, unless somebody is being handed on, in whatever call.

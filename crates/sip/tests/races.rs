@@ -226,7 +226,7 @@ fn requests_are_refused_with_the_status_of_what_is_wrong() {
         (request("BYE", "a", 1, "nobody", ""), "481"),
         (request("CANCEL", "b", 1, "", ""), "481"),
         (request("FROB", "c", 1, "", ""), "501"),
-        (request("INVITE", "d", 1, "", "Require: 100rel\r\n"), "420"),
+        (request("INVITE", "d", 1, "", "Require: precondition\r\n"), "420"),
         (request("INVITE", "e", 1, "", "").replace("Max-Forwards: 70", "Max-Forwards: 0"), "483"),
         (request("OPTIONS", "f", 1, "", "").replace("OPTIONS sip:gateway@192.0.2.1", "OPTIONS http://x"), "416"),
         (request("INVITE", "g", 1, "", "Content-Type: text/plain\r\nContent-Length: 2\r\n") + "hi", "415"),
@@ -272,7 +272,7 @@ fn refusal(side: &mut Side) -> (u16, Option<String>) {
 fn a_call_refused_for_whatever_cause_is_told_why() {
     let invite = |extra: &str| request("INVITE", "1", 1, "", extra);
     let cases = [
-        (invite("Require: 100rel\r\n"), 420, "Q.850;cause=127;text=\"Bad Extension\""),
+        (invite("Require: precondition\r\n"), 420, "Q.850;cause=127;text=\"Bad Extension\""),
         (invite("").replace("Max-Forwards: 70", "Max-Forwards: 0"), 483, "Q.850;cause=25;text=\"Too Many Hops\""),
         (
             invite("").replace("sip:gateway@192.0.2.1 ", "http://x "),
@@ -314,7 +314,7 @@ fn a_reason_of_the_users_own_stands_alone_and_what_refuses_no_call_has_none() {
     let session = side.invited();
     side.endpoint.reject(side.now, session, ResponseDraft::new(StatusCode::PROXY_AUTHENTICATION_REQUIRED));
     assert_eq!(refusal(&mut side), (407, None));
-    side.receive(udp(), &request("OPTIONS", "2", 1, "", "Require: 100rel\r\n"));
+    side.receive(udp(), &request("OPTIONS", "2", 1, "", "Require: precondition\r\n"));
     assert_eq!(refusal(&mut side), (420, None));
     side.receive(udp(), &request("INVITE", "3", 1, "nobody", ""));
     assert_eq!(refusal(&mut side), (481, None));
