@@ -21,3 +21,4 @@ pub mod serve;
 mod shards;
 mod signalling;
 pub mod store;
+pub mod trunk_test;

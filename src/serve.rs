@@ -30,10 +30,11 @@ use crate::net::tls::{self, TlsError};
 use crate::net::websocket::SipSocket;
 use crate::net::{Inbox, address, tcp, udp};
 use crate::recorder::Recorder;
-use crate::resolver;
+use crate::resolver::{self, Lookup};
 use crate::shards::{self, ShardError, Threads};
 use crate::signalling::{self, Activity, Inputs, Outputs};
 use crate::store::{Store, StoreError, follow_others, record_writer};
+use crate::trunk_test::TrunkTests;
 
 pub use ports::Ports;
 
@@ -159,6 +160,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     if let Some((listener, settings)) = listeners.tls.zip(certificates.sip()) {
         tasks.push(tokio::spawn(tls::listen(listener, settings, inbox.clone(), stop.clone())));
     }
+    let listen = config.sip.udp_listen.ip();
     let render = move || metrics.render();
     let reread = certificates.clone();
     let api = api::router(ApiState {
@@ -168,6 +170,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         certificates: Arc::new(move || reread.reload()),
         agents: AgentAccess::default(),
         traces: TraceAccess { recorder, own: own_addresses(config, &ports) },
+        trunk_tests: TrunkTests::new(own_addresses(config, &ports).host, listen, Lookup::new(&config.dns, listen)?),
     });
     let socket = |transport| SipSocket::new(transport, inbox.clone(), &config.http.allowed_origins, stop.clone());
     let mut http = vec![serve_tls(listeners.https, certificates.https(), api.clone(), socket(Transport::Wss), &stop)];

@@ -25,6 +25,7 @@ mod system;
 mod traces;
 mod transfers;
 mod trunk_status;
+mod trunk_test;
 mod trunks;
 pub(crate) mod validate;
 
@@ -44,6 +45,7 @@ pub use traces::{OwnAddresses, TraceAccess};
 
 use crate::gateway::GatewayHandle;
 use crate::store::Store;
+use crate::trunk_test::TrunkTests;
 
 /// Renders the metrics in Prometheus' text format.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -63,6 +65,8 @@ pub struct ApiState {
     pub agents: AgentAccess,
     /// What was written down of calls.
     pub traces: TraceAccess,
+    /// The tests of trunks.
+    pub trunk_tests: TrunkTests,
 }
 
 impl std::fmt::Debug for ApiState {
@@ -96,6 +100,7 @@ fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(trunks::list, trunks::create))
         .routes(routes!(trunks::read, trunks::patch, trunks::delete))
         .routes(routes!(trunk_status::read))
+        .routes(routes!(trunk_test::run))
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::read, numbers::patch, numbers::delete))
         .routes(routes!(directory::list))

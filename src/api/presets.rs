@@ -46,9 +46,11 @@ fn presets() -> Vec<Preset> {
         Preset {
             name: "twilio",
             description: "Twilio Elastic SIP Trunking, recognised by IP address. There: a termination URI, the gateway's public address in an \
-                          IP access control list, sip:<public address>:5060 as origination URI, a number. With secure trunking switched on \
+                          IP access control list, sip:<public address>:5060 as origination URI, a number. Compare the \
+                          networks with Twilio's list of IP addresses before use. With secure trunking switched on \
                           there: transport tls and media_encryption required.",
-            // "Elastic SIP Trunking: IP addresses" (signalling of all regions) and "SIP Interface over Twilio Interconnect" (media).
+            // Signalling: not checked against Twilio's own list, which counts and is to be compared before use. Media: "SIP Interface over
+            // Twilio Interconnect".
             settings: json!({
                 "inbound": {"cidrs": [
                     "54.172.60.0/30", "54.244.51.0/30", "54.171.127.192/30", "35.156.191.128/30", "54.65.63.192/30",

@@ -12,6 +12,7 @@ mod traces;
 mod transfers;
 mod trunk_auth;
 mod trunk_status;
+mod trunk_test;
 
 use std::time::{Instant, SystemTime};
 
@@ -26,6 +27,7 @@ use super::*;
 use crate::config::Database;
 use crate::gateway::{GatewayTables, OperatorCommand, gateway};
 use crate::recorder::Recorder;
+use crate::resolver::Lookup;
 
 struct Api {
     router: Router,
@@ -33,6 +35,7 @@ struct Api {
     key: String,
     tables: GatewayTables,
     recorder: Recorder,
+    trunk_tests: TrunkTests,
     commands: tokio::sync::mpsc::Receiver<OperatorCommand>,
     _folder: tempfile::TempDir,
 }
@@ -58,8 +61,19 @@ impl Api {
         let traces = TraceAccess { recorder: recorder.clone(), own };
         let certificates: ReloadCertificates = Arc::new(|| Err(vec!["key.pem: no key".to_owned()]));
         let agents = AgentAccess::default();
-        let state = ApiState { store: store.clone(), gateway: handle, metrics, certificates, agents, traces };
-        Self { router: router(state), store, key, tables, recorder, commands, _folder: folder }
+        let here = std::net::IpAddr::from([127, 0, 0, 1]);
+        let lookup = Lookup::new(&crate::config::Dns::default(), here).unwrap();
+        let trunk_tests = TrunkTests::new("192.0.2.9".parse().unwrap(), here, lookup);
+        let state = ApiState {
+            store: store.clone(),
+            gateway: handle,
+            metrics,
+            certificates,
+            agents,
+            traces,
+            trunk_tests: trunk_tests.clone(),
+        };
+        Self { router: router(state), store, key, tables, recorder, trunk_tests, commands, _folder: folder }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -407,6 +421,7 @@ async fn the_openapi_document_is_whole() {
         "/v1/credentials/{id}/rotate",
         "/v1/trunks",
         "/v1/trunks/{id}",
+        "/v1/trunks/{id}/test",
         "/v1/numbers",
         "/v1/numbers/{id}",
         "/v1/directory",

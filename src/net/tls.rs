@@ -16,6 +16,7 @@ use std::time::Duration;
 use sip::{Flow, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,7 @@ pub(crate) use client::{Client, check_pair};
 pub(crate) use identity::{Identity, TlsError};
 pub(crate) use server::ServerSettings;
 pub(crate) use verify::AnyCertificate;
+pub(crate) use words::Fault;
 
 /// To open a connection and agree on TLS: below the time a gateway has to say something, so that the caller is told what was wrong.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_millis(3500);
@@ -99,6 +101,31 @@ pub(crate) async fn connect(flow: Flow, client: Arc<Client>, inbox: Inbox, outbo
         );
     }
     close(&inbox, connection, refused).await;
+}
+
+/// Why a server could not be agreed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) fault: Fault,
+    /// In words, as `it wants a client certificate`.
+    pub(crate) words: String,
+}
+
+impl Refusal {
+    fn of(error: &io::Error, client: &Client) -> Self {
+        Self { fault: words::fault(error), words: words::of_server(error, client.name()) }
+    }
+}
+
+/// Agrees on TLS over a connection, for who only wants to know what the server says.
+pub(crate) async fn agree(stream: TcpStream, client: &Client) -> Result<TlsStream<TcpStream>, Refusal> {
+    let (config, name) = client.settings().map_err(|words| Refusal { fault: Fault::Settings, words })?;
+    TlsConnector::from(config).connect(name, stream).await.map_err(|error| Refusal::of(&error, client))
+}
+
+/// Why a server ended a connection that was agreed on, if that is what it did: in TLS 1.3 it objects to our certificate only then.
+pub(crate) fn objection(error: &io::Error, client: &Client) -> Option<Refusal> {
+    words::is_objection(error).then(|| Refusal::of(error, client))
 }
 
 /// The whole life of a connection of ours, or why there was none.

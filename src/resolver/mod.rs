@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
+use switchboard::Hop;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -70,6 +71,31 @@ pub fn start(
         warned: HashSet::new(),
     };
     Ok(tokio::spawn(resolver.run(stop)))
+}
+
+/// Asks the name servers once, for who wants to know what they say at this moment.
+#[derive(Clone)]
+pub struct Lookup(Names);
+
+impl std::fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lookup").finish_non_exhaustive()
+    }
+}
+
+impl Lookup {
+    /// `listen` is where SIP over UDP listens.
+    ///
+    /// # Errors
+    /// When the resolver cannot be set up.
+    pub fn new(dns: &config::Dns, listen: IpAddr) -> Result<Self, NetError> {
+        Names::new(dns, listen.is_ipv6()).map(Self)
+    }
+
+    /// The servers of a gateway, none when the name servers know none; why they say nothing, in words.
+    pub(crate) async fn servers(&self, place: &Place) -> Result<Vec<Hop>, String> {
+        locate(&self.0, place).await.map(|located| located.hops).map_err(|error| error.to_string())
+    }
 }
 
 struct Resolver {

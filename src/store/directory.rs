@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::sql::{Pool, rows};
 use super::{Agent, Extension, Location, Locations, Number, OnLimit, Place, Store, StoreError, Stored, Trunk};
+pub(crate) use tls::peer as tls_peer;
 use trunk::{hops, trunk};
 
 const REVISION: &str = "SELECT revision FROM directory_revision WHERE id = 1";

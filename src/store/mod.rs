@@ -26,7 +26,7 @@ use switchboard::Directory;
 use tokio::sync::{Mutex, watch};
 
 pub use api_keys::{ApiKey, MintedKey};
-pub(crate) use directory::{host_and_port, numeric};
+pub(crate) use directory::{host_and_port, numeric, tls_peer};
 pub use error::StoreError;
 pub use following::follow_others;
 pub use idempotency::{Claim, Replay};

@@ -32,4 +32,5 @@ mod sounds;
 #[allow(dead_code, reason = "shared with the gateway's own tests, which use more of it")]
 #[path = "../gateway/support/mod.rs"]
 mod support;
+mod testing_trunks;
 mod transports;

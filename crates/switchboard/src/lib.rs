@@ -50,3 +50,4 @@ pub use registering::RegistrationCounts;
 pub use switchboard::{Counters, Switchboard};
 pub use tolls::{Alarm, Bar, Barred};
 pub use trace::*;
+pub use trunk_registration::account;

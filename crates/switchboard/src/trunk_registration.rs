@@ -49,18 +49,25 @@ impl Plan {
 
     /// User and domain of the address registered. Some carriers' usernames have a domain of their own.
     pub(crate) fn address(&self, at: &Uri) -> (String, Option<Host>) {
-        let (user, own) = match self.credentials.username.rsplit_once('@') {
-            Some((user, domain)) => (user, Some(domain)),
-            None => (self.credentials.username.as_str(), None),
-        };
-        let named = own.or(self.domain.as_deref()).and_then(Host::parse);
-        (user.to_owned(), named.or_else(|| at.host().cloned()))
+        account(&self.credentials.username, self.domain.as_deref(), at)
     }
 
     /// The user part of our Contact, and so of the Request-URI of calls that come over the registration.
     pub(crate) fn user(&self) -> &str {
         self.credentials.username.rsplit_once('@').map_or(self.credentials.username.as_str(), |(user, _)| user)
     }
+}
+
+/// User and domain of the address that is registered with this username at a registrar: the username's own domain, if it has one, else that
+/// of the trunk, else the registrar's.
+#[must_use]
+pub fn account(username: &str, domain: Option<&str>, at: &Uri) -> (String, Option<Host>) {
+    let (user, own) = match username.rsplit_once('@') {
+        Some((user, domain)) => (user, Some(domain)),
+        None => (username, None),
+    };
+    let named = own.or(domain).and_then(Host::parse);
+    (user.to_owned(), named.or_else(|| at.host().cloned()))
 }
 
 /// One address a REGISTER may go to.

@@ -26,7 +26,7 @@ impl Client {
     }
 
     /// Whom the connection is opened to.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.peer.name
     }
 

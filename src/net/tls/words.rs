@@ -6,6 +6,48 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error};
 
+/// What is wrong, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The trunk's own settings.
+    Settings,
+    /// Its certificate is for somebody else.
+    Name,
+    /// Its certificate is of an authority that is not believed.
+    Issuer,
+    /// Its certificate has expired, or is not valid yet.
+    Expired,
+    /// It wants a client certificate.
+    ClientWanted,
+    /// It does not take ours.
+    ClientRefused,
+    /// It does not speak TLS.
+    NotTls,
+    /// Anything else.
+    Other,
+}
+
+/// What was wrong with a server.
+pub(super) fn fault(error: &io::Error) -> Fault {
+    let Some(error) = tls(error) else { return Fault::Other };
+    match error {
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => Fault::Name,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Fault::Issuer,
+        Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => Fault::Expired,
+        Error::AlertReceived(AlertDescription::CertificateRequired) => Fault::ClientWanted,
+        Error::AlertReceived(alert) if is_about_certificate(*alert) => Fault::ClientRefused,
+        Error::InvalidMessage(_) => Fault::NotTls,
+        _ => Fault::Other,
+    }
+}
+
 /// Why a server of ours could not be agreed with that was to be `name`.
 pub(super) fn of_server(error: &io::Error, name: &str) -> String {
     let Some(error) = tls(error) else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use sip::{TlsId, Transport, Uri};
-use switchboard::{Directory, TlsClient, TlsPeer};
+use switchboard::{Directory, TlsClient, TlsPeer, TlsSettings};
 
 /// Gives the hops inside TLS the names of their settings, and those to the directory.
 pub(super) fn name_settings(directory: &mut Directory) {
@@ -18,14 +18,19 @@ pub(super) fn name_settings(directory: &mut Directory) {
             if hops.peek().is_none() {
                 continue;
             }
-            let name = trunk.tls.server_name.clone().unwrap_or_else(|| host(&gateway.host));
-            let peer = TlsPeer { name, settings: trunk.tls.clone() };
+            let peer = peer(&trunk.tls, &gateway.host);
             let id = name_of(&peer);
             hops.for_each(|hop| hop.tls = Some(id));
             known.insert(id, Arc::new(peer));
         }
     }
     directory.tls = known;
+}
+
+/// With what a gateway's connections are opened.
+pub(crate) fn peer(settings: &TlsSettings, gateway: &str) -> TlsPeer {
+    let name = settings.server_name.clone().unwrap_or_else(|| host(gateway));
+    TlsPeer { name, settings: settings.clone() }
 }
 
 /// What a gateway's certificate is for: the host as configured, whatever name server led to its address (RFC 5922 §4).
