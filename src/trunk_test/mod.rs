@@ -265,7 +265,8 @@ impl Trial<'_> {
         let (began, hop) = (Instant::now(), tried.hop);
         let Some(channel) = &mut tried.channel else { return };
         let Ok(uri) = Uri::parse(&format!("sip:{}", self.gateway.host)) else { return };
-        let (user, domain) = switchboard::account(&credentials.username, self.trunk.caller_id.domain.as_deref(), &uri);
+        let (user, domain) =
+            switchboard::account(&credentials.username, self.trunk.border.caller_id.domain.as_deref(), &uri);
         let Some(domain) = domain else { return };
         let address = NameAddr::new(Uri::sip(Some(&user), domain, None));
         let request = OutgoingRequest {
