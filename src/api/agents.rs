@@ -13,6 +13,7 @@ use crate::store::{Agent, Stored};
 
 operations! {
     row: Agent,
+    made_of: Agent,
     named: "an agent", "agents", "agent",
     id: "`agt_…`",
     may: "agents:read", "agents:write",

@@ -17,6 +17,7 @@ use crate::store::{Extension, Stored, Timestamp};
 
 operations! {
     row: Extension,
+    made_of: Extension,
     named: "an extension", "extensions", "extension",
     id: "`ext_…`",
     may: "extensions:read", "extensions:write",

@@ -13,6 +13,7 @@ use crate::store::{Number, Stored};
 
 operations! {
     row: Number,
+    made_of: Number,
     named: "a number", "numbers", "number",
     id: "`num_…`",
     may: "numbers:read", "numbers:write",

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::problem::Refusals;
 use super::request::patched;
 use super::{FieldError, Problem};
+use crate::store::Trunk;
 
 /// A carrier's settings.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -31,6 +32,16 @@ pub(super) struct Required {
     pointer: &'static str,
     /// What is expected there.
     detail: &'static str,
+}
+
+/// A trunk to be made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NewTrunk {
+    /// Fills the fields that are not given: the name of one in `GET /v1/trunk-presets`.
+    preset: Option<String>,
+    /// The trunk's own fields.
+    #[serde(flatten)]
+    trunk: Trunk,
 }
 
 /// Every preset there is.

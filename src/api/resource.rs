@@ -5,6 +5,7 @@
 macro_rules! operations {
     (
         row: $row:ident,
+        made_of: $new:ident,
         named: $one:tt, $many:tt, $the:tt,
         id: $id:tt,
         may: $may_read:tt, $may_write:tt,
@@ -25,7 +26,7 @@ macro_rules! operations {
 
         #[doc = concat!("Makes ", $one, ".")]
         #[utoipa::path(post, path = concat!("/", $many), tag = $many, operation_id = concat!("create_", $the),
-            summary = concat!("Makes ", $one, "."), request_body = $row, security(("api_key" = [$may_write])),
+            summary = concat!("Makes ", $one, "."), request_body = $new, security(("api_key" = [$may_write])),
             params(("Idempotency-Key" = Option<String>, Header, description = "Carries the request out once in 24 hours")),
             responses((status = 201, description = "Made", body = inline(Stored<$row>)), Refusals))]
         pub(super) async fn create(State(api): State<ApiState>, Body(body): Body) -> Result<Response, Problem> {

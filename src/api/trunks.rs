@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::presets::NewTrunk;
 use super::problem::Refusals;
 use super::request::{Body, IfMatch, Listing, PageQuery, created, patched, shown};
 use super::resource::operations;
@@ -13,6 +14,7 @@ use crate::store::{Stored, Trunk};
 
 operations! {
     row: Trunk,
+    made_of: NewTrunk,
     named: "a trunk", "trunks", "trunk",
     id: "`trk_…`",
     may: "trunks:read", "trunks:write",

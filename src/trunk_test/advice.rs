@@ -95,15 +95,25 @@ fn tls_advice(fault: Fault, name: &str) -> String {
             "A certificate for {name} was expected: use the host name of the carrier's documents in the gateway's uri, or set \
              tls.server_name to the name that the certificate has."
         ),
-        Fault::Issuer => "Set tls.ca_pem to the certificate of the authority that issued it, which a carrier with one of its own hands out.".to_owned(),
-        Fault::Expired => "Check this machine's clock; if that is right the carrier has to renew its certificate.".to_owned(),
+        Fault::Issuer => {
+            "Set tls.ca_pem to the certificate of the authority that issued it, which a carrier with one of its \
+             own hands out."
+                .to_owned()
+        }
+        Fault::Expired => {
+            "Check this machine's clock; if that is right the carrier has to renew its certificate.".to_owned()
+        }
         Fault::ClientWanted => {
             "Set tls.client_certificate_pem and tls.client_key_pem to a certificate that the carrier knows.".to_owned()
         }
         Fault::ClientRefused => {
-            "Give the carrier the certificate of tls.client_certificate_pem or the authority that issued it, and check that it has not expired.".to_owned()
+            "Give the carrier the certificate of tls.client_certificate_pem or the authority that issued \
+             it, and check that it has not expired."
+                .to_owned()
         }
-        Fault::NotTls => "Something else than TLS listens there: check the port (usually 5061) or use another transport.".to_owned(),
+        Fault::NotTls => {
+            "Something else than TLS listens there: check the port (usually 5061) or use another transport.".to_owned()
+        }
         Fault::Other => "Check the port and that the carrier offers TLS 1.2 or 1.3.".to_owned(),
     }
 }

@@ -83,3 +83,14 @@ async fn a_preset_is_for_new_trunks_and_has_to_exist() {
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("/preset"))
     );
 }
+
+#[tokio::test]
+async fn the_openapi_document_names_the_preset_beside_the_fields_of_a_new_trunk() {
+    let api = Api::new().await;
+    let document = api.call("GET", "/openapi.json", Value::Null).await.body;
+    let body = &document["paths"]["/v1/trunks"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    let schema = document.pointer(body["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap().to_string();
+    for field in ["\"preset\"", "schemas/Trunk\""] {
+        assert!(schema.contains(field), "{schema}");
+    }
+}
