@@ -26,6 +26,7 @@ RUN apt-get update \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY crates crates
+COPY load load
 COPY migrations migrations
 COPY src src
 COPY --from=page /build/web/dist web/dist

@@ -1,0 +1,114 @@
+//! The descriptions (SDP) of both sides, and as much of the gateway's as they need.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use media::{Certificate, Fingerprint, FingerprintHash, Peer, Setup};
+
+/// The payload type of Opus in our offers.
+pub(crate) const OPUS: u8 = 111;
+
+/// What a gateway's description says.
+#[derive(Debug, Clone)]
+pub(crate) struct Remote {
+    /// Where its RTP is.
+    pub(crate) rtp: SocketAddr,
+    /// The payload type of the codec asked for.
+    pub(crate) payload_type: u8,
+    /// Its side of ICE and DTLS, when it has one.
+    pub(crate) peer: Option<Peer>,
+}
+
+/// Which codec a side speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// `opus/48000/2`
+    Opus,
+    /// `PCMU/8000`
+    Pcmu,
+}
+
+impl Codec {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Opus => "opus/48000",
+            Self::Pcmu => "pcmu/8000",
+        }
+    }
+}
+
+/// The description of a browser (RFC 8829, 8842): an offer, or with `active` the answer to one.
+pub(crate) fn browser(certificate: &Certificate, ufrag: &str, active: bool, payload_type: u8) -> String {
+    let fingerprint = certificate.fingerprint_sha256().map(|byte| format!("{byte:02X}")).join(":");
+    let setup = if active { "active" } else { "actpass" };
+    format!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF {payload_type}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
+         a=ice-ufrag:{ufrag}\r\na=ice-pwd:{ufrag}{ufrag}{ufrag}\r\na=fingerprint:sha-256 {fingerprint}\r\n\
+         a=setup:{setup}\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:{payload_type} opus/48000/2\r\n\
+         a=fmtp:{payload_type} minptime=10;useinbandfec=1\r\n"
+    )
+}
+
+/// The description of a side without encryption.
+pub(crate) fn plain(address: SocketAddr, codec: Codec, payload_type: u8) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    let map = match codec {
+        Codec::Opus => format!("opus/48000/2\r\na=fmtp:{payload_type} minptime=10;useinbandfec=1"),
+        Codec::Pcmu => "PCMU/8000".to_owned(),
+    };
+    let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+    format!(
+        "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {payload_type}\r\n\
+         a=rtpmap:{payload_type} {map}\r\na=ptime:20\r\na=sendrecv\r\n"
+    )
+}
+
+/// Reads a gateway's description; what is missing in it otherwise.
+pub(crate) fn read(description: &[u8], codec: Codec) -> Result<Remote, &'static str> {
+    let text = std::str::from_utf8(description).map_err(|_| "a description that is no text")?;
+    let line = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
+    let audio = line("m=audio ").ok_or("a description without audio")?;
+    let mut words = audio.split_whitespace();
+    let port: u16 = words.next().and_then(|port| port.parse().ok()).ok_or("no port")?;
+    let formats: Vec<u8> = words.skip(1).filter_map(|word| word.parse().ok()).collect();
+    let named = |payload_type: &u8| {
+        let map =
+            line(&format!("a=rtpmap:{payload_type} ")).unwrap_or(if *payload_type == 0 { "PCMU/8000" } else { "" });
+        map.to_ascii_lowercase().starts_with(codec.name())
+    };
+    let payload_type = formats.iter().copied().find(named).ok_or("no codec that was offered")?;
+    let address = line("c=IN IP4 ").or(line("c=IN IP6 ")).ok_or("no address")?;
+    let mut rtp = SocketAddr::new(address.parse().map_err(|_| "no numeric address")?, port);
+    let peer = match line("a=fingerprint:") {
+        Some(fingerprint) => Some(Peer {
+            ufrag: line("a=ice-ufrag:").ok_or("no ice-ufrag")?.to_owned(),
+            pwd: line("a=ice-pwd:").ok_or("no ice-pwd")?.to_owned(),
+            fingerprint: sha256(fingerprint).ok_or("no SHA-256 fingerprint")?,
+            setup: if line("a=setup:") == Some("active") { Setup::Active } else { Setup::Passive },
+        }),
+        None => None,
+    };
+    if peer.is_some() {
+        rtp = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("a=candidate:"))
+            .find_map(candidate)
+            .ok_or("no candidate")?;
+    }
+    Ok(Remote { rtp, payload_type, peer })
+}
+
+fn sha256(text: &str) -> Option<Fingerprint> {
+    let (hash, value) = text.split_once(' ')?;
+    let value = value.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<_>>()?;
+    hash.eq_ignore_ascii_case("sha-256").then_some(Fingerprint { hash: FingerprintHash::Sha256, value })
+}
+
+/// The address of a UDP candidate for RTP.
+fn candidate(text: &str) -> Option<SocketAddr> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let [_, "1", transport, _, ip, port, ..] = words.as_slice() else { return None };
+    let address = SocketAddr::new(FromStr::from_str(ip).ok()?, port.parse().ok()?);
+    transport.eq_ignore_ascii_case("udp").then_some(address)
+}
