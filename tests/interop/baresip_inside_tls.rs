@@ -26,8 +26,9 @@ pub(crate) struct Baresip {
 }
 
 impl Baresip {
-    /// Answers calls of `number` inside TLS as `pair`, and plays a tone.
-    pub(crate) async fn start(number: &str, pair: &Pair, frequency: f64) -> Self {
+    /// Answers calls of `number` inside TLS as `pair`, and plays a tone. `media` is an account parameter for its media (`mediaenc=…`), or
+    /// nothing.
+    pub(crate) async fn start(number: &str, pair: &Pair, frequency: f64, media: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let sip = free_ports();
@@ -43,14 +44,15 @@ impl Baresip {
         }
         wav.finalize().unwrap();
         std::fs::write(at("both.pem"), format!("{}{}", pair.certificate, pair.key)).unwrap();
-        let account =
-            format!("<sip:{number}@127.0.0.1:{sip};transport=tls>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n");
+        let account = format!(
+            "<sip:{number}@127.0.0.1:{sip};transport=tls>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1;{media}\n"
+        );
         std::fs::write(at("accounts"), account).unwrap();
         let modules = MODULES.iter().find(|path| std::path::Path::new(path).is_dir()).expect("baresip's modules");
         let folder_name = folder.path().display();
         let config = format!(
             "sip_listen 127.0.0.1:{sip}\nsip_certificate {folder_name}/both.pem\nnet_interface 127.0.0.1\n\
-             module_path {modules}\nmodule g711.so\nmodule aufile.so\nmodule_app account.so\nmodule_app menu.so\n\
+             module_path {modules}\nmodule g711.so\nmodule aufile.so\nmodule srtp.so\nmodule_app account.so\nmodule_app menu.so\n\
              audio_source aufile,{folder_name}/tone.wav\naudio_player aufile,{folder_name}/heard.wav\naudio_alert aufile,/dev/null\n\
              ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\nrtp_ports 40000-49999\n"
         );

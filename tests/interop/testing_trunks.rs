@@ -72,7 +72,7 @@ async fn a_dead_port_has_the_firewall_advised() {
 async fn a_carrier_inside_tls_passes_by_its_name_alone() {
     let authority = Authority::new();
     for (name, passes) in [("localhost", true), ("sbc.other.example", false)] {
-        let baresip = Baresip::start("+4930222333", &authority.issue(&[name]), 1000.0).await;
+        let baresip = Baresip::start("+4930222333", &authority.issue(&[name]), 1000.0, "").await;
         let gateways = json!([{"uri": format!("sip:localhost:{}", baresip.port), "transport": "tls"}]);
         let told = tested(json!({"gateways": gateways, "tls": {"ca_pem": authority.pem}})).await;
         if passes {

@@ -74,11 +74,13 @@ async fn sipp_calls_an_agent_over_tcp_and_both_hear_each_other() {
 }
 
 /// A trunk whose gateway is a baresip with a certificate for this name.
-async fn baresip(gateway: &Gateway, name: &str) -> Baresip {
+async fn baresip(gateway: &Gateway, name: &str, encryption: &str) -> Baresip {
     let authority = Authority::new();
-    let baresip = Baresip::start(CALLED, &authority.issue(&[name]), 1000.0).await;
+    let media = if encryption == "off" { "" } else { "mediaenc=srtp-mand" };
+    let baresip = Baresip::start(CALLED, &authority.issue(&[name]), 1000.0, media).await;
     let gateways = json!([{"uri": format!("sip:localhost:{}", baresip.port), "transport": "tls"}]);
-    gateway.trunk_with(json!({"gateways": gateways, "tls": {"ca_pem": authority.pem}})).await;
+    let tls = json!({"ca_pem": authority.pem});
+    gateway.trunk_with(json!({"gateways": gateways, "tls": tls, "media_encryption": encryption})).await;
     let mut directory = gateway.running.store().directory();
     let found = directory.wait_for(|directory| {
         directory.trunks.values().flat_map(|trunk| &trunk.gateways).any(|gateway| !gateway.hops.is_empty())
@@ -88,22 +90,27 @@ async fn baresip(gateway: &Gateway, name: &str) -> Baresip {
 }
 
 #[tokio::test]
-async fn an_agent_calls_baresip_inside_tls_and_hears_it() {
-    let gateway = Gateway::start().await;
-    let _baresip = baresip(&gateway, "localhost").await;
-    let (mut agent, mut browser) = (Phone::registered(&gateway, "100").await, Browser::new().await);
-    let session = agent.call("100", CALLED, &browser.offer()).await;
-    browser.connect(&agent.answer(session).await.body).await;
-    let level = level_db(&browser.hear(90).await[40 * FRAME..], 1000.0);
-    assert!(level.abs() < 3.0, "{level} dB");
-    agent.hang_up(session).await;
-    gateway.running.shutdown().await;
+async fn an_agent_calls_baresip_inside_tls_with_and_without_srtp_and_hears_it() {
+    for (policy, encryption) in [("off", "none"), ("required", "sdes")] {
+        let gateway = Gateway::start().await;
+        let _baresip = baresip(&gateway, "localhost", policy).await;
+        let (mut agent, mut browser) = (Phone::registered(&gateway, "100").await, Browser::new().await);
+        let session = agent.call("100", CALLED, &browser.offer()).await;
+        browser.connect(&agent.answer(session).await.body).await;
+        let level = level_db(&browser.hear(90).await[40 * FRAME..], 1000.0);
+        assert!(level.abs() < 3.0, "{level} dB with encryption {policy}");
+        let call = gateway.eventually("/v1/calls", |list| list["data"].get(0).cloned()).await;
+        let leg = (&call["legs"][1]["transport"], &call["legs"][1]["encryption"]);
+        assert_eq!(leg, (&json!("tls"), &json!(encryption)));
+        agent.hang_up(session).await;
+        gateway.running.shutdown().await;
+    }
 }
 
 #[tokio::test]
 async fn a_baresip_with_another_name_is_not_called_and_the_record_says_why() {
     let gateway = Gateway::start().await;
-    let _baresip = baresip(&gateway, "sbc.other.example").await;
+    let _baresip = baresip(&gateway, "sbc.other.example", "off").await;
     let (mut agent, browser) = (Phone::registered(&gateway, "100").await, Browser::new().await);
     let session = agent.call("100", CALLED, &browser.offer()).await;
     assert_eq!(agent.refusal(session).await.status, StatusCode::SERVICE_UNAVAILABLE);
