@@ -92,6 +92,8 @@ shutdown_s = 1
       name: `carrier-${sipPort}`,
       gateways: [{ uri: `sip:127.0.0.1:${sipPort}`, transport: 'udp', priority: 1, weight: 1 }],
       inbound: { cidrs: ['127.0.0.1/32'] },
+      // SIPp takes a probe for the call of its scenario.
+      options_ping_s: 0,
       ...fields
     })
   }
