@@ -41,7 +41,7 @@ impl Kamailio {
         let kamailio = Self { child, address, _folder: folder };
         within("Kamailio's listener", async {
             while tokio::net::TcpStream::connect(address).await.is_err() {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::task::yield_now().await;
             }
         })
         .await;
