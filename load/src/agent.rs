@@ -368,7 +368,7 @@ impl Agent {
                     ResponseDraft::new(StatusCode::RINGING).with_contact(self.contact()),
                 );
                 self.endpoint.accept(now, session, draft);
-                self.company.media.connect(key, remote);
+                self.company.media.connect(key, remote, Codec::Opus);
                 // The carrier hangs up.
                 let due = steps(now, Plan { talk: plan.talk + Duration::from_secs(30), ..plan });
                 self.calls
@@ -450,7 +450,7 @@ impl Agent {
                 call.outcome.answered = Some(now - call.begun);
                 call.due = steps(now, call.plan);
                 match sdp::read(&response.body, Codec::Opus) {
-                    Ok(remote) => self.company.media.connect(key, remote),
+                    Ok(remote) => self.company.media.connect(key, remote, Codec::Opus),
                     Err(reason) => call.outcome.failure = Some(reason.to_owned()),
                 }
             }

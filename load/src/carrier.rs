@@ -241,7 +241,7 @@ impl Carrier {
             self.endpoint.reject(now, session, ResponseDraft::new(StatusCode::NOT_ACCEPTABLE_HERE));
             return;
         };
-        self.config.media.connect((call, Side::Carrier), remote);
+        self.config.media.connect((call, Side::Carrier), remote, Codec::Pcmu);
         self.endpoint.progress(now, session, ResponseDraft::new(StatusCode::RINGING).with_contact(contact.clone()));
         let draft = ResponseDraft::new(StatusCode::OK).with_contact(contact).with_body(SDP, description.clone());
         let mut leg = Leg {
@@ -288,7 +288,7 @@ impl Carrier {
                 leg.outcome.answered = Some(now - leg.begun);
                 leg.hang_up = Some(now + leg.talk);
                 match sdp::read(&response.body, Codec::Pcmu) {
-                    Ok(remote) => self.config.media.connect(key, remote),
+                    Ok(remote) => self.config.media.connect(key, remote, Codec::Pcmu),
                     Err(reason) => leg.outcome.failure = Some(reason.to_owned()),
                 }
             }

@@ -10,7 +10,9 @@ mod report;
 mod run;
 mod sdp;
 mod sound;
+mod speech;
 mod stream;
+mod studio;
 mod users;
 
 use std::process::ExitCode;

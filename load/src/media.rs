@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,9 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use crate::sdp::{Codec, Remote};
-use crate::sound::{Lookahead, RATE, Speech, TONES};
+use crate::speech::Speech;
 use crate::stream::{Chirp, Heard, Side, Stream, Wire};
+use crate::studio::{Studio, delay_of_a_gateways_opus};
 
 /// Streams are spread over so many moments of the 20 ms.
 const SLOTS: usize = 20;
@@ -27,7 +28,7 @@ pub(crate) type Key = (u64, Side);
 
 enum Order {
     Open(Box<Stream>),
-    Connect(Key, Remote),
+    Connect(Key, Remote, Arc<Speech>),
     Interrupt(Key),
     Close(Key, oneshot::Sender<Heard>),
     Stop,
@@ -39,8 +40,7 @@ pub(crate) struct Media {
     orders: Sender<Order>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
-    agents: Vec<Arc<Speech>>,
-    carriers: Vec<Arc<Speech>>,
+    studio: Mutex<Studio>,
     listen_to_each: u64,
 }
 
@@ -56,17 +56,15 @@ pub(crate) enum MediaError {
 impl Media {
     /// Prepares what is said and starts the thread. One call in `listen_to_each` is decoded and listened to.
     pub(crate) fn start(listen_to_each: u64) -> Result<Self, MediaError> {
-        let calls = 0..TONES as u64;
-        let agents = calls.clone().map(|call| Speech::opus(call).map(Arc::new)).collect::<Result<_, _>>()?;
-        let carriers = calls.map(|call| Arc::new(Speech::pcmu(call))).collect();
-        let lookahead = Lookahead::measure()?;
+        let studio = Mutex::new(Studio::new()?);
+        let to_opus = delay_of_a_gateways_opus()?;
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (orders, received) = channel();
         let thread = std::thread::Builder::new().name("media".into()).spawn(move || {
-            Loop { poll, orders: received, streams: Vec::new(), places: HashMap::new(), lookahead }.run();
+            Loop { poll, orders: received, streams: Vec::new(), places: HashMap::new(), to_opus }.run();
         })?;
-        Ok(Self { orders, waker, thread: Some(thread), agents, carriers, listen_to_each: listen_to_each.max(1) })
+        Ok(Self { orders, waker, thread: Some(thread), studio, listen_to_each: listen_to_each.max(1) })
     }
 
     /// Opens a side of a call on a socket that is bound.
@@ -79,22 +77,19 @@ impl Media {
     ) -> Result<(), MediaError> {
         socket.set_nonblocking(true)?;
         let (call, side) = key;
-        let at = usize::try_from(call % TONES as u64).unwrap_or_default();
-        let said = match codec {
-            Codec::Opus => self.agents.get(at),
-            Codec::Pcmu => self.carriers.get(at),
-        };
-        let speech = said.cloned().unwrap_or_else(|| Arc::new(Speech::pcmu(call)));
         let listen = call.is_multiple_of(self.listen_to_each);
         let socket = UdpSocket::from_std(socket);
-        let stream = Stream::new(Instant::now(), call, side, socket, wire, codec, speech, listen)?;
+        let stream = Stream::new(Instant::now(), call, side, socket, wire, codec, listen)?;
         self.order(Order::Open(Box::new(stream)));
         Ok(())
     }
 
     /// Tells a side where the gateway is.
-    pub(crate) fn connect(&self, key: Key, remote: Remote) {
-        self.order(Order::Connect(key, remote));
+    pub(crate) fn connect(&self, key: Key, remote: Remote, codec: Codec) {
+        let speech = self.studio.lock().ok().and_then(|mut studio| studio.speech(key.0, codec, &remote.wishes));
+        if let Some(speech) = speech {
+            self.order(Order::Connect(key, remote, speech));
+        }
     }
 
     /// Says that a side is not to hear anything for a while: that is no gap.
@@ -132,7 +127,8 @@ struct Loop {
     /// By their tokens; a place that is free is used again.
     streams: Vec<Option<Box<Stream>>>,
     places: HashMap<Key, usize>,
-    lookahead: Lookahead,
+    /// What Opus puts a sound off by that the carrier says.
+    to_opus: Duration,
 }
 
 impl Loop {
@@ -178,9 +174,9 @@ impl Loop {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Open(stream) => self.open(stream),
-                Order::Connect(key, remote) => {
+                Order::Connect(key, remote, speech) => {
                     if let Some(stream) = self.stream(key) {
-                        stream.connect(now, remote);
+                        stream.connect(now, remote, speech);
                     }
                 }
                 Order::Interrupt(key) => {
@@ -243,12 +239,17 @@ impl Loop {
 
     /// Finds when a chirp was sent, and notes what its way took beyond the codec's own delay.
     fn time(&mut self, (call, side): Key, chirp: Chirp) {
-        let (other, codec) = match side {
-            Side::Agent => (Side::Carrier, self.lookahead.to_opus),
-            Side::Carrier => (Side::Agent, self.lookahead.from_opus),
+        let other = match side {
+            Side::Agent => Side::Carrier,
+            Side::Carrier => Side::Agent,
         };
-        let codec = codec as f64 / RATE as f64;
+        let to_opus = self.to_opus;
         let Some(sender) = self.stream((call, other)) else { return };
+        let codec = match sender.codec {
+            Codec::Opus => sender.delay(),
+            Codec::Pcmu => to_opus,
+        }
+        .as_secs_f64();
         // `into` is negative: the chirp began in a packet that came before the one that completed it.
         let way = |sent: Instant| (chirp.at - sent).as_secs_f64() + chirp.into - codec;
         let sent = sender.chirps.iter().rev().find(|sent| chirp.at > **sent).copied();

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use media::{Certificate, Fingerprint, FingerprintHash, Peer, Setup};
 
+use crate::speech::Wishes;
+
 /// The payload type of Opus in our offers.
 pub(crate) const OPUS: u8 = 111;
 
@@ -17,6 +19,8 @@ pub(crate) struct Remote {
     pub(crate) payload_type: u8,
     /// Its side of ICE and DTLS, when it has one.
     pub(crate) peer: Option<Peer>,
+    /// How it wants to be spoken to.
+    pub(crate) wishes: Wishes,
 }
 
 /// Which codec a side speaks.
@@ -96,7 +100,18 @@ pub(crate) fn read(description: &[u8], codec: Codec) -> Result<Remote, &'static 
             .find_map(candidate)
             .ok_or("no candidate")?;
     }
-    Ok(Remote { rtp, payload_type, peer })
+    let parameters = line(&format!("a=fmtp:{payload_type} ")).unwrap_or_default();
+    let parameter = |name: &str| {
+        let mut pairs = parameters.split(';').filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.trim().parse::<u32>().ok())
+    };
+    let wishes = Wishes {
+        max_playback_rate: parameter("maxplaybackrate"),
+        max_average_bitrate: parameter("maxaveragebitrate"),
+        fec: parameter("useinbandfec") == Some(1),
+        ptime: line("a=ptime:").and_then(|ptime| ptime.parse().ok()),
+    };
+    Ok(Remote { rtp, payload_type, peer, wishes })
 }
 
 fn sha256(text: &str) -> Option<Fingerprint> {
@@ -111,4 +126,24 @@ fn candidate(text: &str) -> Option<SocketAddr> {
     let [_, "1", transport, _, ip, port, ..] = words.as_slice() else { return None };
     let address = SocketAddr::new(FromStr::from_str(ip).ok()?, port.parse().ok()?);
     transport.eq_ignore_ascii_case("udp").then_some(address)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 111 0\r\n\
+        a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10; useinbandfec=1;maxplaybackrate=8000;maxaveragebitrate=24000\r\n\
+        a=ptime:40\r\na=sendrecv\r\n";
+
+    #[test]
+    fn a_description_says_how_it_wants_to_be_spoken_to() {
+        let remote = read(ANSWER.as_bytes(), Codec::Opus).unwrap();
+        let wanted =
+            Wishes { max_playback_rate: Some(8000), max_average_bitrate: Some(24_000), fec: true, ptime: Some(40) };
+        assert_eq!((remote.payload_type, remote.rtp.port(), remote.wishes), (111, 4000, wanted));
+        assert_eq!(read(ANSWER.as_bytes(), Codec::Pcmu).unwrap().payload_type, 0);
+        assert!(read(&ANSWER.as_bytes()[..60], Codec::Opus).is_err());
+    }
 }

@@ -1,20 +1,18 @@
-//! What is said and how it is recognised: a chirp every two seconds, which tells when a sample was sent, and a tone after it, which tells
+//! What is said and how it is recognised: a chirp every 2.4 s, which tells when a sample was sent, and a tone after it, which tells
 //! whose call it is of.
 
 use std::f64::consts::TAU;
 
-use opus::{Application, Channels};
-
 /// The rate that everything is recognised at, in Hz.
 pub(crate) const RATE: usize = 8000;
-/// Samples of a packet, 20 ms.
+/// Samples of 20 ms.
 pub(crate) const FRAME: usize = RATE / 50;
-/// Packets until everything is said again.
-pub(crate) const FRAMES: usize = 100;
+/// Until everything is said again, in milliseconds: a whole number of packets of any length.
+pub(crate) const ROUND_MS: usize = 2400;
 /// Samples of the chirp: short enough for an exact time, long enough to be told from speech.
 const CHIRP: usize = RATE / 10;
-/// Where the tone is, in packets.
-const TONE: std::ops::Range<usize> = 15..90;
+/// Where the tone is, in seconds.
+const TONE: std::ops::Range<f64> = 0.3..2.2;
 /// How many tones there are: calls that run at once mostly have different ones.
 pub(crate) const TONES: usize = 16;
 const AMPLITUDE: f64 = 9000.0;
@@ -26,7 +24,7 @@ pub(crate) fn frequency(call: u64) -> f64 {
     500.0 + 100.0 * f64::from(u16::try_from(call % TONES as u64).unwrap_or_default())
 }
 
-/// What is said at a time within the two seconds.
+/// What is said at a time within the round.
 fn sample(seconds: f64, frequency: f64) -> f64 {
     let chirp = CHIRP as f64 / RATE as f64;
     if seconds < chirp {
@@ -35,46 +33,13 @@ fn sample(seconds: f64, frequency: f64) -> f64 {
         let swell = (std::f64::consts::PI * seconds / chirp).sin();
         return AMPLITUDE * swell * (TAU * phase).sin();
     }
-    let (start, end) = (TONE.start as f64 / 50.0, TONE.end as f64 / 50.0);
-    if (start..end).contains(&seconds) { AMPLITUDE * 0.5 * (TAU * frequency * seconds).sin() } else { 0.0 }
+    if TONE.contains(&seconds) { AMPLITUDE * 0.5 * (TAU * frequency * seconds).sin() } else { 0.0 }
 }
 
+/// A round at a rate.
 #[expect(clippy::cast_possible_truncation, reason = "the amplitude is far below the limit")]
-fn said(rate: usize, frequency: f64) -> Vec<i16> {
-    (0..FRAMES * rate / 50).map(|n| sample(n as f64 / rate as f64, frequency) as i16).collect()
-}
-
-/// Two seconds in packets of a codec, to be sent again and again.
-#[derive(Debug, Clone)]
-pub(crate) struct Speech(Vec<Vec<u8>>);
-
-impl Speech {
-    /// As a browser says it: Opus.
-    pub(crate) fn opus(call: u64) -> Result<Self, opus::Error> {
-        let mut encoder = opus::Encoder::new(48_000, Channels::Mono, Application::Voip)?;
-        encoder.set_bitrate(opus::Bitrate::Bits(24_000))?;
-        encoder.set_inband_fec(true)?;
-        encoder.set_packet_loss_perc(5)?;
-        let said = said(48_000, frequency(call));
-        // The first round only fills the encoder's memory: after it the end leads to the beginning.
-        let mut packets = Vec::new();
-        for _ in 0..2 {
-            packets = said.chunks_exact(960).map(|frame| encoder.encode_vec(frame, 400)).collect::<Result<_, _>>()?;
-        }
-        Ok(Self(packets))
-    }
-
-    /// As a carrier says it: PCMU.
-    pub(crate) fn pcmu(call: u64) -> Self {
-        let said = said(RATE, frequency(call));
-        Self(said.chunks_exact(FRAME).map(|frame| frame.iter().map(|sample| to_mu_law(*sample)).collect()).collect())
-    }
-
-    /// The payload of a packet; packets are counted on and on.
-    pub(crate) fn packet(&self, number: u64) -> &[u8] {
-        let at = usize::try_from(number % FRAMES as u64).unwrap_or_default();
-        self.0.get(at).map_or(&[], Vec::as_slice)
-    }
+pub(crate) fn said(rate: usize, frequency: f64) -> Vec<i16> {
+    (0..ROUND_MS * rate / 1000).map(|n| sample(n as f64 / rate as f64, frequency) as i16).collect()
 }
 
 /// A stretch of sound as it arrived, and what is found in it.
@@ -150,66 +115,10 @@ pub(crate) fn share_of_tone(samples: &[i16], call: u64) -> f64 {
     if power < count * 100.0 * 100.0 { 0.0 } else { 2.0 * (real * real + imaginary * imaginary) / (count * power) }
 }
 
-/// What the codecs themselves put a chirp off by, in samples at [`RATE`]: a gateway that adds nothing adds that.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Lookahead {
-    /// Opus at 48 kHz, decoded at 8 kHz.
-    pub(crate) from_opus: u64,
-    /// Opus at 8 kHz, decoded at 8 kHz.
-    pub(crate) to_opus: u64,
-}
-
-impl Lookahead {
-    /// Measures both with the codec alone.
-    pub(crate) fn measure() -> Result<Self, opus::Error> {
-        let from_opus = Self::of(&Speech::opus(0)?)?;
-        let mut encoder = opus::Encoder::new(8000, Channels::Mono, Application::Voip)?;
-        let said = said(RATE, frequency(0));
-        let packets = said.chunks_exact(FRAME).map(|frame| encoder.encode_vec(frame, 400)).collect::<Result<_, _>>()?;
-        Ok(Self { from_opus, to_opus: Self::of(&Speech(packets))? })
-    }
-
-    fn of(speech: &Speech) -> Result<u64, opus::Error> {
-        let mut decoder = opus::Decoder::new(8000, Channels::Mono)?;
-        let (mut ear, mut samples) = (Ear::new(), [0; FRAME]);
-        let mut found = Vec::new();
-        let round = (FRAMES * FRAME) as u64;
-        for number in 0..3 * FRAMES as u64 {
-            let count = decoder.decode(speech.packet(number), &mut samples, false)?;
-            found.extend(ear.hear(number * FRAME as u64, samples.get(..count).unwrap_or_default()));
-        }
-        // The second: the first meets a decoder without memory.
-        Ok(found.get(1).map_or(0, |place| place % round))
-    }
-}
-
-/// G.711 mu-law (ITU-T G.711), by its definition.
-pub(crate) fn from_mu_law(code: u8) -> i16 {
-    let code = !code;
-    let magnitude = (((i16::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
-    if code & 0x80 == 0 { magnitude } else { -magnitude }
-}
-
-fn to_mu_law(sample: i16) -> u8 {
-    let sign = if sample < 0 { 0x80 } else { 0 };
-    let magnitude = sample.unsigned_abs().min(32_635) + 0x84;
-    let exponent = 8_u32.saturating_sub(magnitude.leading_zeros()).min(7);
-    let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
-    !(sign | u8::try_from((exponent << 4) | u32::from(mantissa)).unwrap_or_default())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mu_law_gives_back_what_it_was_given() {
-        for sample in (-32_000..32_000_i16).step_by(37) {
-            let error = (i32::from(from_mu_law(to_mu_law(sample))) - i32::from(sample)).abs();
-            assert!(error <= i32::from(sample.unsigned_abs()) / 16 + 8, "{sample}: {error}");
-        }
-    }
 
     #[test]
     fn a_chirp_is_found_at_its_sample_wherever_it_begins_and_nothing_else_is() {
@@ -220,14 +129,7 @@ mod tests {
         for (number, frame) in late.chunks(FRAME).enumerate() {
             found.extend(ear.hear((number * FRAME) as u64, frame));
         }
-        assert_eq!(found, [57, 57 + 16_000, 57 + 32_000]);
-    }
-
-    #[test]
-    fn the_codecs_put_a_chirp_off_by_their_lookahead() {
-        let lookahead = Lookahead::measure().unwrap();
-        // libopus: 6.5 ms at 48 kHz, and at 8 kHz as much with its resamplers.
-        assert!((30..90).contains(&lookahead.from_opus) && (30..90).contains(&lookahead.to_opus), "{lookahead:?}");
+        assert_eq!(found, [57, 57 + 19_200, 57 + 38_400]);
     }
 
     #[test]

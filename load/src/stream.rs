@@ -1,4 +1,4 @@
-//! One side of a call's media: says its two seconds again and again, and keeps account of what it hears.
+//! One side of a call's media: says its round again and again, and keeps account of what it hears.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,13 +10,14 @@ use media::{Certificate, Received, SecureTransport};
 use mio::net::UdpSocket;
 
 use crate::sdp::{Codec, Remote};
-use crate::sound::{Ear, FRAME, Speech, from_mu_law, share_of_tone};
+use crate::sound::{Ear, FRAME, share_of_tone};
+use crate::speech::{Speech, from_mu_law};
 
 /// A gap is what a listener would notice: more than two packets' time without one.
 const GAP: Duration = Duration::from_millis(60);
 /// How often ICE is checked while it does not work yet.
 const CHECK: Duration = Duration::from_millis(50);
-/// Chirps remembered on the way; each is two seconds old when the next comes.
+/// Chirps remembered on the way; each is old when the next comes.
 const UNDER_WAY: usize = 8;
 /// Stretches of sound looked at for the call's tone, each of ten packets.
 const LOOKED_AT: usize = 10 * FRAME;
@@ -76,12 +77,13 @@ pub(crate) struct Stream {
     pub(crate) side: Side,
     pub(crate) socket: UdpSocket,
     wire: Wire,
-    codec: Codec,
-    speech: Arc<Speech>,
+    pub(crate) codec: Codec,
+    speech: Option<Arc<Speech>>,
     remote: Option<Remote>,
     ssrc: u32,
     number: u64,
     next_check: Instant,
+    next_packet: Instant,
     last: Option<Instant>,
     sequence: Option<u16>,
     /// When chirps were sent.
@@ -108,7 +110,6 @@ pub(crate) struct Chirp {
 
 impl Stream {
     /// A stream that waits for the gateway's description.
-    #[expect(clippy::too_many_arguments, reason = "what a stream is made of has no other order")]
     pub(crate) fn new(
         now: Instant,
         call: u64,
@@ -116,7 +117,6 @@ impl Stream {
         socket: UdpSocket,
         wire: Wire,
         codec: Codec,
-        speech: Arc<Speech>,
         listen: bool,
     ) -> Result<Self, opus::Error> {
         let listening = if listen {
@@ -131,11 +131,12 @@ impl Stream {
             socket,
             wire,
             codec,
-            speech,
+            speech: None,
             remote: None,
             ssrc: rand::random(),
             number: 0,
             next_check: now,
+            next_packet: now,
             last: None,
             sequence: None,
             chirps: VecDeque::new(),
@@ -145,13 +146,20 @@ impl Stream {
     }
 
     /// Takes the gateway's description.
-    pub(crate) fn connect(&mut self, now: Instant, remote: Remote) {
+    pub(crate) fn connect(&mut self, now: Instant, remote: Remote, speech: Arc<Speech>) {
         if let (Wire::Secure(secure), Some(peer)) = (&mut self.wire, &remote.peer) {
             secure.set_peer(peer.clone());
             secure.set_candidate(remote.rtp);
         }
         self.remote = Some(remote);
+        self.speech = Some(speech);
         self.next_check = now;
+        self.next_packet = now;
+    }
+
+    /// What its codec puts off what it says.
+    pub(crate) fn delay(&self) -> Duration {
+        self.speech.as_ref().map_or(Duration::ZERO, |speech| speech.delay())
     }
 
     /// Its next packet follows nothing.
@@ -160,9 +168,9 @@ impl Stream {
         self.sequence = None;
     }
 
-    /// Says the next 20 ms, or goes on with ICE and DTLS.
+    /// Says what is due, or goes on with ICE and DTLS.
     pub(crate) fn tick(&mut self, now: Instant) {
-        let Some(remote) = self.remote.clone() else { return };
+        let (Some(remote), Some(speech)) = (self.remote.clone(), self.speech.clone()) else { return };
         if let Wire::Secure(secure) = &mut self.wire {
             secure.handle_timeout(now);
             // Consent (RFC 7675) is asked for every few seconds once it works.
@@ -176,19 +184,22 @@ impl Stream {
                 return;
             }
         }
-        let payload = self.speech.packet(self.number);
+        // Ticks come every 20 ms, a little early or late.
+        if now + Duration::from_millis(5) < self.next_packet {
+            return;
+        }
+        self.next_packet = now + speech.frame();
+        let payload = speech.packet(self.number);
         let mut packet = Vec::with_capacity(12 + payload.len());
         packet.extend_from_slice(&[0x80, remote.payload_type]);
         packet.extend_from_slice(&low_half(self.number).to_be_bytes());
-        let scale = match self.codec {
-            Codec::Opus => 960,
-            Codec::Pcmu => 160,
-        };
+        let frame = u64::try_from(speech.frame().as_millis()).unwrap_or_default();
+        let scale = frame * if self.codec == Codec::Opus { 48 } else { 8 };
         let timestamp = u32::try_from(self.number.wrapping_mul(scale) & u64::from(u32::MAX)).unwrap_or_default();
         packet.extend_from_slice(&timestamp.to_be_bytes());
         packet.extend_from_slice(&self.ssrc.to_be_bytes());
         packet.extend_from_slice(payload);
-        if self.number.is_multiple_of(crate::sound::FRAMES as u64) {
+        if speech.begins(self.number) {
             self.chirps.push_back(Instant::now());
             self.chirps.drain(..self.chirps.len().saturating_sub(UNDER_WAY));
         }
