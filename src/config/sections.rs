@@ -1,16 +1,20 @@
 //! The sections of the configuration with their defaults. `patchcord.example.toml` shows the same values; a test holds the two
 //! together.
 
+mod calls;
+mod dns;
 mod fraud;
+mod optional;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use switchboard::TraceLimits;
 
+pub use calls::Calls;
+pub use dns::Dns;
+pub(super) use dns::name_server;
 pub use fraud::Fraud;
 
 /// Everything `patchcord` can be told.
@@ -137,58 +141,6 @@ impl Default for Sip {
     }
 }
 
-/// `[dns]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Dns {
-    /// Name servers, as `address` or `address:port`; empty takes the system's.
-    pub servers: Vec<String>,
-    /// Networks that names must not lead to: nothing is sent there.
-    pub refused_networks: Vec<IpNet>,
-    /// How long an answer is used at least, in seconds, whatever it says itself.
-    pub min_ttl_s: u64,
-    /// How long an answer is used at most, in seconds.
-    pub max_ttl_s: u64,
-}
-
-impl Dns {
-    /// The name servers; those that are no addresses are left out, which the checks do not let pass.
-    pub fn name_servers(&self) -> impl Iterator<Item = SocketAddr> {
-        self.servers.iter().filter_map(|server| name_server(server))
-    }
-
-    /// How long an answer is used at least.
-    #[must_use]
-    pub fn min_ttl(&self) -> Duration {
-        Duration::from_secs(self.min_ttl_s)
-    }
-
-    /// How long an answer is used at most.
-    #[must_use]
-    pub fn max_ttl(&self) -> Duration {
-        Duration::from_secs(self.max_ttl_s)
-    }
-}
-
-impl Default for Dns {
-    fn default() -> Self {
-        // Addresses of this host and of this link: among them what clouds tell their machines secrets at.
-        let here = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"];
-        Self {
-            servers: Vec::new(),
-            refused_networks: here.iter().filter_map(|network| network.parse().ok()).collect(),
-            min_ttl_s: 5,
-            max_ttl_s: 3600,
-        }
-    }
-}
-
-/// An address, with the port of DNS where it has none.
-pub(super) fn name_server(text: &str) -> Option<SocketAddr> {
-    let bare = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
-    text.parse().ok().or_else(bare).filter(|address: &SocketAddr| address.port() > 0)
-}
-
 /// `[media]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -297,78 +249,6 @@ impl Default for Registration {
     }
 }
 
-/// `[calls]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Calls {
-    /// How long a target rings when neither route nor extension says, in seconds.
-    pub ring_timeout_s: u64,
-    /// How long a call waits for a browser that lost its connection, in seconds; 0 ends the call with the connection.
-    pub reconnect_s: u64,
-    /// Calls at once; one more is refused with 503.
-    pub max_calls: usize,
-    /// Participants of one call who talk or are asked to join.
-    pub max_participants: usize,
-    /// Session timer (RFC 4028) that trunks are asked for, in seconds; 0 asks for none.
-    pub session_expires_s: u64,
-    /// How long running calls may go on after SIGTERM, in seconds.
-    pub shutdown_s: u64,
-    /// Numbers, as they are dialled, that no limit holds up.
-    pub emergency_numbers: Vec<String>,
-    /// Ended calls whose trace is kept; 0 traces nothing.
-    pub traces_kept: usize,
-    /// Memory that all traces may take, in bytes.
-    pub traces_bytes: usize,
-}
-
-impl Calls {
-    /// How long a target rings when neither route nor extension says.
-    #[must_use]
-    pub fn ring_timeout(&self) -> Duration {
-        Duration::from_secs(self.ring_timeout_s)
-    }
-
-    /// How long a call waits for a browser that lost its connection.
-    #[must_use]
-    pub fn reconnect(&self) -> Duration {
-        Duration::from_secs(self.reconnect_s)
-    }
-
-    /// Session timer that trunks are asked for; zero asks for none.
-    #[must_use]
-    pub fn session_expires(&self) -> Duration {
-        Duration::from_secs(self.session_expires_s)
-    }
-
-    /// How much is kept of what calls did.
-    #[must_use]
-    pub fn traces(&self) -> TraceLimits {
-        TraceLimits { ended: self.traces_kept, bytes: self.traces_bytes }
-    }
-
-    /// How long running calls may go on once the process is to stop.
-    #[must_use]
-    pub fn shutdown(&self) -> Duration {
-        Duration::from_secs(self.shutdown_s)
-    }
-}
-
-impl Default for Calls {
-    fn default() -> Self {
-        Self {
-            ring_timeout_s: 30,
-            reconnect_s: 30,
-            max_calls: 1000,
-            max_participants: 8,
-            session_expires_s: 1800,
-            shutdown_s: 30,
-            emergency_numbers: ["112", "911", "999", "110", "000", "111", "119"].map(str::to_owned).to_vec(),
-            traces_kept: 1000,
-            traces_bytes: 64 << 20,
-        }
-    }
-}
-
 /// `[dialplan]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -407,32 +287,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// An optional setting is written as an empty string when it is not set, so that an environment variable can clear it.
-mod optional {
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => serializer.collect_str(value),
-            None => serializer.serialize_str(""),
-        }
-    }
-
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-    where
-        T: FromStr,
-        T::Err: Display,
-        D: Deserializer<'de>,
-    {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|error| D::Error::custom(format!("{error}: found \"{text}\"")))
-    }
 }

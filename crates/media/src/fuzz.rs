@@ -11,9 +11,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
-use crate::command::{
-    Bandwidth, Codec, Command, Dtmf, Event, Keying, LocalPort, MediaSessionId, MixId, SdesPolicy, SocketId,
-};
+use crate::command::{Bandwidth, Codec, Command, Dtmf, Keying, LocalPort, MediaSessionId, MixId, SdesPolicy, SocketId};
+use crate::event::Event;
 use crate::keying::{
     Certificate, CryptoAttribute, Fingerprint, FingerprintHash, Peer, SecureTransport, Setup, stun_username,
 };

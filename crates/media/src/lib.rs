@@ -3,6 +3,7 @@
 mod codec;
 mod command;
 mod dtmf;
+mod event;
 pub mod fuzz;
 mod halfband;
 mod keying;
@@ -21,9 +22,10 @@ mod tone;
 mod transcoder;
 
 pub use command::{
-    Bandwidth, Codec, Command, Dtmf, Encryption, Event, Hears, Hold, Keying, LinkEnd, LocalPort, MediaSessionId,
-    MediaState, MixId, PortRequest, SdesPolicy, SocketId, Statistics,
+    Bandwidth, Codec, Command, Dtmf, Encryption, Keying, LinkEnd, LocalPort, MediaSessionId, MixId, PortRequest,
+    SdesPolicy, SocketId,
 };
+pub use event::{Event, Hears, Hold, MediaState, Statistics};
 pub use keying::{
     Certificate, CertificateError, Fingerprint, FingerprintHash, Peer, Received, SecureTransport, Setup, stun_username,
 };

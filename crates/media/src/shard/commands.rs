@@ -7,9 +7,8 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use super::{PortOwner, Shard};
-use crate::command::{
-    Bandwidth, Codec, Command, Dtmf, Event, Hold, Keying, LocalPort, MediaSessionId, PortRequest, SdesPolicy,
-};
+use crate::command::{Bandwidth, Codec, Command, Dtmf, Keying, LocalPort, MediaSessionId, PortRequest, SdesPolicy};
+use crate::event::{Event, Hold};
 use crate::keying::{SdesSrtp, SecureTransport};
 use crate::leg::{Ingress, Join, Link, MediaSession, Outgoing, PlainWire, Watch, Wire, relay_told};
 use crate::rtcp::{NtpClock, Reporter};
@@ -215,7 +214,7 @@ impl Shard {
     fn close(&mut self, now: Instant, session: MediaSessionId) {
         self.join(now, session, Join::Nothing);
         let Some(mut leg) = self.sessions.remove(&session) else {
-            self.pending.events.push_back(Event::Closed { session, statistics: crate::command::Statistics::default() });
+            self.pending.events.push_back(Event::Closed { session, statistics: crate::event::Statistics::default() });
             return;
         };
         leg.close(now, &mut self.sink);

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::Shard;
-use crate::command::{Event, Hears, Hold, MediaSessionId, MediaState};
+use crate::command::MediaSessionId;
+use crate::event::{Event, Hears, Hold, MediaState};
 use crate::leg::{Join, MediaSession};
 use crate::sdp::Direction;
 

@@ -6,8 +6,9 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::Shard;
-use crate::command::{Hears, MediaSessionId, MixId};
+use crate::command::{MediaSessionId, MixId};
 use crate::dtmf::Heard;
+use crate::event::Hears;
 use crate::leg::{Far, Join, MediaSession, Wire};
 use crate::link::Standing;
 use crate::mix::{Intake, Mix};

@@ -19,7 +19,8 @@ use bytes::BytesMut;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
-use crate::command::{Event, LocalPort, MediaSessionId, MixId, PortRequest, SocketId};
+use crate::command::{LocalPort, MediaSessionId, MixId, PortRequest, SocketId};
+use crate::event::Event;
 use crate::keying::Certificate;
 use crate::leg::{MediaSession, Sink};
 use crate::link::LinkTransmit;

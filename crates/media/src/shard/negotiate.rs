@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use super::Shard;
-use crate::command::{Bandwidth, Event, MediaSessionId};
+use crate::command::{Bandwidth, MediaSessionId};
+use crate::event::Event;
 use crate::leg::{MediaSession, Proposed, Wire};
 use crate::sdp::{
     Direction, LocalKeying, LocalMedia, Negotiated, SdpError, accept_answer, create_answer, create_offer,

@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::{Routes, Shard};
-use crate::command::{Event, Hold, MediaSessionId, SocketId};
+use crate::command::{MediaSessionId, SocketId};
 use crate::dtmf::Heard;
+use crate::event::{Event, Hold};
 use crate::keying::stun_username;
 use crate::leg::{Far, Join, MediaSession, Turn, Wire, relay_packet, relay_timeout};
 use crate::rtp::RtpView;

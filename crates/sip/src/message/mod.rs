@@ -6,6 +6,7 @@ mod escape;
 mod fields;
 mod getters;
 mod headers;
+mod host;
 mod method;
 mod name_addr;
 mod params;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 pub use error::{ParseError, ParseErrorKind};
 pub use fields::{AuthParams, CSeq, Reason};
 pub use headers::{Header, HeaderError, HeaderValue, Headers};
+pub use host::Host;
 pub use method::Method;
 pub use name_addr::{Contact, Contacts, NameAddr};
 pub use params::Params;
@@ -30,7 +32,7 @@ pub use parse::{MAX_HEADERS, MAX_MESSAGE};
 pub use rack::RAck;
 pub use replaces::Replaces;
 pub use status::StatusCode;
-pub use uri::{AddressOfRecord, Host, SipUri, TelUri, Uri, UriError};
+pub use uri::{AddressOfRecord, SipUri, TelUri, Uri, UriError};
 pub use via::Via;
 
 /// A request or a response.

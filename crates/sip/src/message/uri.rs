@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::escape::{escape_user, escapes_are_whole, unescape};
+use super::host::Host;
 use super::params::Params;
-use super::scan;
 
 /// Why a text is no URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,15 +56,6 @@ pub struct TelUri {
     pub number: String,
     /// `;phone-context=…` and others.
     pub params: Params,
-}
-
-/// A host name or address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Host {
-    /// A name as written.
-    Name(String),
-    /// An address; IPv6 is written in brackets.
-    Ip(IpAddr),
 }
 
 /// Who is called or registers: user and host, decoded, the host in lower case. `sip:` and `sips:` share it.
@@ -265,55 +255,6 @@ impl TelUri {
     }
 }
 
-impl Host {
-    /// Reads a host without port: a name, an IPv4 address, or an IPv6 address in brackets.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(inner) = text.strip_prefix('[') {
-            let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
-            return Some(Self::Ip(IpAddr::V6(address)));
-        }
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
-            return None;
-        }
-        Some(match text.parse() {
-            Ok(address) => Self::Ip(IpAddr::V4(address)),
-            Err(_) => Self::Name(text.to_owned()),
-        })
-    }
-
-    /// Reads `host[:port]`; white space around the colon is what Via allows and is left to the caller.
-    pub(crate) fn parse_with_port(text: &str) -> Option<(Self, Option<u16>)> {
-        let colon = match text.rfind(']') {
-            Some(bracket) => text.get(bracket..)?.find(':').map(|at| bracket + at),
-            None => text.find(':'),
-        };
-        let Some(colon) = colon else { return Some((Self::parse(text)?, None)) };
-        let (host, port) = (text.get(..colon)?, text.get(colon + 1..)?);
-        let port = u16::try_from(scan::number(scan::trim(port))?).ok()?;
-        Some((Self::parse(scan::trim(host))?, Some(port)))
-    }
-
-    /// The address, when it is one.
-    #[must_use]
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Ip(ip) => Some(*ip),
-            Self::Name(_) => None,
-        }
-    }
-
-    /// Whether both are the same host; names compare case-insensitively.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Name(a), Self::Name(b)) => a.eq_ignore_ascii_case(b),
-            (Self::Ip(a), Self::Ip(b)) => a == b,
-            (Self::Name(_), Self::Ip(_)) | (Self::Ip(_), Self::Name(_)) => false,
-        }
-    }
-}
-
 fn parse_headers(text: &str) -> Result<Vec<(String, String)>, UriError> {
     text.split('&')
         .map(|pair| {
@@ -331,16 +272,6 @@ impl FromStr for Uri {
 
     fn from_str(text: &str) -> Result<Self, UriError> {
         Self::parse(text)
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::Ip(IpAddr::V4(ip)) => ip.fmt(f),
-            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
-        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use super::host::Host;
 use super::params::Params;
 use super::scan;
-use super::uri::Host;
 
 /// One Via element.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //! over a trunk passes, whether it is dialled, transferred, asked for or joined.
 
 use super::cause::Failure;
-use super::facts::{Context, Facts, Occupation};
+use super::context::{Context, Occupation};
+use super::facts::Facts;
 use super::leg::Party;
 use super::seeker::Seeker;
 use crate::config::{FraudConfig, SwitchboardConfig};

@@ -3,7 +3,8 @@
 
 use super::action::Actions;
 use super::cause::Failure;
-use super::facts::{Context, Facts};
+use super::context::Context;
+use super::facts::Facts;
 use super::hunt::{Hunt, Next};
 use super::leg::{LegId, Party};
 use super::target::latecomers;

@@ -4,8 +4,9 @@ use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallTimer};
 use super::cause::Failure;
+use super::context::Context;
 use super::explanation;
-use super::facts::{Context, Facts};
+use super::facts::Facts;
 use super::hunt::{Hunt, Next};
 use super::leg::{LegId, Signal};
 use super::{modifying, replacing};

@@ -3,7 +3,8 @@
 
 use sip::{Host, NameAddr, Uri};
 
-use super::facts::{Context, Facts};
+use super::context::Context;
+use super::facts::Facts;
 use super::leg::Party;
 use super::seeker::Seeker;
 use super::target::{host, written};

@@ -5,8 +5,9 @@ use media::{Bandwidth, Command};
 use sip::{Reliability, Response, StatusCode};
 
 use super::action::{Action, Actions, CallTimer};
+use super::context::Context;
 use super::early::Early;
-use super::facts::{CallerOffer, Context, Facts};
+use super::facts::{CallerOffer, Facts};
 use super::forks;
 use super::hunt::Hunt;
 use super::leg::{Leg, LegId, Party};

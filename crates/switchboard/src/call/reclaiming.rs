@@ -8,7 +8,8 @@ use media::{Bandwidth, Command};
 use sip::{Flow, Reason, StatusCode};
 
 use super::action::{Action, Actions, CallEvent, CallTimer};
-use super::facts::{Context, Facts};
+use super::context::Context;
+use super::facts::Facts;
 use super::leg::{Leg, LegId, Party, Signal};
 use super::reaching::leg_of;
 use super::replacing::Replacement;

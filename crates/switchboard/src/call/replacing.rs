@@ -6,7 +6,8 @@ use media::{Bandwidth, Command};
 use sip::{Reason, StatusCode};
 
 use super::action::{Action, Actions, CallEvent, Change};
-use super::facts::{Context, Facts};
+use super::context::Context;
+use super::facts::Facts;
 use super::leg::{Leg, LegId, Medium, Signal};
 use super::modifying;
 use crate::output::CallState;

@@ -9,8 +9,9 @@ use super::State;
 use super::action::{Action, Actions, CallTimer};
 use super::answering::MEDIA_TIMEOUT;
 use super::consulting::{Consulting, Stage};
+use super::context::Context;
 use super::departure::Departure;
-use super::facts::{Context, Facts};
+use super::facts::Facts;
 use super::leg::{Leg, LegId};
 use super::replacing::{self, Replacement, Verdict};
 

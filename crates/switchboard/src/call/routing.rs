@@ -2,7 +2,8 @@
 
 use super::State;
 use super::action::{Actions, CallEvent};
-use super::facts::{Context, Facts};
+use super::context::Context;
+use super::facts::Facts;
 use super::hunt::Hunt;
 use super::ringing::Ringing;
 

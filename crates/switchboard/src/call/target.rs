@@ -7,7 +7,8 @@ use sip::{Flow, Host, NameAddr, Transport, Uri};
 
 use super::cause::Failure;
 use super::clearing::{is_emergency, payer};
-use super::facts::{Context, Facts, Occupation};
+use super::context::{Context, Occupation};
+use super::facts::Facts;
 use super::leg::{Envelope, Leg, LegId, Party, Signal};
 use super::preference::in_order;
 use super::presenting::{Presentation, present};
