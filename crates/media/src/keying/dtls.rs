@@ -47,7 +47,10 @@ pub(super) enum Progress {
 
 /// One association.
 pub(super) struct Dtls {
-    endpoint: Endpoint,
+    /// Until the association is settled.
+    endpoint: Option<Box<Endpoint>>,
+    /// Of a settled association: our close_notify, sealed in advance.
+    farewell: Option<BytesMut>,
     certificate: Arc<Certificate>,
     is_client: bool,
     /// The peer's first message, until it is known which SRTP profile to agree on.
@@ -67,18 +70,33 @@ impl Dtls {
     /// The side that waits for the peer's ClientHello.
     pub(super) fn passive(certificate: Arc<Certificate>) -> Self {
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(certificate.server.clone()));
-        let hello = Some(ClientHello::default());
-        Self { endpoint, certificate, is_client: false, hello, keyed: false, closed: false, early_records: 0 }
+        Self::new(endpoint, certificate, false)
     }
 
     /// The side that speaks first.
     pub(super) fn active(certificate: Arc<Certificate>, now: Instant) -> Result<Self, String> {
         let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
         endpoint.connect(now, PEER, certificate.client.clone(), None).map_err(|error| error.to_string())?;
-        Ok(Self { endpoint, certificate, is_client: true, hello: None, keyed: false, closed: false, early_records: 0 })
+        Ok(Self::new(endpoint, certificate, true))
+    }
+
+    fn new(endpoint: Endpoint, certificate: Arc<Certificate>, is_client: bool) -> Self {
+        Self {
+            endpoint: Some(Box::new(endpoint)),
+            farewell: None,
+            certificate,
+            is_client,
+            hello: (!is_client).then(ClientHello::default),
+            keyed: false,
+            closed: false,
+            early_records: 0,
+        }
     }
 
     pub(super) fn handle(&mut self, now: Instant, record: &[u8], fingerprint: &Fingerprint) -> Progress {
+        if self.endpoint.is_none() {
+            return Progress::Nothing;
+        }
         // A closed association is gone; a record that would begin another has no use.
         if self.closed || !self.is_believable(record) {
             return Progress::Ignored;
@@ -87,7 +105,8 @@ impl Dtls {
         let Reading::Complete { knows_gcm, datagrams } = hello.read(record) else { return Progress::Nothing };
         self.hello = None;
         if knows_gcm {
-            self.endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(self.certificate.gcm_server.clone()));
+            let config = Some(self.certificate.gcm_server.clone());
+            self.endpoint = Some(Box::new(Endpoint::new(PEER, TransportProtocol::UDP, config)));
         }
         // None of them ends a handshake that has only begun.
         for datagram in datagrams {
@@ -97,7 +116,8 @@ impl Dtls {
     }
 
     fn read(&mut self, now: Instant, datagram: BytesMut, fingerprint: &Fingerprint) -> Progress {
-        let Ok(events) = self.endpoint.read(now, PEER, None, datagram) else { return Progress::Ignored };
+        let Some(endpoint) = &mut self.endpoint else { return Progress::Ignored };
+        let Ok(events) = endpoint.read(now, PEER, None, datagram) else { return Progress::Ignored };
         let mut progress = Progress::Nothing;
         for event in events {
             match event {
@@ -148,7 +168,8 @@ impl Dtls {
     }
 
     fn finish(&mut self, fingerprint: &Fingerprint) -> Progress {
-        let Some(state) = self.endpoint.get_connection_state(PEER) else { return Progress::Nothing };
+        let state = self.endpoint.as_ref().and_then(|endpoint| endpoint.get_connection_state(PEER));
+        let Some(state) = state else { return Progress::Nothing };
         if !state.peer_certificates.first().is_some_and(|certificate| fingerprint.matches(certificate)) {
             return Progress::Failed("the DTLS certificate is not the one the SDP named".to_owned());
         }
@@ -177,14 +198,29 @@ impl Dtls {
         }
     }
 
+    /// The peer has proved by its media that it has our last flight: nothing of the handshake is ever sent again (RFC 6347 §4.2.4), and
+    /// what it needed is given up, some 15 KiB. What the peer may still say, its farewell, changes nothing.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if !self.keyed {
+            return;
+        }
+        // Everything else it had to send has been taken from it.
+        let Some(mut endpoint) = self.endpoint.take() else { return };
+        endpoint.stop(now, PEER);
+        self.farewell = endpoint.poll_transmit().map(|transmit| transmit.message);
+    }
+
     /// The next record to send.
     pub(super) fn poll_transmit(&mut self) -> Option<BytesMut> {
-        self.endpoint.poll_transmit().map(|transmit| transmit.message)
+        match &mut self.endpoint {
+            Some(endpoint) => endpoint.poll_transmit().map(|transmit| transmit.message),
+            None => self.farewell.take_if(|_| self.closed),
+        }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         // Asked after every packet of media; once there are keys there is nothing to look up.
-        if self.keyed { None } else { self.endpoint.poll_timeout(&PEER) }
+        if self.keyed { None } else { self.endpoint.as_ref()?.poll_timeout(&PEER) }
     }
 
     /// Retransmits a flight. The error is in words: the handshake has been tried often enough.
@@ -192,11 +228,15 @@ impl Dtls {
         if self.poll_timeout().is_none_or(|at| now < at) {
             return Ok(());
         }
-        self.endpoint.handle_timeout(PEER, now).map_err(|error| format!("DTLS handshake: {error}"))
+        let Some(endpoint) = &mut self.endpoint else { return Ok(()) };
+        endpoint.handle_timeout(PEER, now).map_err(|error| format!("DTLS handshake: {error}"))
     }
 
     /// Says good-bye.
     pub(super) fn close(&mut self, now: Instant) {
-        self.endpoint.stop(now, PEER);
+        match &mut self.endpoint {
+            Some(endpoint) => drop(endpoint.stop(now, PEER)),
+            None => self.closed = true,
+        }
     }
 }

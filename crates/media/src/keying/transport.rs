@@ -157,7 +157,7 @@ impl SecureTransport {
         match packet.first() {
             Some(0..=3) => self.handle_stun(now, from, packet),
             Some(20..=63) => self.handle_dtls(now, from, packet),
-            Some(128..=191) => self.handle_srtp(from, packet),
+            Some(128..=191) => self.handle_srtp(now, from, packet),
             Some(_) | None => Received::Discarded("neither STUN, DTLS nor RTP"),
         }
     }
@@ -223,7 +223,7 @@ impl SecureTransport {
         }
     }
 
-    fn handle_srtp(&mut self, from: SocketAddr, packet: &[u8]) -> Received {
+    fn handle_srtp(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Received {
         if !self.ice.has_validated(from) {
             return Received::Discarded("SRTP from an address ICE has not validated");
         }
@@ -231,6 +231,9 @@ impl SecureTransport {
         // RFC 5761 §4: 192-223 in the second byte is RTCP.
         let is_rtcp = packet.get(1).is_some_and(|byte| (192..=223).contains(byte));
         let opened = if is_rtcp { srtp.inbound.open_rtcp(packet) } else { srtp.inbound.open_rtp(packet) };
+        if let (Some(_), Some(dtls)) = (&opened, &mut self.dtls) {
+            dtls.settle(now);
+        }
         match opened {
             Some(clear) if is_rtcp => Received::Rtcp(clear),
             Some(clear) => Received::Rtp(clear),

@@ -330,6 +330,48 @@ fn the_peers_farewell_leaves_its_keys_and_begins_nothing_new() {
 }
 
 #[test]
+fn the_last_flight_is_sent_again_when_the_peer_repeats_its_own() {
+    let mut pair = Pair::new();
+    pair.browser.check();
+    while !pair.gateway.is_connected() {
+        while let Some((_, packet)) = pair.browser.poll_transmit() {
+            pair.gateway.handle_packet(pair.now, address(BROWSER), &packet);
+        }
+        if !pair.gateway.is_connected() {
+            while let Some((_, packet)) = pair.gateway.poll_transmit() {
+                pair.browser.handle_packet(pair.now, address(GATEWAY), &packet);
+            }
+        }
+    }
+    while pair.gateway.poll_transmit().is_some() {}
+    assert!(!pair.browser.is_connected(), "its last flight is lost");
+    pair.now = pair.browser.poll_timeout().expect("retransmission");
+    pair.browser.handle_timeout(pair.now);
+    pair.exchange();
+    assert!(pair.browser.is_connected());
+}
+
+#[test]
+fn once_the_peers_media_is_heard_the_handshake_is_forgotten_and_its_end_still_told() {
+    let mut pair = Pair::new();
+    pair.exchange();
+    let media = to_gateway(&mut pair, 1);
+    assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &media), Received::Rtp(_)));
+    let mut again = Dtls::active(pair.browser.certificate.clone(), pair.now).expect("client");
+    let hello = again.poll_transmit().expect("ClientHello");
+    assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &hello), Received::Consumed));
+    assert!(pair.gateway.poll_transmit().is_none(), "nobody is left to answer it");
+    let media = to_gateway(&mut pair, 2);
+    assert!(matches!(pair.gateway.handle_packet(pair.now, address(BROWSER), &media), Received::Rtp(_)));
+    pair.gateway.close(pair.now);
+    let (_, farewell) = pair.gateway.poll_transmit().expect("close_notify");
+    assert!(matches!(pair.browser.handle_packet(pair.now, address(GATEWAY), &farewell), Received::Consumed));
+    assert!(matches!(pair.browser.handle_packet(pair.now, address(GATEWAY), &farewell), Received::Discarded(_)));
+    pair.gateway.close(pair.now);
+    assert!(pair.gateway.poll_transmit().is_none(), "it is said once");
+}
+
+#[test]
 fn a_new_certificate_in_the_sdp_ends_the_failure_of_the_old_one() {
     let mut pair = Pair::new();
     let right = pair.gateway.peer.clone().expect("set");
