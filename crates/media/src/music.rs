@@ -90,23 +90,27 @@ const NOTES: [u8; 32] = [
 /// How long a note is before the next one begins.
 const NOTE: usize = RATE as usize * 3 / 10;
 /// About -16 dBm0 at a note's beginning.
-const LOUDNESS: f32 = 4500.0;
+const LOUDNESS: f64 = 4500.0;
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // small numbers, far within both types
 fn melody() -> Vec<i16> {
     let length = NOTES.len() * NOTE;
-    let mut sound = vec![0.0_f32; length];
+    let mut sound = vec![0.0_f64; length];
+    // Gone after a second; it rings into the notes that follow, and the last ones into the first.
+    let fading = (-4.0 / f64::from(RATE)).exp();
+    let strike = 0.005 * f64::from(RATE);
     for (n, note) in NOTES.iter().enumerate() {
-        let frequency = 440.0 * ((f32::from(*note) - 69.0) / 12.0).exp2();
+        let frequency = 440.0 * ((f64::from(*note) - 69.0) / 12.0).exp2();
+        // A sine is one before it, turned by an angle: no start waits for a quarter of a million of them from the library.
+        let (turn_sin, turn_cos) = (frequency * std::f64::consts::TAU / f64::from(RATE)).sin_cos();
+        let (mut sin, mut cos, mut level) = (0.0, 1.0, LOUDNESS);
         for t in 0..NOTE * 3 {
-            let time = t as f32 / RATE as f32;
-            // Struck within 5 ms, gone after a second; it rings into the notes that follow, and the last ones into the first.
-            let envelope = (time / 0.005).min(1.0) * (-time * 4.0).exp();
-            let phase = time * frequency * std::f32::consts::TAU;
-            let value = (phase.sin() + 0.3 * (2.0 * phase).sin()) * envelope * LOUDNESS;
+            let struck = (t as f64 / strike).min(1.0);
             if let Some(sample) = sound.get_mut((n * NOTE + t) % length) {
-                *sample += value;
+                *sample += (sin + 0.3 * (2.0 * sin * cos)) * struck * level;
             }
+            (sin, cos) = (sin * turn_cos + cos * turn_sin, cos * turn_cos - sin * turn_sin);
+            level *= fading;
         }
     }
     sound.into_iter().map(|value| value.clamp(-32_767.0, 32_767.0) as i16).collect()
