@@ -14,6 +14,7 @@ mod extensions;
 mod fields;
 mod idempotency;
 mod numbers;
+mod operations;
 mod ownership;
 mod participants;
 mod presets;
@@ -31,11 +32,8 @@ pub(crate) mod validate;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::{Json, Router};
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 pub use auth::{SCOPES, unknown_scopes};
 pub use certificates::{LoadedCertificate, ReloadCertificates};
@@ -77,67 +75,15 @@ impl std::fmt::Debug for ApiState {
 
 /// `/v1/…`, `/livez`, `/readyz`, `/metrics` and `/openapi.json`. Has no fallback of its own outside `/v1`.
 pub fn router(state: ApiState) -> Router {
-    let (router, document) = parts(&state);
-    let document = Arc::new(document);
-    let serve = move || {
-        let document = Arc::clone(&document);
-        async move { Json((*document).clone()) }
-    };
-    router.route("/openapi.json", axum::routing::get(serve)).with_state(state)
-}
-
-fn parts(state: &ApiState) -> (Router<ApiState>, OpenApi) {
-    let v1 = OpenApiRouter::new()
-        .routes(routes!(agents::list, agents::create))
-        .routes(routes!(agents::read, agents::patch, agents::delete))
-        .routes(routes!(extensions::list, extensions::create))
-        .routes(routes!(extensions::read, extensions::patch, extensions::delete))
-        .routes(routes!(extensions::registrations))
-        .routes(routes!(credentials::list, credentials::create))
-        .routes(routes!(credentials::read, credentials::patch, credentials::delete))
-        .routes(routes!(credentials::rotate))
-        .routes(routes!(presets::list))
-        .routes(routes!(trunks::list, trunks::create))
-        .routes(routes!(trunks::read, trunks::patch, trunks::delete))
-        .routes(routes!(trunk_status::read))
-        .routes(routes!(trunk_test::run))
-        .routes(routes!(numbers::list, numbers::create))
-        .routes(routes!(numbers::read, numbers::patch, numbers::delete))
-        .routes(routes!(directory::list))
-        .routes(routes!(calls::list))
-        .routes(routes!(calls::read))
-        .routes(routes!(traces::read))
-        .routes(routes!(calls::dtmf))
-        .routes(routes!(calls::hangup))
-        .routes(routes!(calls::hold))
-        .routes(routes!(calls::resume))
-        .routes(routes!(calls::reclaim))
-        .routes(routes!(transfers::list, transfers::create))
-        .routes(routes!(transfers::read))
-        .routes(routes!(participants::list, participants::create))
-        .routes(routes!(participants::read, participants::delete))
-        .routes(routes!(transfers::complete))
-        .routes(routes!(transfers::cancel))
-        .routes(routes!(cdrs::list))
-        .routes(routes!(cdrs::read))
-        .routes(routes!(api_keys::list, api_keys::create))
-        .routes(routes!(api_keys::read, api_keys::delete))
-        .routes(routes!(certificates::reload));
-    let (router, document) = OpenApiRouter::with_openapi(system::document())
-        .routes(routes!(system::livez))
-        .routes(routes!(system::readyz))
-        .routes(routes!(system::metrics))
-        .nest("/v1", v1)
-        .split_for_parts();
     // The middleware is laid around the finished routes: those outside /v1 pass it untouched.
-    let router = router
+    let router = operations::router()
         .route("/v1/{*rest}", axum::routing::any(problem::no_such_path))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), ownership::confine))
         .layer(from_fn_with_state(state.clone(), idempotency::once))
         .layer(from_fn_with_state(state.clone(), auth::authenticate))
         .layer(from_fn(problem::forbid_caching));
-    (router, document)
+    router.route("/openapi.json", axum::routing::get(operations::document)).with_state(state)
 }
 
 #[cfg(test)]
