@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum_server::tls_rustls::RustlsConfig;
+use media::{Certificate, CertificateError};
 use sip::{Host, Timers, Transport};
 use switchboard::{Clock, Dialplan, FraudConfig, Switchboard, SwitchboardConfig};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, AgentAccess, ApiState, OwnAddresses, TraceAccess};
@@ -68,6 +69,12 @@ pub enum StartError {
     /// The music on hold cannot be played.
     #[error(transparent)]
     Music(#[from] MusicFileError),
+    /// The DTLS certificate could not be made.
+    #[error("the DTLS certificate cannot be made: {0}")]
+    Certificate(#[from] CertificateError),
+    /// A thread that makes something ended before it had.
+    #[error("a part of the start ended: {0}")]
+    Ended(#[from] JoinError),
     /// The media shards cannot be started.
     #[error(transparent)]
     Shards(#[from] ShardError),
@@ -111,6 +118,8 @@ struct Reloading {
 /// # Errors
 /// The first thing that cannot be had; what was started before it is stopped.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
+    // Beside everything else: the first key of a process waits for the entropy that libcrypto gathers, tens of milliseconds.
+    let certificate = spawn_blocking(Certificate::generate);
     let metrics = crate::metrics::install()?;
     let (gateway, tables, commands) = gateway();
     let certificates = Certificates::read(config, tables.clone())?;
@@ -122,7 +131,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     // Cancelled by a task or thread that ends unasked, too: half a gateway must not look alive.
     let stop = CancellationToken::new();
     let cleanup = stop.clone().drop_guard();
-    let shards = shards::start(&config.media, &music, &stop)?;
+    let shards = shards::start(&config.media, certificate.await??, &music, &stop)?;
     let ports = listeners.ports(shards.browser_addresses.clone());
     let (inbox, inbound) = Inbox::new();
     let (records, record_task) = record_writer(store.clone());

@@ -18,6 +18,8 @@ use sip::{ConnectionId, Flow};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use limits::Permit;
+
 /// Messages waiting for the signalling task, which turns one around in tens of microseconds: about a tenth of a second of work.
 /// When it is full, connections wait (their peers feel it by flow control) and datagrams are dropped and counted
 /// (`patchcord_queue_full_total{queue="inbox"}`); SIP over UDP sends them again.
@@ -104,6 +106,7 @@ impl Inbox {
 pub(crate) struct Writer {
     messages: mpsc::Sender<Bytes>,
     close: CancellationToken,
+    permit: Option<Arc<Permit>>,
 }
 
 /// The connection's side.
@@ -118,7 +121,20 @@ impl Writer {
     pub(crate) fn new() -> (Self, Outbox) {
         let (sender, messages) = mpsc::channel(WRITER_WAITING);
         let close = CancellationToken::new();
-        (Self { messages: sender, close: close.clone() }, Outbox { messages, close })
+        (Self { messages: sender, close: close.clone(), permit: None }, Outbox { messages, close })
+    }
+
+    /// Both sides, of a connection whose peer may prove who it is.
+    pub(crate) fn of(permit: Arc<Permit>) -> (Self, Outbox) {
+        let (writer, outbox) = Self::new();
+        (Self { permit: Some(permit), ..writer }, outbox)
+    }
+
+    /// The peer has proved who it is.
+    pub(crate) fn prove(&self) {
+        if let Some(permit) = &self.permit {
+            permit.prove();
+        }
     }
 
     /// Leaves a message to be written; never waits. A connection whose queue is full is closed.

@@ -43,7 +43,7 @@ const READ: usize = 16 * 1024;
 
 /// What a listener for trunks takes.
 pub(super) fn limits() -> ConnectionLimits {
-    ConnectionLimits::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS)
+    ConnectionLimits::new(CONNECTIONS, CONNECTIONS, CONNECTIONS_PER_ADDRESS)
 }
 
 /// Who opened a connection.

@@ -5,6 +5,7 @@ mod client;
 mod identity;
 mod names;
 mod server;
+mod tickets;
 mod verify;
 mod words;
 
@@ -28,6 +29,7 @@ use super::{Inbound, Inbox, Outbox, Writer};
 pub(crate) use client::{Client, check_pair};
 pub(crate) use identity::{Identity, TlsError};
 pub(crate) use server::ServerSettings;
+pub(crate) use tickets::Tickets;
 pub(crate) use verify::AnyCertificate;
 pub(crate) use words::Fault;
 

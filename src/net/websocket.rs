@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
@@ -15,17 +16,15 @@ use sip::{Flow, Framed, MAX_MESSAGE, StreamFramer, Transport};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::limits::ConnectionLimits;
+use super::limits::Permit;
 use super::{Inbound, Inbox, Outbox, Writer, address};
 
 /// The subprotocol every client must offer (RFC 7118 §4.1).
 const SUBPROTOCOL: &str = "sip";
 
-/// WebSockets in all: the agents of a large site, each with a reload in flight.
-const CONNECTIONS: usize = 10_000;
-
-/// WebSockets from one address, over TLS: a whole office may stand behind one NAT.
-const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+/// Bytes read at once, kept for as long as the connection: most of what an agent's phone says fits, and a longer message grows it while
+/// it is read.
+const READ: usize = 4 * 1024;
 
 /// Between our pings; NATs forget TCP connections after a minute at the earliest.
 const PING: Duration = Duration::from_secs(25);
@@ -42,7 +41,6 @@ pub(crate) struct SipSocket {
     transport: Transport,
     inbox: Inbox,
     origins: Arc<[String]>,
-    limits: ConnectionLimits,
     stop: CancellationToken,
 }
 
@@ -50,10 +48,7 @@ impl SipSocket {
     /// For a listener of [`Transport::Ws`] or [`Transport::Wss`]. `origins` may open it beside the listener's own pages.
     pub(crate) fn new(transport: Transport, inbox: Inbox, origins: &[String], stop: CancellationToken) -> Self {
         let origins = origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
-        // Without TLS there is a proxy in front, whose address all of them have.
-        let per_address = if transport == Transport::Ws { CONNECTIONS } else { CONNECTIONS_PER_ADDRESS };
-        let limits = ConnectionLimits::new(CONNECTIONS, per_address);
-        Self { transport, inbox, origins, limits, stop }
+        Self { transport, inbox, origins, stop }
     }
 }
 
@@ -61,6 +56,7 @@ impl SipSocket {
 pub(crate) async fn upgrade(
     State(socket): State<SipSocket>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(permit): Extension<Arc<Permit>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -73,24 +69,20 @@ pub(crate) async fn upgrade(
         crate::metrics::connection_refused(socket.transport);
         return (StatusCode::FORBIDDEN, "this origin may not open the WebSocket\n").into_response();
     }
-    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).protocols([SUBPROTOCOL]);
+    let upgrade = upgrade.read_buffer_size(READ).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
         return (StatusCode::BAD_REQUEST, "the WebSocket subprotocol must be \"sip\" (RFC 7118)\n").into_response();
     }
-    let Some(permit) = socket.limits.admit(peer.ip()) else {
-        crate::metrics::connection_refused(socket.transport);
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n").into_response();
-    };
     upgrade.on_upgrade(move |stream| async move {
         let connection = socket.inbox.next_connection();
         let flow = Flow { transport: socket.transport, peer, connection: Some(connection), tls: None };
-        let (writer, outbox) = Writer::new();
+        let (writer, outbox) = Writer::of(permit);
         if socket.inbox.deliver(Inbound::Opened { flow, writer }).await.is_ok() {
             carry(stream, flow, &socket.inbox, outbox, &socket.stop).await;
             let told = socket.inbox.deliver(Inbound::Closed { connection, refused: None }).await;
             tracing::trace!(connection = connection.0, told = told.is_ok(), "WebSocket closed");
         }
-        drop(permit);
     })
 }
 

@@ -122,9 +122,6 @@ pub enum ShardError {
     /// No thread, or no way to wait for its sockets.
     #[error("a media thread cannot be started: {0}")]
     Thread(#[from] io::Error),
-    /// The DTLS certificate could not be made.
-    #[error("the DTLS certificate cannot be made: {0}")]
-    Certificate(#[from] media::CertificateError),
 }
 
 /// How many shards a configuration asks for.
@@ -135,14 +132,20 @@ pub(crate) fn count(config: &config::Media) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Binds every shard's port, then starts the threads, all with this music on hold. `failed` is cancelled when a thread ends by a panic.
+/// Binds every shard's port, then starts the threads, all with this certificate and music on hold. `failed` is cancelled when a thread
+/// ends by a panic.
 ///
 /// # Errors
 /// When a port is taken or a thread cannot be started.
-pub(crate) fn start(config: &config::Media, music: &Music, failed: &CancellationToken) -> Result<Shards, ShardError> {
+pub(crate) fn start(
+    config: &config::Media,
+    certificate: Certificate,
+    music: &Music,
+    failed: &CancellationToken,
+) -> Result<Shards, ShardError> {
     let shards = count(config);
     let addresses = advertised(config);
-    let certificate = Arc::new(Certificate::generate()?);
+    let certificate = Arc::new(certificate);
     let (event_sender, events) = mpsc::channel(EVENTS_WAITING);
     let mut running =
         Shards { senders: Vec::new(), events, browser_addresses: Vec::new(), threads: Threads::default() };

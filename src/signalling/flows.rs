@@ -116,6 +116,7 @@ impl Flows {
     pub(super) fn prove(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.proven = true;
+            connection.writer.prove();
         }
     }
 
