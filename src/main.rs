@@ -17,7 +17,8 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+// One worker for all that waits: docs/adr/0009.
+#[tokio::main(worker_threads = 1)]
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(options) => {

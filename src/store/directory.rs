@@ -65,8 +65,12 @@ impl Store {
         let mut published = self.shared.published.lock().await;
         if self.revision().await? != *published {
             let tables = self.tables().await?;
-            *published = tables.revision;
-            self.shared.directory.send_replace(Arc::new(self.directory_of(tables)));
+            let (store, revision) = (self.clone(), tables.revision);
+            // With very many agents it takes longer than anybody who shares the thread shall wait.
+            let made = tokio::task::spawn_blocking(move || Arc::new(store.directory_of(tables)));
+            let directory = made.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+            *published = revision;
+            self.shared.directory.send_replace(directory);
         }
         Ok(())
     }
