@@ -109,7 +109,7 @@ impl Engagements {
 
 #[derive(Debug, Default)]
 struct Tables {
-    calls: RwLock<HashMap<String, CallView>>,
+    calls: RwLock<HashMap<String, Arc<CallView>>>,
     bindings: RwLock<HashMap<String, Vec<BindingView>>>,
     /// Of the trunks that register.
     registrations: RwLock<HashMap<String, TrunkRegistration>>,
@@ -146,13 +146,19 @@ impl GatewayHandle {
     /// The running calls, in no order.
     #[must_use]
     pub fn calls(&self) -> Vec<CallView> {
-        self.tables.calls.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.tables
+            .calls
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(|call| CallView::clone(call))
+            .collect()
     }
 
     /// One running call.
     #[must_use]
     pub fn call(&self, id: &str) -> Option<CallView> {
-        self.tables.calls.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.tables.calls.read().unwrap_or_else(PoisonError::into_inner).get(id).map(|call| CallView::clone(call))
     }
 
     /// Who is engaged in the running calls, in one pass over them.
@@ -238,7 +244,8 @@ impl GatewayHandle {
 
 impl GatewayTables {
     /// A call came up or changed.
-    pub fn call_changed(&self, call: CallView) {
+    pub fn call_changed(&self, call: impl Into<Arc<CallView>>) {
+        let call = call.into();
         self.tables.calls.write().unwrap_or_else(PoisonError::into_inner).insert(call.id.0.clone(), call);
     }
 
@@ -247,14 +254,21 @@ impl GatewayTables {
         self.tables.calls.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// The bindings of an extension changed; the whole list.
-    pub fn bindings_changed(&self, extension: String, bindings: Vec<BindingView>) {
+    /// The bindings of an extension changed; the whole list. Whether others are registered now than before, or over other connections: most
+    /// have only been refreshed.
+    pub fn bindings_changed(&self, extension: &str, bindings: Vec<BindingView>) -> bool {
         let mut table = self.tables.bindings.write().unwrap_or_else(PoisonError::into_inner);
+        let before = table.get(extension).map_or(&[][..], Vec::as_slice);
+        let refreshed = |binding: &BindingView| before.iter().any(|b| (&b.id, b.flow) == (&binding.id, binding.flow));
+        let are_others = before.len() != bindings.len() || !bindings.iter().all(refreshed);
         if bindings.is_empty() {
-            table.remove(&extension);
+            table.remove(extension);
+        } else if let Some(known) = table.get_mut(extension) {
+            *known = bindings;
         } else {
-            table.insert(extension, bindings);
+            table.insert(extension.to_owned(), bindings);
         }
+        are_others
     }
 
     /// Our registration at a trunk stands otherwise than before.
@@ -289,5 +303,42 @@ impl GatewayTables {
     /// The process is about to stop.
     pub fn set_draining(&self, draining: bool) {
         self.tables.draining.store(draining, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sip::{ConnectionId, Flow, Transport};
+
+    use super::*;
+
+    #[test]
+    fn a_refreshed_registration_is_shown_but_is_no_other_one() {
+        let (handle, tables, _commands) = gateway();
+        let binding = |id: &str, connection, seconds| BindingView {
+            id: id.to_owned(),
+            contact: "sip:100@x.invalid".to_owned(),
+            instance: None,
+            user_agent: None,
+            flow: Flow {
+                transport: Transport::Wss,
+                peer: ([192, 0, 2, 1], 1).into(),
+                connection: Some(ConnectionId(connection)),
+                tls: None,
+            },
+            registered_at: UNIX_EPOCH,
+            expires_at: UNIX_EPOCH + Duration::from_secs(seconds),
+        };
+        let (first, second) = (binding("reg_1", 1, 10), binding("reg_2", 2, 10));
+        assert!(tables.bindings_changed("100", vec![first.clone(), second.clone()]));
+        let refreshed = vec![second, binding("reg_1", 1, 20)];
+        assert!(!tables.bindings_changed("100", refreshed.clone()));
+        assert_eq!(handle.bindings("100"), refreshed);
+        assert!(tables.bindings_changed("100", vec![binding("reg_2", 2, 10), binding("reg_1", 3, 20)]), "moved");
+        assert!(tables.bindings_changed("100", vec![first]), "one is gone");
+        assert!(tables.bindings_changed("100", Vec::new()));
+        assert_eq!(handle.bindings_total(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! The task that writes down what calls do. The signalling task hands it pieces and never waits for it; who wants to read a trace asks it,
 //! and gets what was handed over before.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ const OUTSIDE: [&[u8]; 4] = [b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"PUBLISH
 /// Something for a trace.
 enum Piece {
     Message { at: Instant, way: Way, flow: Flow, bytes: Bytes },
-    Call(Box<CallView>),
+    Call(Arc<CallView>),
     Record(Box<CallRecord>),
     Note { call: CallId, at: Instant, note: Note },
     Ask { call: CallId, reply: oneshot::Sender<Option<Trace>> },
@@ -68,8 +69,8 @@ impl Recorder {
     }
 
     /// A call came up or changed.
-    pub(crate) fn call(&self, call: &CallView) {
-        self.hand_over(|| Piece::Call(Box::new(call.clone())));
+    pub(crate) fn call(&self, call: &Arc<CallView>) {
+        self.hand_over(|| Piece::Call(Arc::clone(call)));
     }
 
     /// A call ended.

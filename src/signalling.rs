@@ -2,10 +2,11 @@
 //! timer only, never for a socket or the database. Decides nothing about calls.
 
 mod flows;
+mod orders;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,15 +27,13 @@ use crate::recorder::Recorder;
 use crate::shards::{CommandSender, ShardEvent};
 use crate::store::{RecordSender, direction_name, result_name};
 use flows::{Flows, Unreachable};
+use orders::Orders;
 
 /// Inputs taken from one queue before timers and the other queues get their turn.
 const BATCH: usize = 64;
 
 /// How often figures are shown to Prometheus.
 const FIGURES: Duration = Duration::from_secs(1);
-
-/// How soon media commands are tried again that found their shard's queue full.
-const RETRY: Duration = Duration::from_millis(5);
 
 /// What the signalling task reads.
 pub(crate) struct Inputs {
@@ -119,6 +118,7 @@ pub(crate) async fn run(switchboard: Switchboard, mut inputs: Inputs, outputs: O
             _ = figures.tick() => task.show_figures(),
         }
         task.handle_timeout();
+        task.orders.wake();
     }
     task.show_figures();
 }
@@ -134,8 +134,7 @@ struct Signalling {
     switchboard: Switchboard,
     flows: Flows,
     outputs: Outputs,
-    /// Commands that found their shard's queue full, by shard, in order. Bounded by what the running calls can ask for.
-    put_off: Vec<VecDeque<media::Command>>,
+    orders: Orders,
     /// Flows found gone while messages were sent; told once everything is sent.
     unreachable: HashSet<Flow>,
     directions: HashMap<CallId, Direction>,
@@ -144,11 +143,11 @@ struct Signalling {
 }
 
 impl Signalling {
-    fn new(switchboard: Switchboard, outputs: Outputs, stop: CancellationToken) -> Self {
+    fn new(switchboard: Switchboard, mut outputs: Outputs, stop: CancellationToken) -> Self {
         Self {
             switchboard,
             flows: Flows::new(Arc::clone(&outputs.udp), outputs.inbox.clone(), stop.clone()),
-            put_off: outputs.shards.iter().map(|_| VecDeque::new()).collect(),
+            orders: Orders::new(std::mem::take(&mut outputs.shards)),
             outputs,
             unreachable: HashSet::new(),
             directions: HashMap::new(),
@@ -230,8 +229,7 @@ impl Signalling {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let retry = self.put_off.iter().any(|commands| !commands.is_empty()).then(|| Instant::now() + RETRY);
-        [self.switchboard.poll_timeout(), self.flows.deadline(), retry].into_iter().flatten().min()
+        [self.switchboard.poll_timeout(), self.flows.deadline(), self.orders.deadline()].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self) {
@@ -241,7 +239,7 @@ impl Signalling {
             self.drain(now);
         }
         self.flows.close_unproven(now);
-        self.retry_media();
+        self.orders.retry();
     }
 
     /// Carries out everything the switchboard wants, until it wants nothing more.
@@ -270,7 +268,7 @@ impl Signalling {
                     self.unreachable.insert(flow);
                 }
             }
-            Output::Media { shard, command } => self.send_media(shard, command),
+            Output::Media { shard, command } => self.orders.send(shard, command),
             Output::CallChanged(call) => self.show_call(call),
             Output::CallEnded(record) => {
                 self.directions.remove(&record.call.id);
@@ -287,13 +285,15 @@ impl Signalling {
                 );
                 self.outputs.tables.call_ended(&record.call.id.0);
                 self.outputs.recorder.record(&record);
-                self.outputs.records.send(record);
+                self.outputs.records.send(*record);
             }
             Output::Noted { call, at, note } => self.outputs.recorder.note(call, at, note),
             Output::BindingsChanged { extension, bindings } => {
                 bindings.iter().filter_map(|binding| binding.flow.connection).for_each(|id| self.flows.prove(id));
-                tracing::info!(extension, contacts = bindings.len(), "registrations changed");
-                self.outputs.tables.bindings_changed(extension, bindings);
+                let contacts = bindings.len();
+                if self.outputs.tables.bindings_changed(&extension, bindings) {
+                    tracing::info!(extension, contacts, "registrations changed");
+                }
             }
             Output::TrunkRegistration { trunk_id, registration } => self.show_registration(trunk_id, registration),
             Output::Alarm(Alarm::Burst { payer, calls }) => {
@@ -341,7 +341,7 @@ impl Signalling {
         }
     }
 
-    fn show_call(&mut self, call: CallView) {
+    fn show_call(&mut self, call: Arc<CallView>) {
         if self.directions.insert(call.id.clone(), call.direction).is_none() {
             let direction = direction_name(call.direction);
             metrics::calls_changed(direction, 1.0);
@@ -353,31 +353,6 @@ impl Signalling {
         }
         self.outputs.recorder.call(&call);
         self.outputs.tables.call_changed(call);
-    }
-
-    /// Commands must arrive, and in order: those that find the queue full wait here.
-    fn send_media(&mut self, shard: ShardIndex, command: media::Command) {
-        let (Some(sender), Some(put_off)) = (self.outputs.shards.get(shard.0), self.put_off.get_mut(shard.0)) else {
-            tracing::error!(shard = shard.0, "a call was given to a media shard that does not exist");
-            return;
-        };
-        if !put_off.is_empty() {
-            put_off.push_back(command);
-        } else if let Err(command) = sender.send(command) {
-            metrics::queue_full("shard");
-            put_off.push_back(command);
-        }
-    }
-
-    fn retry_media(&mut self) {
-        for (sender, put_off) in self.outputs.shards.iter().zip(&mut self.put_off) {
-            while let Some(command) = put_off.pop_front() {
-                if let Err(command) = sender.send(command) {
-                    put_off.push_front(command);
-                    break;
-                }
-            }
-        }
     }
 
     fn show_figures(&mut self) {

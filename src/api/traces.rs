@@ -208,10 +208,10 @@ impl CallTrace {
                 transport: entry.flow.transport.via_token().to_ascii_lowercase(),
                 from,
                 to,
-                summary: entry.summary.clone(),
+                summary: entry.summary(),
                 repeated: entry.repeated,
                 last_offset_ms: (entry.repeated > 0).then(|| offset(entry.last_at)),
-                text: entry.text.clone(),
+                text: entry.text(),
             }
         };
         let step = |note: &switchboard::Timed<switchboard::RoutingNote>| TracedStep {

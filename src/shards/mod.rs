@@ -54,21 +54,23 @@ pub(crate) struct CommandSender {
 }
 
 impl CommandSender {
-    /// Leaves a command; never waits.
+    /// Leaves a command for when the shard is woken next; never waits.
     ///
     /// # Errors
     /// The command back, when the queue is full.
     pub(crate) fn send(&self, command: media::Command) -> Result<(), media::Command> {
         match self.commands.try_send(command) {
-            Ok(()) => {}
-            Err(TrySendError::Full(command)) => return Err(command),
+            Err(TrySendError::Full(command)) => Err(command),
             // Its thread is gone, and the process about to go with it.
-            Err(TrySendError::Disconnected(_)) => return Ok(()),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
         }
+    }
+
+    /// Has the shard look after its commands: once after as many as there are, since waking a thread costs more than most commands.
+    pub(crate) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "a media shard cannot be woken");
         }
-        Ok(())
     }
 }
 

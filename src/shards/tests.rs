@@ -62,6 +62,7 @@ impl Bench {
 
     fn tell(&self, shard: usize, command: Command) {
         self.shards.senders[shard].send(command).unwrap();
+        self.shards.senders[shard].wake();
     }
 
     fn open(&self, shard: usize, session: MediaSessionId, keying: Keying) {

@@ -18,7 +18,7 @@ fn trace(simulation: &Simulation) -> &Trace {
 /// Direction, last part of the peer's address and summary of each message.
 fn ladder(trace: &Trace) -> Vec<(Way, String, String)> {
     let peer = |peer: SocketAddr| peer.ip().to_string();
-    trace.messages().iter().map(|(_, entry)| (entry.way, peer(entry.flow.peer), entry.summary.clone())).collect()
+    trace.messages().iter().map(|(_, entry)| (entry.way, peer(entry.flow.peer), entry.summary())).collect()
 }
 
 #[test]

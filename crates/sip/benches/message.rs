@@ -65,6 +65,7 @@ fn main() {
     let share = || repeated(sharing(invite()));
     bench.group("Hand an INVITE to the recorder").side("", share).run();
     bench.group("Write an INVITE down for its trace").side("", || repeated(tracing(invite()))).run();
+    bench.group("Show an INVITE of a trace").side("", || repeated(showing(invite()))).run();
 
     bench.group("Challenge").side("", || challenge).floor("HMAC-SHA-256", || repeated(sealing)).run();
     for is_md5 in [true, false] {
@@ -89,11 +90,15 @@ fn sharing(bytes: Bytes) -> impl FnMut() -> Bytes {
     move || black_box(&bytes).clone()
 }
 
-fn tracing(bytes: Bytes) -> impl FnMut() -> (Option<sip::Glance>, Vec<u8>) {
+fn tracing(bytes: Bytes) -> impl FnMut() -> (Option<String>, Vec<u8>) {
     move || {
         let bytes = black_box(&bytes);
-        (sip::Glance::of(bytes), sip::without_secrets(bytes).into_owned())
+        (sip::Glance::of(bytes).map(|glance| glance.call_id.into_owned()), bytes.to_vec())
     }
+}
+
+fn showing(bytes: Bytes) -> impl FnMut() -> Vec<u8> {
+    move || sip::without_secrets(black_box(&bytes)).into_owned()
 }
 
 /// Two challenges with one nonce, as a 401 has them.

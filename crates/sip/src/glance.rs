@@ -23,19 +23,19 @@ const HARMLESS: [&str; 9] = ["username", "realm", "uri", "algorithm", "qop", "nc
 
 /// What a message is at first sight.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glance {
+pub struct Glance<'a> {
     /// Method and Request-URI, or status and phrase.
-    pub summary: String,
+    pub summary: Cow<'a, str>,
     /// The Call-ID as written.
-    pub call_id: String,
+    pub call_id: Cow<'a, str>,
     /// The method named by CSeq.
-    pub method: String,
+    pub method: Cow<'a, str>,
 }
 
-impl Glance {
+impl<'a> Glance<'a> {
     /// Looks at a message; `None` for what has no start line of SIP, no Call-ID or no CSeq.
     #[must_use]
-    pub fn of(message: &[u8]) -> Option<Self> {
+    pub fn of(message: &'a [u8]) -> Option<Self> {
         let mut lines = Lines { rest: message };
         let first = loop {
             let line = lines.next_header()?;
@@ -43,18 +43,16 @@ impl Glance {
                 break trim(line);
             }
         };
-        let first = String::from_utf8_lossy(first);
-        let summary = match first.strip_prefix("SIP/2.0 ") {
-            Some(status) => status.to_owned(),
-            None => first.strip_suffix(" SIP/2.0")?.to_owned(),
-        };
+        let summary = part(String::from_utf8_lossy(first), |line| {
+            line.strip_prefix("SIP/2.0 ").or_else(|| line.strip_suffix(" SIP/2.0"))
+        })?;
         let (mut call_id, mut method) = (None, None);
         while let Some(line) = lines.next_header() {
             let Some((name, value)) = header(line) else { break };
             if call_id.is_none() && (name.eq_ignore_ascii_case("call-id") || name.eq_ignore_ascii_case("i")) {
                 call_id = Some(unfolded(value));
             } else if method.is_none() && name.eq_ignore_ascii_case("cseq") {
-                method = unfolded(value).split_ascii_whitespace().nth(1).map(str::to_owned);
+                method = part(unfolded(value), |value| value.split_ascii_whitespace().nth(1));
             }
             if call_id.is_some() && method.is_some() {
                 break;
@@ -144,13 +142,22 @@ fn header(line: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// A value on one line.
-fn unfolded(value: &[u8]) -> String {
-    String::from_utf8_lossy(value)
-        .split(['\r', '\n'])
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+fn unfolded(value: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(value) {
+        Cow::Borrowed(text) if !text.trim().contains(['\r', '\n']) => Cow::Borrowed(text.trim()),
+        text @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
+            let lines = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty());
+            Cow::Owned(lines.collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+/// Part of a text, borrowed from where the text is.
+fn part<'a>(text: Cow<'a, str>, choose: impl FnOnce(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
+    Some(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(choose(text)?),
+        Cow::Owned(text) => Cow::Owned(choose(&text)?.to_owned()),
+    })
 }
 
 /// The message with lines replaced.

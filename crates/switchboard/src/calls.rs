@@ -2,16 +2,18 @@
 //! trunk is full, what the API shows.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use sip::{Flow, SessionId};
 
 use crate::believed::Believed;
 use crate::call::{Actions, Brought};
-use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Party, Usage, explanation_of};
+use crate::call::{Call, CallTimer, Context, Facts, LegId, Occupation, Party, Usage};
 use crate::config::Clock;
 use crate::ids::Ids;
-use crate::output::{CallId, CallRecord, CallResult, CallState, CallView, EndedBy, LegView, ShardIndex};
+use crate::output::{CallId, CallRecord, CallView, ShardIndex};
+use crate::picture;
 
 /// Names a call inside the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +28,7 @@ struct Entry {
     present: Vec<String>,
     /// The extensions it rings at, or waits for a phone of.
     ringing: Vec<String>,
-    shown: Option<CallView>,
+    shown: Option<Arc<CallView>>,
 }
 
 /// What a SIP session belongs to.
@@ -226,14 +228,16 @@ impl Calls {
     }
 
     /// After an event: brings the books up to date. Gives the picture to show when it changed.
-    pub(crate) fn settle(&mut self, key: CallKey, clock: &Clock) -> Option<CallView> {
+    pub(crate) fn settle(&mut self, key: CallKey, clock: &Clock) -> Option<Arc<CallView>> {
         let entry = self.calls.get_mut(&key)?;
         for leg in &entry.call.facts.legs {
             self.legs.insert(leg.id, key);
         }
         let occupied = if entry.call.is_over() { Vec::new() } else { entry.call.facts.occupies() };
-        self.usage.exchange(&entry.occupied, &occupied);
-        entry.occupied = occupied;
+        if entry.occupied != occupied {
+            self.usage.exchange(&entry.occupied, &occupied);
+            entry.occupied = occupied;
+        }
         if entry.ringing != entry.call.phones() {
             for extension in std::mem::take(&mut entry.ringing) {
                 self.ringing.remove(&(extension, key));
@@ -242,14 +246,18 @@ impl Calls {
             self.ringing.extend(entry.ringing.iter().map(|extension| (extension.clone(), key)));
         }
         let present = if entry.call.is_over() { Vec::new() } else { entry.call.facts.extensions() };
-        let before = std::mem::replace(&mut entry.present, present.clone());
-        let view = view(&entry.call, clock);
-        let is_news = entry.shown.as_ref() != Some(&view);
-        if is_news {
-            entry.shown = Some(view.clone());
+        let before = std::mem::replace(&mut entry.present, present);
+        let is_shown = entry.shown.as_ref().is_some_and(|view| picture::is_of(view, &entry.call, clock));
+        debug_assert_eq!(is_shown, entry.shown.as_deref() == Some(&picture::of(&entry.call, clock)));
+        let news = (!is_shown).then(|| Arc::new(picture::of(&entry.call, clock)));
+        if let Some(view) = &news {
+            entry.shown = Some(Arc::clone(view));
         }
-        self.place(key, &before, present);
-        is_news.then_some(view)
+        if entry.present != before {
+            let after = entry.present.clone();
+            self.place(key, &before, after);
+        }
+        news
     }
 
     /// Keeps in mind in which calls extensions are.
@@ -290,71 +298,6 @@ impl Calls {
             self.legs.remove(&leg.id);
         }
         self.ids.remove(&entry.call.facts.id);
-        Some(record(&entry.call, now, clock))
-    }
-}
-
-fn view(call: &Call, clock: &Clock) -> CallView {
-    let facts = &call.facts;
-    let agent = |leg: &crate::call::Leg| match &leg.party {
-        Party::Extension { agent, .. } => agent.clone(),
-        Party::Trunk { .. } => None,
-    };
-    let extension = |leg: &crate::call::Leg| match &leg.party {
-        Party::Extension { number, .. } => Some(number.clone()),
-        Party::Trunk { .. } => None,
-    };
-    let trunk = |leg: &crate::call::Leg| match &leg.party {
-        Party::Trunk { id, .. } => Some(id.clone()),
-        Party::Extension { .. } => None,
-    };
-    let caller_agent = facts.caller().and_then(agent);
-    let taken = facts.legs.iter().skip(1).filter(|leg| leg.state == CallState::Connected || facts.legs.len() == 2);
-    CallView {
-        id: facts.id.clone(),
-        direction: facts.direction,
-        state: call.shown_state(),
-        from: facts.from.clone(),
-        to: facts.to.clone(),
-        started_at: clock.at(facts.started),
-        answered_at: facts.answered.map(|at| clock.at(at)),
-        agent_id: caller_agent.or_else(|| facts.callee_agent.clone()).or_else(|| taken.clone().find_map(agent)),
-        trunk_id: facts.legs.iter().rev().find_map(trunk),
-        legs: facts
-            .legs
-            .iter()
-            .map(|leg| LegView {
-                id: leg.name.clone(),
-                party: leg.party.shown().to_owned(),
-                extension: extension(leg),
-                agent_id: agent(leg),
-                trunk_id: trunk(leg),
-                sip_call_id: leg.sip_call_id.clone(),
-                away: leg.away && !leg.is_over(),
-                state: leg.state,
-                codec: leg.codec,
-                media: leg.media,
-                transport: leg.flow.transport,
-                remote: leg.flow.peer,
-            })
-            .collect(),
-        transfers: facts.transfers.clone(),
-        participants: call.participants(),
-    }
-}
-
-fn record(call: &Call, now: Instant, clock: &Clock) -> CallRecord {
-    let facts = &call.facts;
-    let outcome = facts.outcome.as_ref();
-    CallRecord {
-        call: view(call, clock),
-        ringing_at: facts.ringing.map(|at| clock.at(at)),
-        ended_at: clock.at(now),
-        result: outcome.map_or(CallResult::Failed, |outcome| outcome.result),
-        sip_status: outcome.map_or(500, |outcome| outcome.status),
-        q850: outcome.and_then(|outcome| outcome.q850),
-        ended_by: outcome.map_or(EndedBy::System, |outcome| outcome.ended_by),
-        explanation: explanation_of(facts, now),
-        statistics: facts.legs.iter().map(|leg| leg.statistics).collect(),
+        Some(picture::record(&entry.call, now, clock))
     }
 }

@@ -395,7 +395,7 @@ impl Switchboard {
             if record.call.answered_at.is_some() {
                 self.counters.answered += 1;
             }
-            self.outputs.push_back(Output::CallEnded(record));
+            self.outputs.push_back(Output::CallEnded(Box::new(record)));
         }
     }
 }

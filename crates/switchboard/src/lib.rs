@@ -24,6 +24,7 @@ mod operator;
 mod output;
 mod participants;
 mod perform;
+mod picture;
 mod proven;
 mod refer_to;
 mod registering;

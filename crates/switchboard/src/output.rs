@@ -1,5 +1,6 @@
 //! What the switchboard gives the world after each input.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use media::Statistics;
@@ -28,9 +29,9 @@ pub enum Output {
         command: media::Command,
     },
     /// A call came up or changed; the whole picture of it.
-    CallChanged(CallView),
+    CallChanged(Arc<CallView>),
     /// A call ended: its one record.
-    CallEnded(CallRecord),
+    CallEnded(Box<CallRecord>),
     /// A call noted something down for its trace. Comes after its first [`Output::CallChanged`] and before its
     /// [`Output::CallEnded`].
     Noted {

@@ -251,11 +251,11 @@ impl Simulation {
             Output::Media { shard, command } => self.play_shard(shard, command),
             Output::CallChanged(view) => {
                 self.traces.handle_call(&view);
-                self.views.push(view);
+                self.views.push(Arc::unwrap_or_clone(view));
             }
             Output::CallEnded(record) => {
                 self.traces.handle_record(&record);
-                self.records.push(record);
+                self.records.push(*record);
             }
             Output::Noted { call, at, note } => self.traces.handle_note(&call, at, note),
             Output::BindingsChanged { extension, bindings } => {

@@ -20,7 +20,7 @@ fn register(api: &Api, extension: &str) {
         registered_at: std::time::SystemTime::UNIX_EPOCH,
         expires_at: std::time::SystemTime::UNIX_EPOCH,
     };
-    api.tables.bindings_changed(extension.to_owned(), vec![binding]);
+    api.tables.bindings_changed(extension, vec![binding]);
 }
 
 /// Extensions 100 and 101 of Ada, who takes two calls at most, and 102 of nobody; 100 and 102 are registered.
@@ -64,7 +64,7 @@ async fn presence_follows_registrations_calls_and_how_many_calls_an_agent_takes(
     over.state = CallState::Ending;
     api.tables.call_changed(call("call_2", vec![over, trunk()]));
     assert_eq!(presences(&api).await, ["100 available", "101 busy", "102 available"], "a leg that left counts no more");
-    api.tables.bindings_changed("102".into(), Vec::new());
+    api.tables.bindings_changed("102", Vec::new());
     assert_eq!(presences(&api).await, ["100 available", "101 busy", "102 offline"]);
 }
 

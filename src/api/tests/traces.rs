@@ -31,7 +31,8 @@ fn record(api: &Api) {
     for _ in 0..2 {
         recorder.message(now, Way::In, browser, &message("INVITE sip:+1555@phone SIP/2.0", "leg_a"));
     }
-    recorder.call(&call("call_1", vec![leg("leg_a", Some(("100", "agt_1"))), leg("leg_b", None)]));
+    let call = call("call_1", vec![leg("leg_a", Some(("100", "agt_1"))), leg("leg_b", None)]);
+    recorder.call(&call.into());
     let note =
         RoutingNote { step: RoutingStep::Rule, leg: None, status: None, text: "The rule out matches.".to_owned() };
     recorder.note(CallId("call_1".to_owned()), now, Note::Routing(note));

@@ -344,7 +344,13 @@ impl Facts {
         let mut all: Vec<Occupation> = Vec::new();
         for leg in self.legs.iter().filter(|leg| !leg.is_over()) {
             match &leg.party {
-                Party::Extension { agent: Some(agent), .. } => all.push(Occupation::Agent(agent.clone())),
+                Party::Extension { agent: Some(agent), .. } => {
+                    let occupation = Occupation::Agent(agent.clone());
+                    // An agent whose two devices ring has one call.
+                    if !all.contains(&occupation) {
+                        all.push(occupation);
+                    }
+                }
                 Party::Trunk { id, .. } => {
                     all.push(Occupation::Trunk(id.clone()));
                     all.extend(leg.charged_to.clone().map(Occupation::Outside));
@@ -352,9 +358,6 @@ impl Facts {
                 Party::Extension { agent: None, .. } => {}
             }
         }
-        // An agent whose two devices ring has one call.
-        let mut seen = std::collections::HashSet::new();
-        all.retain(|occupation| !matches!(occupation, Occupation::Agent(_)) || seen.insert(occupation.clone()));
         all
     }
 }

@@ -1,6 +1,7 @@
 //! The messages of one call in order: the first and the last of them, when there are too many. And those that have no call yet.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use sip::{Flow, Glance, without_secrets};
@@ -34,8 +35,9 @@ pub enum Way {
     Out,
 }
 
-/// One message, with how often it went.
-#[derive(Debug, Clone)]
+/// One message, with how often it went. It is kept as it was on the wire, and given to nobody but without its secrets: few of the
+/// messages kept are ever read.
+#[derive(Clone)]
 pub struct Entry {
     /// When it went first.
     pub at: Instant,
@@ -45,36 +47,64 @@ pub struct Entry {
     pub way: Way,
     /// Over what, and who is at the other end.
     pub flow: Flow,
-    /// Method and Request-URI, or status and phrase.
-    pub summary: String,
     /// Its Call-ID.
     pub call_id: String,
-    /// The whole message without secrets; the beginning of one that is very long.
-    pub text: String,
     /// How often it was repeated.
     pub repeated: u32,
+    /// The message with its secrets; the beginning, without them, of one that is very long.
+    raw: Box<[u8]>,
+    is_cut: bool,
 }
 
 impl Entry {
-    pub(super) fn new(at: Instant, way: Way, flow: Flow, glance: Glance, bytes: &[u8]) -> Self {
-        let clean = without_secrets(bytes);
-        let mut text = String::from_utf8_lossy(&clean).into_owned();
-        if text.len() > MAX_TEXT {
-            let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-            text.truncate(end);
+    pub(super) fn new(at: Instant, way: Way, flow: Flow, call_id: String, bytes: &[u8]) -> Self {
+        // What is cut has its secrets taken out before: half of one no longer looks like one.
+        let mut clean = (bytes.len() > MAX_TEXT).then(|| without_secrets(bytes).into_owned());
+        let is_cut = clean.as_ref().is_some_and(|clean| clean.len() > MAX_TEXT);
+        if let Some(clean) = &mut clean {
+            clean.truncate(MAX_TEXT);
+        }
+        let raw = clean.map_or_else(|| bytes.into(), Vec::into_boxed_slice);
+        Self { at, last_at: at, way, flow, call_id, repeated: 0, raw, is_cut }
+    }
+
+    /// Method and Request-URI, or status and phrase.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        Glance::of(&without_secrets(&self.raw)).map_or_else(String::new, |clean| clean.summary.into_owned())
+    }
+
+    /// The whole message without secrets; the beginning of one that is very long.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&without_secrets(&self.raw)).into_owned();
+        if self.is_cut {
             text.push_str("\r\n(cut)");
         }
-        // The summary of the text, whose secrets are gone.
-        let summary = Glance::of(&clean).map_or_else(String::new, |clean| clean.summary);
-        Self { at, last_at: at, way, flow, summary, call_id: glance.call_id, text, repeated: 0 }
+        text
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.way == other.way && self.flow.peer == other.flow.peer && self.text == other.text
+        self.way == other.way && self.flow.peer == other.flow.peer && self.raw == other.raw
     }
 
     fn cost(&self) -> usize {
-        COST + self.text.len() + self.summary.len() + self.call_id.len()
+        COST + self.raw.len() + self.call_id.len()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, way, flow, repeated, .. } = self;
+        let summary = self.summary();
+        let mut entry = f.debug_struct("Entry");
+        entry
+            .field("at", at)
+            .field("way", way)
+            .field("flow", flow)
+            .field("summary", &summary)
+            .field("repeated", repeated);
+        entry.finish_non_exhaustive()
     }
 }
 

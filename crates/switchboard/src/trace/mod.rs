@@ -10,7 +10,7 @@ mod note;
 mod text;
 mod timeline;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,13 +51,15 @@ pub struct Timed<T> {
 #[derive(Debug, Clone)]
 pub struct Trace {
     /// The call as it was last seen.
-    pub call: CallView,
+    pub call: Arc<CallView>,
     /// Its record, once it has ended.
     pub record: Option<Arc<CallRecord>>,
     /// How it was routed.
     pub routing: Vec<Timed<RoutingNote>>,
     /// How its media came up, by leg (`leg_…`).
     pub media: Vec<Timed<(String, MediaMoment)>>,
+    /// Which call this was to come up.
+    number: u64,
     ladder: Ladder,
     /// Which leg has which Call-ID.
     legs: Vec<(String, String)>,
@@ -70,16 +72,19 @@ pub struct Traces {
     clock: Clock,
     traces: HashMap<CallId, Trace>,
     /// Running calls and ended ones, each in the order in which they came to be so.
-    running: VecDeque<CallId>,
+    running: BTreeMap<u64, CallId>,
     ended: VecDeque<CallId>,
     by_call_id: HashMap<String, CallId>,
+    /// Calls that ever came up.
+    begun: u64,
     aside: Aside,
     bytes: usize,
 }
 
 impl Trace {
-    fn new(call: CallView) -> Self {
-        Self { call, record: None, routing: Vec::new(), media: Vec::new(), ladder: Ladder::default(), legs: Vec::new() }
+    fn new(call: Arc<CallView>, number: u64) -> Self {
+        let (routing, media, legs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { call, record: None, routing, media, number, ladder: Ladder::default(), legs }
     }
 
     /// Its messages in order, each with the id of its leg.
@@ -131,7 +136,8 @@ impl Traces {
             limits,
             clock,
             traces: HashMap::new(),
-            running: VecDeque::new(),
+            running: BTreeMap::new(),
+            begun: 0,
             ended: VecDeque::new(),
             by_call_id: HashMap::new(),
             aside: Aside::default(),
@@ -160,27 +166,27 @@ impl Traces {
     /// A message came or went.
     pub fn handle_message(&mut self, at: Instant, way: Way, flow: Flow, bytes: &[u8]) {
         let Some(glance) = Glance::of(bytes).filter(|_| self.limits.ended > 0) else { return };
-        match self.by_call_id.get(&glance.call_id).cloned() {
-            Some(call) => self.add(&call, Entry::new(at, way, flow, glance, bytes)),
-            None if matches!(&*glance.method, "INVITE" | "ACK" | "CANCEL") => {
-                self.aside.push(Entry::new(at, way, flow, glance, bytes));
-            }
+        let entry = |call_id: &str| Entry::new(at, way, flow, call_id.to_owned(), bytes);
+        match self.by_call_id.get(&*glance.call_id).cloned() {
+            Some(call) => self.add(&call, entry(&glance.call_id)),
+            None if matches!(&*glance.method, "INVITE" | "ACK" | "CANCEL") => self.aside.push(entry(&glance.call_id)),
             None => {}
         }
     }
 
     /// A call came up or changed.
-    pub fn handle_call(&mut self, call: &CallView) {
+    pub fn handle_call(&mut self, call: &Arc<CallView>) {
         if self.limits.ended == 0 {
             return;
         }
         let is_new = !self.traces.contains_key(&call.id);
-        let trace = self.traces.entry(call.id.clone()).or_insert_with(|| Trace::new(call.clone()));
+        let trace = self.traces.entry(call.id.clone()).or_insert_with(|| Trace::new(Arc::clone(call), self.begun));
         if is_new {
-            self.running.push_back(call.id.clone());
+            self.running.insert(self.begun, call.id.clone());
+            self.begun += 1;
             self.bytes += TRACE_COST;
         } else {
-            trace.call.clone_from(call);
+            trace.call = Arc::clone(call);
         }
         for leg in &call.legs {
             if let Some(call_id) = &leg.sip_call_id {
@@ -226,9 +232,9 @@ impl Traces {
     pub fn handle_record(&mut self, record: &CallRecord) {
         let id = &record.call.id;
         let Some(trace) = self.traces.get_mut(id) else { return };
-        trace.call.clone_from(&record.call);
+        trace.call = Arc::new(record.call.clone());
         trace.record = Some(Arc::new(record.clone()));
-        self.running.retain(|known| known != id);
+        self.running.remove(&trace.number);
         self.ended.push_back(id.clone());
         self.forget_surplus();
     }
@@ -245,7 +251,7 @@ impl Traces {
     /// Forgets the calls that ended first, and if that is not enough, those that began first.
     fn forget_surplus(&mut self) {
         while self.ended.len() > self.limits.ended || self.bytes > self.limits.bytes {
-            let Some(oldest) = self.ended.pop_front().or_else(|| self.running.pop_front()) else { return };
+            let Some(oldest) = self.ended.pop_front().or_else(|| Some(self.running.pop_first()?.1)) else { return };
             let Some(trace) = self.traces.remove(&oldest) else { continue };
             let notes = trace.routing.len() + trace.media.len();
             self.bytes = self.bytes.saturating_sub(trace.ladder.bytes() + notes * NOTE_COST + TRACE_COST);

@@ -7,8 +7,8 @@ use sip::Transport;
 use super::*;
 use crate::output::{CallResult, Direction, EndedBy, LegView};
 
-fn view(number: u64, state: CallState) -> CallView {
-    CallView {
+fn view(number: u64, state: CallState) -> Arc<CallView> {
+    Arc::new(CallView {
         id: CallId(format!("call_{number}")),
         direction: Direction::Internal,
         state,
@@ -34,12 +34,12 @@ fn view(number: u64, state: CallState) -> CallView {
         }],
         transfers: Vec::new(),
         participants: Vec::new(),
-    }
+    })
 }
 
 fn record(number: u64) -> CallRecord {
     CallRecord {
-        call: view(number, CallState::Ending),
+        call: Arc::unwrap_or_clone(view(number, CallState::Ending)),
         ringing_at: None,
         ended_at: SystemTime::UNIX_EPOCH,
         result: CallResult::Failed,
@@ -73,7 +73,7 @@ impl Bench {
 
     fn summaries(&self, number: u64) -> Option<Vec<String>> {
         let trace = self.traces.get(&CallId(format!("call_{number}")))?;
-        Some(trace.messages().into_iter().map(|(_, entry)| entry.summary.clone()).collect())
+        Some(trace.messages().into_iter().map(|(_, entry)| entry.summary()).collect())
     }
 }
 
@@ -157,7 +157,7 @@ fn a_client_that_uses_a_call_id_twice_takes_no_messages_from_a_call_that_has_it(
     let mut bench = Bench::new(10, 1 << 20);
     bench.traces.handle_call(&view(1, CallState::Connected));
     let mut other = view(2, CallState::Connected);
-    other.legs[0].sip_call_id = Some("id-1".to_owned());
+    Arc::make_mut(&mut other).legs[0].sip_call_id = Some("id-1".to_owned());
     bench.traces.handle_call(&other);
     bench.hear(1, "INVITE sip:a SIP/2.0", 1, "");
     assert_eq!((bench.summaries(1).unwrap().len(), bench.summaries(2).unwrap().len()), (1, 0));
