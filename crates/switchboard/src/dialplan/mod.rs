@@ -213,7 +213,7 @@ impl Dialplan {
         let mut contexts: HashMap<Origin, Context> = HashMap::new();
         for placed in plan.rules.drain(..) {
             let context = contexts.entry(placed.origin).or_default();
-            context.index.add(context.rules.len(), &placed.rule.number);
+            context.index.add(context.rules.len(), &placed.rule.number, placed.rule.caller.as_ref());
             context.rules.push(placed.rule);
         }
         Ok(Self { numbering: plan.numbering.unwrap_or_default(), contexts })
@@ -229,30 +229,43 @@ impl Dialplan {
     #[must_use]
     pub fn route(&self, lookup: &Lookup<'_>) -> Option<Decision> {
         let context = self.contexts.get(&lookup.origin)?;
-        let dialled = without_separators(lookup.dialled);
-        let e164 = self.numbering.e164(&dialled);
-        let caller = without_separators(lookup.caller);
-        let caller_e164 = self.numbering.e164(&caller);
-        for at in context.index.candidates(&dialled, e164.as_deref()) {
-            let Some(rule) = context.rules.get(at) else { continue };
-            let Some(captures) = rule.number.captures(&dialled, e164.as_deref()) else { continue };
-            let caller_fits = rule.caller.as_ref().is_none_or(|pattern| {
-                let text =
-                    if pattern.literal_prefix().starts_with('+') { caller_e164.as_deref() } else { Some(&*caller) };
-                text.is_some_and(|text| pattern.captures(text).is_some())
-            });
-            let trunk_fits = rule
-                .trunks
-                .as_ref()
-                .is_none_or(|names| lookup.trunk.is_some_and(|trunk| names.iter().any(|n| n == trunk)));
-            if caller_fits && trunk_fits && (lookup.is_extension || !rule.extension_exists) {
-                let filling = Filling { dialled: &dialled, e164: e164.as_deref(), captures: &captures };
-                let steps =
-                    rule.steps.iter().map(|(aim, timeout)| Step { target: aim.fill(filling), timeout: *timeout });
-                return Some(Decision { rule: rule.name.clone(), steps: steps.collect(), e164 });
-            }
-        }
-        None
+        let (dialled, caller) = (self.numbers(lookup.dialled), self.numbers(lookup.caller));
+        let mut candidates = context.index.candidates(&dialled, &caller).filter_map(|at| context.rules.get(at));
+        let (rule, captures) = candidates.find_map(|rule| Some((rule, rule.captures(lookup, &dialled, &caller)?)))?;
+        let filling = Filling { dialled: &dialled.plain, e164: dialled.e164.as_deref(), captures: &captures };
+        let steps = rule.steps.iter().map(|(aim, timeout)| Step { target: aim.fill(filling), timeout: *timeout });
+        let (rule, steps) = (rule.name.clone(), steps.collect());
+        Some(Decision { rule, steps, e164: dialled.e164 })
+    }
+
+    fn numbers(&self, number: &str) -> Numbers {
+        let plain = without_separators(number);
+        Numbers { e164: self.numbering.e164(&plain), plain }
+    }
+}
+
+/// A number in the forms that rules look at.
+#[derive(Debug)]
+struct Numbers {
+    /// As it was dialled, without what stands between digits.
+    plain: String,
+    e164: Option<String>,
+}
+
+impl Rule {
+    /// What the rule's pattern captures of the dialled number, when the call is one for it.
+    fn captures<'a>(&self, lookup: &Lookup<'_>, dialled: &'a Numbers, caller: &Numbers) -> Option<Vec<&'a str>> {
+        let captures = self.number.captures(&dialled.plain, dialled.e164.as_deref())?;
+        let caller_fits = self.caller.as_ref().is_none_or(|pattern| {
+            let text = if pattern.is_international() { caller.e164.as_deref() } else { Some(&*caller.plain) };
+            text.is_some_and(|text| pattern.captures(text).is_some())
+        });
+        let trunk_fits = self
+            .trunks
+            .as_ref()
+            .is_none_or(|names| lookup.trunk.is_some_and(|trunk| names.iter().any(|name| name == trunk)));
+        let fits = caller_fits && trunk_fits && (lookup.is_extension || !self.extension_exists);
+        fits.then_some(captures)
     }
 }
 

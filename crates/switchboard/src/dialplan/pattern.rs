@@ -124,6 +124,11 @@ impl Pattern {
             .collect()
     }
 
+    /// Whether it is for numbers in E.164 form.
+    pub(super) fn is_international(&self) -> bool {
+        self.pieces.first() == Some(&Piece::Literal(b'+'))
+    }
+
     /// Whether it takes every number there can be.
     pub(super) fn takes_everything(&self) -> bool {
         self.pieces.is_empty() && self.rest.is_some()
