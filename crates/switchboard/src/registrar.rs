@@ -2,6 +2,7 @@
 //! memory, by extension; authentication is done before. Nothing is scanned: indexes by extension, connection and expiry.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip::{ConnectionId, Contact, Flow};
@@ -47,9 +48,10 @@ pub(crate) enum RegisterError {
 /// Every binding of this process.
 #[derive(Default)]
 pub(crate) struct Registrar {
-    extensions: HashMap<String, Vec<Binding>>,
-    connections: HashMap<ConnectionId, HashSet<String>>,
-    expiry: BTreeSet<(Instant, String, String)>,
+    extensions: HashMap<Arc<str>, Vec<Binding>>,
+    connections: HashMap<ConnectionId, HashSet<Arc<str>>>,
+    /// When the next binding of each extension runs out.
+    expiry: BTreeSet<(Instant, Arc<str>)>,
     away: Away,
     count: usize,
 }
@@ -67,7 +69,7 @@ impl Registrar {
 
     /// When the next binding runs out.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.first().map(|(at, _, _)| *at).into_iter().chain(self.away.next_expiry()).min()
+        self.expiry.first().map(|(at, _)| *at).into_iter().chain(self.away.next_expiry()).min()
     }
 
     /// Whether a phone of an extension lost its connection and is expected back.
@@ -77,7 +79,7 @@ impl Registrar {
 
     /// Whether this extension registered over this connection.
     pub(crate) fn extensions_on(&self, connection: ConnectionId) -> Vec<String> {
-        self.connections.get(&connection).map(|set| set.iter().cloned().collect()).unwrap_or_default()
+        self.connections.get(&connection).into_iter().flatten().map(ToString::to_string).collect()
     }
 
     /// What is registered over a connection: extension and Contact.
@@ -178,11 +180,11 @@ impl Registrar {
     /// Drops what has run out. Gives the extensions concerned.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<String> {
         let mut extensions = self.away.expire(now);
-        while let Some((_, extension, _)) = self.expiry.first().filter(|(at, _, _)| *at <= now).cloned() {
+        while let Some((_, extension)) = self.expiry.first().filter(|(at, _)| *at <= now).cloned() {
             let mut after = self.bindings(&extension).to_vec();
             after.retain(|binding| binding.expires > now);
             self.replace(&extension, after);
-            extensions.push(extension);
+            extensions.push(extension.to_string());
         }
         extensions
     }
@@ -190,7 +192,7 @@ impl Registrar {
     /// Drops the bindings whose credential does not hold any more. Gives the extensions concerned.
     pub(crate) fn retain(&mut self, holds: impl Fn(&Proof) -> bool) -> Vec<String> {
         let concerned = self.extensions.iter().filter(|(_, bindings)| !bindings.iter().all(|b| holds(&b.proof)));
-        let mut concerned: Vec<String> = concerned.map(|(extension, _)| extension.clone()).collect();
+        let mut concerned: Vec<String> = concerned.map(|(extension, _)| extension.to_string()).collect();
         for extension in &concerned {
             let mut after = self.bindings(extension).to_vec();
             after.retain(|binding| holds(&binding.proof));
@@ -200,152 +202,46 @@ impl Registrar {
         concerned
     }
 
+    /// Gives an extension these bindings. What did not change in an index is not touched there: a refresh only moves in time.
     fn replace(&mut self, extension: &str, after: Vec<Binding>) {
-        for binding in self.extensions.remove(extension).unwrap_or_default() {
-            self.count -= 1;
-            self.expiry.remove(&(binding.expires, extension.to_owned(), binding.id));
-            if let Some(connection) = binding.flow.connection
-                && let Some(set) = self.connections.get_mut(&connection)
-            {
-                set.remove(extension);
+        let known = self.extensions.get_key_value(extension).map(|(name, _)| Arc::clone(name));
+        let name = known.unwrap_or_else(|| Arc::from(extension));
+        let before = self.extensions.get(&name).map(Vec::as_slice).unwrap_or_default();
+        self.count = self.count + after.len() - before.len();
+        let (ran_out, runs_out) = (first_expiry(before), first_expiry(&after));
+        if ran_out != runs_out {
+            if let Some(at) = ran_out {
+                self.expiry.remove(&(at, Arc::clone(&name)));
+            }
+            self.expiry.extend(runs_out.map(|at| (at, Arc::clone(&name))));
+        }
+        for gone in connections(before).filter(|had| connections(&after).all(|has| has != *had)) {
+            if let Some(set) = self.connections.get_mut(&gone) {
+                set.remove(&name);
                 if set.is_empty() {
-                    self.connections.remove(&connection);
+                    self.connections.remove(&gone);
                 }
             }
         }
-        for binding in &after {
-            self.count += 1;
-            self.expiry.insert((binding.expires, extension.to_owned(), binding.id.clone()));
-            if let Some(connection) = binding.flow.connection {
-                self.connections.entry(connection).or_default().insert(extension.to_owned());
-            }
+        for new in connections(&after).filter(|has| connections(before).all(|had| had != *has)) {
+            self.connections.entry(new).or_default().insert(Arc::clone(&name));
         }
-        if !after.is_empty() {
-            self.extensions.insert(extension.to_owned(), after);
+        if after.is_empty() {
+            self.extensions.remove(&name);
+        } else {
+            self.extensions.insert(name, after);
         }
     }
+}
+
+fn first_expiry(bindings: &[Binding]) -> Option<Instant> {
+    bindings.iter().map(|binding| binding.expires).min()
+}
+
+fn connections(bindings: &[Binding]) -> impl Iterator<Item = ConnectionId> {
+    bindings.iter().filter_map(|binding| binding.flow.connection)
 }
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test needs some first instant")]
-mod tests {
-    use super::*;
-    use sip::{NameAddr, Transport};
-
-    fn flow(connection: u64) -> Flow {
-        Flow {
-            transport: Transport::Wss,
-            peer: "192.0.2.7:5000".parse().unwrap(),
-            connection: Some(ConnectionId(connection)),
-            tls: None,
-        }
-    }
-
-    fn contact(text: &str) -> Contact {
-        Contact { address: NameAddr::parse(text).unwrap() }
-    }
-
-    struct Phone {
-        registrar: Registrar,
-        now: Instant,
-        ids: u32,
-        cseq: u32,
-    }
-
-    impl Phone {
-        fn new() -> Self {
-            Self { registrar: Registrar::default(), now: Instant::now(), ids: 0, cseq: 0 }
-        }
-
-        fn register(
-            &mut self,
-            extension: &str,
-            text: &str,
-            seconds: u64,
-            connection: u64,
-            on_limit: OnLimit,
-        ) -> Result<bool, RegisterError> {
-            self.cseq += 1;
-            self.now += Duration::from_secs(1);
-            let registration = Registration {
-                extension,
-                proof: &Proof::some(extension),
-                max_contacts: 2,
-                on_limit,
-                flow: flow(connection),
-                call_id: text,
-                cseq: self.cseq,
-                user_agent: None,
-                asked: Asked::Contacts(vec![(contact(text), Duration::from_secs(seconds))]),
-            };
-            let ids = &mut self.ids;
-            self.registrar.register(self.now, &registration, || {
-                *ids += 1;
-                format!("reg_{ids}")
-            })
-        }
-
-        fn contacts(&self, extension: &str) -> Vec<String> {
-            self.registrar.bindings(extension).iter().map(|b| b.contact.to_string()).collect()
-        }
-    }
-
-    #[test]
-    fn one_contact_too_many_replaces_the_oldest_or_is_refused() {
-        let mut phone = Phone::new();
-        for (number, text) in ["<sip:a@x.invalid>", "<sip:b@x.invalid>", "<sip:c@x.invalid>"].iter().enumerate() {
-            phone.register("100", text, 60, number as u64, OnLimit::ReplaceOldest).unwrap();
-        }
-        assert_eq!(phone.contacts("100"), ["sip:b@x.invalid", "sip:c@x.invalid"]);
-        assert_eq!(phone.register("100", "<sip:d@x.invalid>", 60, 9, OnLimit::Reject), Err(RegisterError::TooMany));
-        assert_eq!(phone.contacts("100").len(), 2);
-        assert!(phone.registrar.extensions_on(ConnectionId(0)).is_empty());
-    }
-
-    #[test]
-    fn the_same_instance_and_reg_id_replace_their_binding_and_keep_its_id() {
-        let mut phone = Phone::new();
-        let first = "<sip:a@x.invalid>;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
-        let second = "<sip:b@x.invalid>;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
-        phone.register("100", first, 60, 1, OnLimit::Reject).unwrap();
-        phone.register("100", second, 60, 2, OnLimit::Reject).unwrap();
-        assert_eq!(phone.contacts("100"), ["sip:b@x.invalid"]);
-        assert_eq!(phone.registrar.bindings("100")[0].id, "reg_1");
-        assert!(phone.registrar.close(phone.now, ConnectionId(1), Duration::ZERO).is_empty());
-        assert_eq!(phone.registrar.close(phone.now, ConnectionId(2), Duration::ZERO), ["100"]);
-        assert_eq!(phone.registrar.len(), 0);
-    }
-
-    #[test]
-    fn an_older_register_changes_nothing() {
-        let mut phone = Phone::new();
-        phone.register("100", "<sip:a@x.invalid>", 60, 1, OnLimit::Reject).unwrap();
-        phone.cseq = 0;
-        assert_eq!(phone.register("100", "<sip:a@x.invalid>", 0, 1, OnLimit::Reject), Err(RegisterError::OutOfOrder));
-        assert_eq!(phone.contacts("100").len(), 1);
-    }
-
-    #[test]
-    fn bindings_run_out_on_the_clock() {
-        let mut phone = Phone::new();
-        phone.register("100", "<sip:a@x.invalid>", 60, 1, OnLimit::Reject).unwrap();
-        let at = phone.registrar.next_expiry().unwrap();
-        assert_eq!(at, phone.now + Duration::from_secs(60));
-        assert!(phone.registrar.expire(at - Duration::from_millis(1)).is_empty());
-        assert_eq!(phone.registrar.expire(at), ["100"]);
-        assert_eq!((phone.registrar.len(), phone.registrar.next_expiry()), (0, None));
-    }
-
-    #[test]
-    fn a_hundred_thousand_bindings_are_registered_and_closed_without_scanning() {
-        let mut phone = Phone::new();
-        for number in 0..100_000u64 {
-            phone.register(&number.to_string(), "<sip:a@x.invalid>", 600, number, OnLimit::Reject).unwrap();
-        }
-        assert_eq!(phone.registrar.len(), 100_000);
-        for number in 0..100_000u64 {
-            assert_eq!(phone.registrar.close(phone.now, ConnectionId(number), Duration::ZERO).len(), 1);
-        }
-        assert_eq!((phone.registrar.len(), phone.registrar.next_expiry()), (0, None));
-    }
-}
+mod tests;
