@@ -25,6 +25,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY bench bench
 COPY crates crates
 COPY load load
 COPY migrations migrations

@@ -1,22 +1,21 @@
-//! What a member of a mix costs, beside the same libopus, G.711 and SRTP calls made bare: with everybody talking at once, and with two
-//! talking and all others silent. `cargo bench -p patchcord-media --bench mix`.
+//! What a member of a mix costs for a second, beside the same libopus, G.711 and SRTP calls made bare: with everybody talking at once, and
+//! with two talking and all others silent. `cargo bench -p patchcord-media --bench mix`.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-#[allow(dead_code, reason = "shared with the benchmark of packets")]
+#[allow(dead_code, reason = "shared with the other benchmarks of packets")]
 mod support;
 
-use media::Bandwidth;
-use support::{Bare, Cost, Counting, Crowd, Voice, Way};
+use std::rc::Rc;
+
+use bench::{Bench, Counting, Meter, Mode};
+use media::{Bandwidth, Codec};
+use support::{Bare, Crowd, End, FRAMES, Voice};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Frames in a round: one second.
-const FRAMES: usize = 50;
-/// Enough for one that nothing disturbs.
-const ROUNDS: usize = 20;
-
 /// Who is in a mix.
+#[derive(Debug, Clone, Copy)]
 struct Members {
     browsers: usize,
     bandwidth: Bandwidth,
@@ -24,57 +23,63 @@ struct Members {
 }
 
 fn main() {
-    // `cargo test --benches` runs this too; it is enough then that it works.
-    let is_bench = std::env::args().any(|argument| argument == "--bench");
-    let rounds = if is_bench { ROUNDS } else { 1 };
+    let bench = Bench::new("mix");
+    let seconds = if bench.mode() == Mode::Timed { 11 } else { 2 };
     let narrow = |browsers, trunks| Members { browsers, bandwidth: Bandwidth::Narrow, trunks };
     let wide = |browsers, trunks| Members { browsers, bandwidth: Bandwidth::Full, trunks };
-    let mixes = [narrow(1, 2), narrow(5, 5), narrow(25, 25), narrow(0, 50), wide(1, 2), wide(5, 5), wide(3, 0)];
-    for members in mixes.iter().take(if is_bench { mixes.len() } else { 1 }) {
-        measure(members, rounds);
+    let mixes = [narrow(1, 2), narrow(5, 5), narrow(0, 50), wide(3, 0), narrow(25, 25), wide(1, 2), wide(5, 5)];
+    let some = match bench.mode() {
+        Mode::Timed => mixes.len(),
+        Mode::Counted => 4,
+        Mode::Once => 1,
+    };
+    for members in &mixes[..some] {
+        measure(&bench, *members, seconds);
     }
 }
 
-/// A mix beside its floor, in turn: what disturbs the machine disturbs both.
-fn measure(members: &Members, rounds: usize) {
-    let count = members.browsers + members.trunks;
-    let make = || Crowd::mixed(members.browsers, members.bandwidth, members.trunks);
-    // The floor of a browser is what comes from it and what goes to it; what two others with no more than G.711 cost is little beside.
-    let is_wide = members.bandwidth == Bandwidth::Full && members.browsers > 1;
-    let (mut talking, mut silent, mut bare) = (make(), make(), Bare::of(members.browsers, is_wide));
-    let mut costs: [Vec<Cost>; 3] = Default::default();
-    for part in Voice::speak(FRAMES * (rounds + 1), members.bandwidth == Bandwidth::Narrow).parts(FRAMES) {
-        costs[0].push(talking.confer(&part, false));
-        costs[1].push(silent.confer(&part, true));
-        if members.browsers == 0 {
-            continue;
-        }
-        let (to, from) = (bare.carry(Way::ToTrunk, &part), bare.carry(Way::ToBrowser, &part.chorus(count - 1)));
-        costs[2].push(Cost {
-            elapsed: to.elapsed + from.elapsed,
-            allocations: to.allocations + from.allocations,
-            ..to
-        });
-    }
-    // The first round makes the codecs and fills the pools.
-    let [talking, silent, bare] = costs.map(|costs| costs.into_iter().skip(1).min_by_key(|cost| cost.elapsed));
-    let (talking, silent) = (talking.unwrap(), silent.unwrap());
-    for cost in [talking, silent] {
-        // Only SRTP asks for memory, for each packet it opens or seals; a report now and then is the rest.
-        let sealed = (2 * members.browsers * FRAMES) as u64;
-        assert!(cost.allocations <= sealed + cost.packets / 10, "{} allocations", cost.allocations);
-    }
-    let each = |cost: Cost| u64::try_from(cost.elapsed.as_micros()).unwrap() / count as u64;
+fn measure(bench: &Bench, members: Members, seconds: usize) {
     let Members { browsers, bandwidth, trunks } = members;
-    print!("{browsers} browsers ({bandwidth:?}), {trunks} trunks, us of processor a member and second: ");
-    print!("all talk {}, two talk {}", each(talking), each(silent));
-    match bare {
-        Some(bare) => println!(", bare {}, ratio {:.2}", each(bare), ratio(each(talking), each(bare))),
-        None => println!(),
+    let is_narrow = bandwidth == Bandwidth::Narrow;
+    let of = match (browsers, is_narrow) {
+        (0, _) => String::new(),
+        (1, true) => "1 browser, ".to_owned(),
+        (_, true) => format!("{browsers} browsers, "),
+        (1, false) => "1 browser in wideband, ".to_owned(),
+        (_, false) => format!("{browsers} browsers in wideband, "),
+    };
+    let voice = Rc::new(Voice::speak(FRAMES * seconds, is_narrow).parts(FRAMES));
+    let shard = |silent| {
+        let voice = voice.clone();
+        move || {
+            let (mut crowd, mut round) = (Crowd::mixed(browsers, bandwidth, trunks), 0);
+            move |meter: &mut Meter| {
+                round += 1;
+                crowd.confer(meter, &voice[round % voice.len()], silent)
+            }
+        }
+    };
+    let bare = voice.clone();
+    let floor = move || {
+        let [browser, trunk] = [End::Browser(bandwidth), End::Trunk(Codec::Pcmu)];
+        // The floor of a browser is what comes from it and what goes to it; what two others with no more than G.711 cost is little beside.
+        let is_wide = bandwidth == Bandwidth::Full && browsers > 1;
+        let mut from = Bare::with_band(browsers, browser, trunk, is_wide);
+        let mut to = Bare::with_band(browsers, trunk, browser, is_wide);
+        // With the sum of all voices to encode, which is made beforehand.
+        let sums: Vec<Voice> = bare.iter().map(|part| part.chorus(browsers + trunks - 1)).collect();
+        let mut round = 0;
+        move |meter: &mut Meter| {
+            round += 1;
+            from.carry(meter, &bare[round % bare.len()]);
+            to.carry(meter, &sums[round % sums.len()]);
+            browsers + trunks
+        }
+    };
+    let mut group = bench.group(&format!("{of}{trunks} trunks")).side("all talk", shard(false));
+    if browsers > 0 {
+        group = group.floor("bare", floor);
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn ratio(a: u64, b: u64) -> f64 {
-    a as f64 / b as f64
+    // Only SRTP asks for memory, for each packet it opens or seals; a report now and then is the rest.
+    group.allocating_at_most(5.0).side("two talk", shard(true)).run();
 }

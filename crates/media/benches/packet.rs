@@ -1,94 +1,75 @@
-//! What a packet costs through a shard, beside the same libopus, G.711 and SRTP calls made bare: transcoded each way, and relayed from
-//! browser to browser; with one call on the shard and with a hundred. `cargo bench -p patchcord-media --bench packet`.
+//! What a packet costs through a shard, beside the same libopus, G.711 and SRTP calls made bare: of each pair of codecs each way, and
+//! relayed; with one call on the shard, and where it matters most with a hundred. `cargo bench -p patchcord-media --bench packet`.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-#[allow(dead_code, reason = "shared with the benchmark of mixes")]
+#[allow(dead_code, reason = "shared with the other benchmarks of packets")]
 mod support;
 
-use support::{Bare, Cost, Counting, Crowd, Voice, Way};
+use std::rc::Rc;
+
+use bench::{Bench, Counting, Meter, Mode};
+use media::{Bandwidth, Codec};
+use support::{Bare, Crowd, End, FRAMES, Voice};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Frames spoken by each call in a round: one second.
-const FRAMES: usize = 50;
-/// Enough for one that nothing disturbs.
-const ROUNDS: usize = 40;
-/// Calls on a busy shard: 200 sessions.
-const CALLS: usize = 100;
+const NARROW: End = End::Browser(Bandwidth::Narrow);
+const WIDE: End = End::Browser(Bandwidth::Wide);
+const FULL: End = End::Browser(Bandwidth::Full);
+const PCMU: End = End::Trunk(Codec::Pcmu);
+const PCMA: End = End::Trunk(Codec::Pcma);
+const G722: End = End::Trunk(Codec::G722);
+const SECURE: End = End::SecureTrunk(Codec::Pcmu);
 
 fn main() {
-    // `cargo test --benches` runs this too; it is enough then that it works.
-    let (rounds, calls) = if std::env::args().any(|argument| argument == "--bench") { (ROUNDS, CALLS) } else { (1, 2) };
-    compare("browser -> trunk: SRTP in, Opus decoded, PCMU out", Way::ToTrunk, rounds, calls);
-    compare("trunk -> browser: PCMU in, Opus encoded, SRTP out", Way::ToBrowser, rounds, calls);
-    compare("browser -> browser: SRTP in, Opus relayed, SRTP out", Way::Relayed, rounds, calls);
+    let bench = Bench::new("packet");
+    // Beyond the rounds of a benchmark the voice begins again.
+    let seconds = if bench.mode() == Mode::Timed { 21 } else { 2 };
+    let narrow: Vec<Voice> = Voice::speak(FRAMES * seconds, true).parts(FRAMES);
+    let wide: Vec<Voice> = Voice::speak(FRAMES * seconds, false).with_g722().parts(FRAMES);
+    let (narrow, wide) = (Rc::new(narrow), Rc::new(wide));
+    let often = if bench.mode() == Mode::Timed { &[1, 100][..] } else { &[1] };
+    for (name, ends, voice, calls) in [
+        ("Browser to trunk: SRTP and Opus in, PCMU out", [NARROW, PCMU], &narrow, often),
+        ("Trunk to browser: PCMU in, Opus and SRTP out", [PCMU, NARROW], &narrow, often),
+        ("Browser to trunk: SRTP and Opus in, PCMA out", [NARROW, PCMA], &narrow, &[1]),
+        ("Trunk to browser: PCMA in, Opus and SRTP out", [PCMA, NARROW], &narrow, &[1]),
+        ("Browser to trunk: SRTP and Opus in, G.722 out", [WIDE, G722], &wide, &[1]),
+        ("Trunk to browser: G.722 in, Opus and SRTP out", [G722, WIDE], &wide, &[1]),
+        ("Browser to browser: SRTP in, the same Opus and SRTP out", [FULL, FULL], &wide, often),
+        ("Trunk to trunk: PCMU as it is", [PCMU, PCMU], &narrow, often),
+        ("Trunk to trunk: SRTP in, the same PCMU out", [SECURE, PCMU], &narrow, &[1]),
+        ("Trunk to trunk: PCMU in, the same in SRTP out", [PCMU, SECURE], &narrow, &[1]),
+        ("Trunk to trunk: PCMU in, PCMA out", [PCMU, PCMA], &narrow, &[1]),
+        ("Trunk to trunk: G.722 in, PCMU out", [G722, PCMU], &wide, &[1]),
+    ] {
+        compare(&bench, name, ends, voice, calls);
+    }
 }
 
-/// One call and many, each beside its floor, in turn: what disturbs the machine disturbs all four.
-fn compare(what: &str, way: Way, rounds: usize, calls: usize) {
-    let relayed = way == Way::Relayed;
-    let (mut one, mut many) = (Pair::new(1, relayed), Pair::new(calls, relayed));
-    for part in Voice::speak(FRAMES * (rounds + 1), !relayed).parts(FRAMES) {
-        one.carry(way, &part);
-        many.carry(way, &part);
-    }
-    // The first round makes the codecs and fills the pools.
-    one.forget_first();
-    many.forget_first();
-    println!("{what}");
-    let (alone, crowded) = (one.print("1 call"), many.print(&format!("{calls} calls")));
-    println!("  {calls} calls against 1: {:.2}", ratio(crowded, alone));
-}
-
-/// Calls through a shard, and bare.
-struct Pair {
-    shard: (Crowd, Vec<Cost>),
-    bare: (Bare, Vec<Cost>),
-}
-
-impl Pair {
-    fn new(calls: usize, relayed: bool) -> Self {
-        Self { shard: (Crowd::new(calls, relayed), Vec::new()), bare: (Bare::new(calls), Vec::new()) }
-    }
-
-    fn carry(&mut self, way: Way, voice: &Voice) {
-        // Whoever comes second finds the processor used to what is said, so they take turns.
-        if self.bare.1.len().is_multiple_of(2) {
-            self.shard.1.push(self.shard.0.carry(way, voice));
-            self.bare.1.push(self.bare.0.carry(way, voice));
-        } else {
-            self.bare.1.push(self.bare.0.carry(way, voice));
-            self.shard.1.push(self.shard.0.carry(way, voice));
-        }
-    }
-
-    fn forget_first(&mut self) {
-        self.shard.1.remove(0);
-        self.bare.1.remove(0);
-    }
-
-    /// Prints the fastest rounds, which other work on the machine disturbed the least; gives the shard's, in nanoseconds.
-    fn print(&self, what: &str) -> u64 {
-        let (shard, bare) = (fastest(&self.shard.1), fastest(&self.bare.1));
-        let (ns, floor) = (shard.nanoseconds(), bare.nanoseconds());
+/// One call and many, each beside its floor.
+fn compare(bench: &Bench, name: &str, [from, to]: [End; 2], voice: &Rc<Vec<Voice>>, sizes: &'static [usize]) {
+    let mut group = bench.group(name);
+    for calls in sizes {
+        let (ours, bare) = (voice.clone(), voice.clone());
+        let shard = move || {
+            let (mut crowd, mut round) = (Crowd::new(*calls, from, to), 0);
+            move |meter: &mut Meter| {
+                round += 1;
+                crowd.carry(meter, &ours[round % ours.len()])
+            }
+        };
+        let floor = move || {
+            let (mut lines, mut round) = (Bare::new(*calls, from, to), 0);
+            move |meter: &mut Meter| {
+                round += 1;
+                lines.carry(meter, &bare[round % bare.len()])
+            }
+        };
+        let many = if *calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") };
         // Only SRTP asks for memory packet by packet, for each it opens or seals; a report now and then is the rest.
-        assert!(shard.allocations <= bare.allocations + shard.packets / 10, "{} allocations", shard.allocations);
-        println!(
-            "  {what}: shard {ns} ns/packet, bare {floor} ns/packet, ratio {:.2}; allocations {:.2}, bare {:.2}",
-            ratio(ns, floor),
-            ratio(shard.allocations, shard.packets),
-            ratio(bare.allocations, bare.packets),
-        );
-        ns
+        group = group.side(&many, shard).floor("bare", floor).allocating_at_most(0.1);
     }
-}
-
-fn fastest(costs: &[Cost]) -> Cost {
-    *costs.iter().min_by_key(|cost| cost.nanoseconds()).unwrap()
-}
-
-#[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn ratio(a: u64, b: u64) -> f64 {
-    a as f64 / b as f64
+    group.run();
 }

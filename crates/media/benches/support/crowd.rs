@@ -6,22 +6,42 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bench::Meter;
 use media::{
     Bandwidth, Certificate, Codec, Command, Event, Fingerprint, FingerprintHash, Keying, LocalPort, MediaSessionId,
-    MixId, Peer, Received, SecureTransport, Setup, Shard, ShardConfig, SocketId,
+    MixId, Peer, Received, SdesPolicy, SecureTransport, Setup, Shard, ShardConfig, SocketId,
 };
+use rtc_srtp::context::Context;
 
-use super::{Cost, Voice, Way, said};
+use super::{End, Voice, bare, said};
 
 const FRAME: Duration = Duration::from_millis(20);
 const GATEWAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
+
+/// What arrives at a moment: where, whence and what.
+type Packets = Vec<(SocketId, SocketAddr, Vec<u8>)>;
+
+/// What becomes of a frame on its way to the shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Arrives,
+    /// It never does.
+    IsLost,
+    /// The next one overtakes it.
+    IsLate,
+}
 
 /// One end of a call.
 struct Side {
     socket: SocketId,
     address: SocketAddr,
+    codec: Codec,
     /// A browser's; a trunk has none.
     transport: Option<SecureTransport>,
+    /// A trunk's with SRTP.
+    sealing: Option<Context>,
     sequence: u16,
     timestamp: u32,
 }
@@ -29,7 +49,7 @@ struct Side {
 pub(crate) struct Crowd {
     now: Instant,
     shard: Shard,
-    /// In pairs: a browser and whom it is joined with; or all of a mix.
+    /// In pairs: who calls, and who is called; or all of a mix.
     sides: Vec<Side>,
     last_description: String,
     gateway: Arc<Certificate>,
@@ -37,13 +57,11 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Calls between browsers and trunks (transcoded), or among browsers (relayed).
-    pub(crate) fn new(calls: usize, relayed: bool) -> Self {
+    /// Calls between two kinds of ends.
+    pub(crate) fn new(calls: usize, caller: End, called: End) -> Self {
         let mut crowd = Self::empty();
-        let bandwidth = if relayed { Bandwidth::Full } else { Bandwidth::Narrow };
         for _ in 0..calls {
-            let a = crowd.browser(bandwidth);
-            let b = if relayed { crowd.browser(bandwidth) } else { crowd.trunk() };
+            let (a, b) = (crowd.enter(caller), crowd.enter(called));
             crowd.command(Command::Bridge { a, b });
         }
         crowd.shake_hands();
@@ -54,7 +72,7 @@ impl Crowd {
     pub(crate) fn mixed(browsers: usize, bandwidth: Bandwidth, trunks: usize) -> Self {
         let mut crowd = Self::empty();
         for n in 0..browsers + trunks {
-            let session = if n < browsers { crowd.browser(bandwidth) } else { crowd.trunk() };
+            let session = crowd.enter(if n < browsers { End::Browser(bandwidth) } else { End::Trunk(Codec::Pcmu) });
             crowd.command(Command::Mix { session, mix: MixId(1) });
         }
         crowd.shake_hands();
@@ -77,8 +95,16 @@ impl Crowd {
     }
 
     fn next_session(&self) -> (MediaSessionId, SocketAddr) {
-        let number = u16::try_from(self.sides.len()).unwrap();
+        // Not 0, whose socket is the browsers'.
+        let number = u16::try_from(self.sides.len() + 1).unwrap();
         (MediaSessionId(u64::from(number)), (Ipv4Addr::new(192, 0, 2, 2), 10_000 + 2 * number).into())
+    }
+
+    fn enter(&mut self, end: End) -> MediaSessionId {
+        match end {
+            End::Browser(bandwidth) => self.browser(bandwidth),
+            End::Trunk(codec) | End::SecureTrunk(codec) => self.trunk(codec, bare::context(end)),
+        }
     }
 
     fn browser(&mut self, bandwidth: Bandwidth) -> MediaSessionId {
@@ -105,23 +131,33 @@ impl Crowd {
         });
         transport.set_candidate(GATEWAY);
         let (socket, transport) = (SocketId::BROWSERS, Some(transport));
-        self.sides.push(Side { socket, address, transport, sequence: 1, timestamp: 7 });
+        let codec = Codec::Opus;
+        self.sides.push(Side { socket, address, codec, transport, sealing: None, sequence: 1, timestamp: 7 });
         session
     }
 
-    fn trunk(&mut self) -> MediaSessionId {
+    fn trunk(&mut self, codec: Codec, sealing: Option<Context>) -> MediaSessionId {
         let (session, address) = self.next_session();
         let socket = SocketId(2 * u32::try_from(session.0).unwrap());
-        let (keying, codecs) = (Keying::Plain { networks: vec![] }, vec![Codec::Pcmu]);
-        self.command(Command::Open { session, keying, codecs, silence_timeout: Duration::from_secs(30) });
+        let networks = vec![];
+        let (keying, profile, crypto) = if sealing.is_some() {
+            let key = BASE64_STANDARD.encode([[7; 16].as_slice(), &[9; 14]].concat());
+            let crypto = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\r\n");
+            (Keying::Sdes { networks, policy: SdesPolicy::Required }, "RTP/SAVP", crypto)
+        } else {
+            (Keying::Plain { networks }, "RTP/AVP", String::new())
+        };
+        let silence_timeout = Duration::from_secs(30);
+        self.command(Command::Open { session, keying, codecs: vec![codec], silence_timeout });
         let offer = format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP 0 101\r\n\
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} {profile} {} 101\r\n{crypto}\
              a=rtpmap:101 telephone-event/8000\r\n",
             address.port(),
+            payload_type(codec),
             ip = address.ip()
         );
         self.command(Command::HandleOffer { session, sdp: offer.into_bytes(), bandwidth: Bandwidth::Full });
-        self.sides.push(Side { socket, address, transport: None, sequence: 1, timestamp: 7 });
+        self.sides.push(Side { socket, address, codec, transport: None, sealing, sequence: 1, timestamp: 7 });
         session
     }
 
@@ -162,61 +198,94 @@ impl Crowd {
         assert!(self.sides.iter().all(connected));
     }
 
-    /// Every call says every frame.
-    pub(crate) fn carry(&mut self, way: Way, voice: &Voice) -> Cost {
-        let payloads = if way == Way::ToBrowser { &voice.pcmu } else { &voice.opus };
-        let from = usize::from(way == Way::ToBrowser);
-        let arriving: Vec<Vec<(SocketId, SocketAddr, Vec<u8>)>> = (0..payloads.len())
-            .map(|frame| {
-                let calls = self.sides.iter_mut().skip(from).step_by(2).enumerate();
-                calls.map(|(call, side)| side.arriving(said(payloads, frame, call))).collect()
-            })
-            .collect();
-        self.bring(&arriving)
+    /// Every caller says every frame; gives how many packets that was.
+    pub(crate) fn carry(&mut self, meter: &mut Meter, voice: &Voice) -> usize {
+        self.carry_over(meter, voice, |_| Fate::Arrives)
     }
 
-    /// Every member of the mix says every frame, in its own codec. With `silent`, only two of them do, and the others send nothing.
-    pub(crate) fn confer(&mut self, voice: &Voice, silent: bool) -> Cost {
-        let arriving: Vec<Vec<(SocketId, SocketAddr, Vec<u8>)>> = (0..voice.pcmu.len())
+    /// As [`Self::carry`], over a path that is not that good; what is lost counts too.
+    pub(crate) fn carry_over(&mut self, meter: &mut Meter, voice: &Voice, fate: impl Fn(u16) -> Fate) -> usize {
+        let mut arriving: Vec<Packets> = Vec::new();
+        let mut late = Packets::new();
+        for frame in 0..voice.wide.len() {
+            let mut packets = Packets::new();
+            let mut overtaken = Packets::new();
+            for (call, side) in self.sides.iter_mut().step_by(2).enumerate() {
+                let fate = fate(side.sequence);
+                let packet = side.arriving(said(voice.payloads(side.codec), frame, call));
+                match fate {
+                    Fate::Arrives => packets.push(packet),
+                    Fate::IsLost => {}
+                    Fate::IsLate => overtaken.push(packet),
+                }
+            }
+            packets.append(&mut late);
+            late = overtaken;
+            arriving.push(packets);
+        }
+        // Whoever is overtaken last comes with the last.
+        arriving.last_mut().unwrap().append(&mut late);
+        let said = voice.wide.len() * self.sides.len() / 2;
+        let (arrived, sent) = self.bring(meter, &arriving);
+        // The first that are overtaken are given up, until it is known how long they have to be waited for.
+        let is_overtaken = (0..4).any(|sequence| fate(sequence) == Fate::IsLate);
+        assert!(sent >= if is_overtaken { arrived * 7 / 10 } else { arrived }, "{sent} of {said} packets came through");
+        said
+    }
+
+    /// What the trunk of the one call hears of what the browser says.
+    pub(crate) fn heard_at_trunk(&mut self, voice: &Voice) -> Vec<Vec<u8>> {
+        let mut heard = Vec::new();
+        for payload in voice.payloads(Codec::Opus) {
+            let (socket, address, packet) = self.sides[0].arriving(payload);
+            self.shard.handle_packet(self.now, socket, address, &packet);
+            while let Some(transmit) = self.shard.poll_transmit() {
+                // RTP, not RTCP.
+                if transmit.to == self.sides[1].address {
+                    heard.push(transmit.bytes[12..].to_vec());
+                }
+            }
+            self.now += FRAME;
+        }
+        heard
+    }
+
+    /// Every member of the mix says every frame, in its own codec. With `silent`, only two of them do, and the others send nothing. Gives how
+    /// many members there are.
+    pub(crate) fn confer(&mut self, meter: &mut Meter, voice: &Voice, silent: bool) -> usize {
+        let arriving: Vec<Packets> = (0..voice.payloads(Codec::Pcmu).len())
             .map(|frame| {
                 let speaking = if silent { 2 } else { self.sides.len() };
                 let last = self.sides.len() - 1;
                 // The first and the last: a browser and a trunk, where there are both.
                 let members = self.sides.iter_mut().enumerate().filter(|(n, _)| *n == last || n + 1 < speaking);
-                members
-                    .map(|(n, side)| {
-                        let payloads = if side.transport.is_some() { &voice.opus } else { &voice.pcmu };
-                        side.arriving(said(payloads, frame, n))
-                    })
-                    .collect()
+                members.map(|(n, side)| side.arriving(said(voice.payloads(side.codec), frame, n))).collect()
             })
             .collect();
-        let members = self.sides.len();
-        let cost = self.bring(&arriving);
-        // Whatever they say, all of them hear: this is the cost of a member's frame.
-        Cost { packets: (voice.pcmu.len() * members) as u64, ..cost }
+        let (arrived, sent) = self.bring(meter, &arriving);
+        assert!(sent >= arrived, "only {sent} of {arrived} packets came through");
+        self.sides.len()
     }
 
-    /// Brings packets frame by frame; as many at least must be sent.
-    fn bring(&mut self, arriving: &[Vec<(SocketId, SocketAddr, Vec<u8>)>]) -> Cost {
-        let packets = arriving.iter().map(Vec::len).sum();
+    /// Brings packets frame by frame; gives how many that were, and how many were sent.
+    fn bring(&mut self, meter: &mut Meter, arriving: &[Packets]) -> (usize, usize) {
         let mut sent = 0;
-        let cost = Cost::of(packets, || {
+        meter.measure(|| {
             for frame in arriving {
                 for (socket, address, packet) in frame {
                     self.shard.handle_packet(self.now, *socket, *address, packet);
                     sent += self.drain();
                 }
-                self.now += FRAME;
                 // What falls due meanwhile is part of the cost.
-                if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
-                    self.shard.handle_timeout(self.now);
+                let next = self.now + FRAME;
+                while let Some(due) = self.shard.poll_timeout().filter(|due| *due <= next) {
+                    self.shard.handle_timeout(due.max(self.now));
                     sent += self.drain();
                 }
+                self.now = next;
             }
         });
-        assert!(sent >= packets, "only {sent} of {packets} packets came through");
-        cost
+        (arriving.iter().map(Vec::len).sum(), sent)
     }
 
     fn drain(&mut self) -> usize {
@@ -230,10 +299,19 @@ impl Crowd {
     }
 }
 
+fn payload_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Opus => 111,
+        Codec::Pcmu => 0,
+        Codec::Pcma => 8,
+        Codec::G722 => 9,
+    }
+}
+
 impl Side {
     fn arriving(&mut self, payload: &[u8]) -> (SocketId, SocketAddr, Vec<u8>) {
-        let (payload_type, duration) = if self.transport.is_some() { (111, 960) } else { (0, 160) };
-        let mut packet = vec![0x80, payload_type];
+        let duration = if self.codec == Codec::Opus { 960 } else { 160 };
+        let mut packet = vec![0x80, payload_type(self.codec)];
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&self.timestamp.to_be_bytes());
         packet.extend_from_slice(&42_u32.to_be_bytes());
@@ -245,6 +323,9 @@ impl Side {
             // Sixteen bytes of tag: AES-128-GCM was agreed on, which the floor is measured with.
             assert_eq!(sealed.len(), packet.len() + 16);
             packet = sealed;
+        }
+        if let Some(sealing) = &mut self.sealing {
+            packet = sealing.encrypt_rtp(&packet).unwrap().to_vec();
         }
         (self.socket, self.address, packet)
     }

@@ -1,17 +1,23 @@
 //! A voice, as a browser and as a carrier encode it.
 
 use std::f64::consts::TAU;
+use std::sync::LazyLock;
 
-use super::said;
+use media::{Bandwidth, Codec};
+
+use super::{Crowd, End, said};
 
 /// Samples of 20 ms at a browser's rate.
 const BROWSER_FRAME: u32 = 960;
 
-/// Frames of 20 ms: payloads only.
-#[derive(Debug, Default)]
+/// Frames of 20 ms: payloads only, and the samples of wideband.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Voice {
-    pub(crate) opus: Vec<Vec<u8>>,
-    pub(crate) pcmu: Vec<Vec<u8>>,
+    opus: Vec<Vec<u8>>,
+    pcmu: Vec<Vec<u8>>,
+    pcma: Vec<Vec<u8>>,
+    g722: Vec<Vec<u8>>,
+    pub(crate) wide: Vec<Vec<i16>>,
 }
 
 impl Voice {
@@ -29,27 +35,50 @@ impl Voice {
         for frame in 0..u32::try_from(frames).unwrap() {
             let samples: Vec<i16> = (0..BROWSER_FRAME).map(|n| sample(frame * BROWSER_FRAME + n)).collect();
             voice.opus.push(encoder.encode_vec(&samples, 1275).unwrap());
-            voice.pcmu.push(samples.iter().step_by(6).map(|sample| mu_law(*sample)).collect());
+            voice.pcmu.push(samples.iter().step_by(6).map(|sample| LAWS.encode(Codec::Pcmu, *sample)).collect());
+            voice.pcma.push(samples.iter().step_by(6).map(|sample| LAWS.encode(Codec::Pcma, *sample)).collect());
+            voice.wide.push(samples.iter().step_by(3).copied().collect());
         }
         voice
+    }
+
+    /// The same with G.722: what a shard makes of the Opus, since there is no other encoder here.
+    pub(crate) fn with_g722(mut self) -> Self {
+        let mut crowd = Crowd::new(1, End::Browser(Bandwidth::Wide), End::Trunk(Codec::G722));
+        self.g722 = crowd.heard_at_trunk(&self);
+        self
+    }
+
+    pub(crate) fn payloads(&self, codec: Codec) -> &[Vec<u8>] {
+        match codec {
+            Codec::Opus => &self.opus,
+            Codec::Pcmu => &self.pcmu,
+            Codec::Pcma => &self.pcma,
+            Codec::G722 => &self.g722,
+        }
     }
 
     /// Many of this voice at once, each somewhere else in the text, as a carrier encodes the sum.
     pub(crate) fn chorus(&self, many: usize) -> Self {
         let frames = (0..self.pcmu.len()).map(|frame| {
             let voices = || (0..many).map(|n| said(&self.pcmu, frame, n));
-            let sum = |at: usize| voices().map(|payload| i32::from(linear(payload[at]))).sum::<i32>();
+            let sum = |at: usize| voices().map(|payload| i32::from(LAWS.decode(Codec::Pcmu, payload[at]))).sum::<i32>();
             // As loud as there is room for.
             let samples = (0..160).map(|at| i16::try_from(sum(at).clamp(-32_000, 32_000)).unwrap());
-            samples.map(mu_law).collect()
+            samples.map(|sample| LAWS.encode(Codec::Pcmu, sample)).collect()
         });
-        Self { opus: self.opus.clone(), pcmu: frames.collect() }
+        Self { opus: self.opus.clone(), pcmu: frames.collect(), ..Self::default() }
     }
 
     /// Pieces of `frames` frames, one after another.
-    pub(crate) fn parts(&self, frames: usize) -> impl Iterator<Item = Self> {
-        let pieces = self.opus.chunks(frames).zip(self.pcmu.chunks(frames));
-        pieces.map(|(opus, pcmu)| Self { opus: opus.to_vec(), pcmu: pcmu.to_vec() })
+    pub(crate) fn parts(&self, frames: usize) -> Vec<Self> {
+        let piece = |from: usize| {
+            let cut = |all: &[Vec<u8>]| all.iter().skip(from).take(frames).cloned().collect();
+            let wide = self.wide.iter().skip(from).take(frames).cloned().collect();
+            let [opus, pcmu, pcma, g722] = [&self.opus, &self.pcmu, &self.pcma, &self.g722].map(|all| cut(all));
+            Self { opus, pcmu, pcma, g722, wide }
+        };
+        (0..self.opus.len()).step_by(frames).map(piece).collect()
     }
 }
 
@@ -63,13 +92,54 @@ fn sample(n: u32) -> i16 {
     ((harmonic(1.0) + 0.5 * harmonic(3.0) + 0.2 * harmonic(7.0)) * loudness * 4000.0) as i16
 }
 
-pub(crate) fn linear(code: u8) -> i16 {
+/// Both laws of G.711 as whole tables, which is as fast as they can be, and shares nothing with what is measured.
+pub(crate) struct Laws {
+    mu: ([i16; 256], Vec<u8>),
+    a: ([i16; 256], Vec<u8>),
+}
+
+pub(crate) static LAWS: LazyLock<Laws> = LazyLock::new(|| Laws { mu: tables(mu_to_linear), a: tables(a_to_linear) });
+
+impl Laws {
+    pub(crate) fn decode(&self, codec: Codec, code: u8) -> i16 {
+        self.of(codec).0[usize::from(code)]
+    }
+
+    pub(crate) fn encode(&self, codec: Codec, sample: i16) -> u8 {
+        self.of(codec).1[usize::from(sample.cast_unsigned())]
+    }
+
+    fn of(&self, codec: Codec) -> &([i16; 256], Vec<u8>) {
+        if codec == Codec::Pcma { &self.a } else { &self.mu }
+    }
+}
+
+/// The way there, and by the nearest code the way back.
+fn tables(linear: fn(u8) -> i16) -> ([i16; 256], Vec<u8>) {
+    let to_linear = std::array::from_fn(|code| linear(u8::try_from(code).unwrap()));
+    let mut codes: Vec<(i16, u8)> = (0..=255).map(|code| (linear(code), code)).collect();
+    codes.sort_unstable();
+    let mut at = 0;
+    let mut from_linear = vec![0; 65_536];
+    for sample in i16::MIN..=i16::MAX {
+        let distance = |n: usize| (i32::from(codes[n].0) - i32::from(sample)).abs();
+        while at + 1 < codes.len() && distance(at + 1) <= distance(at) {
+            at += 1;
+        }
+        from_linear[usize::from(sample.cast_unsigned())] = codes[at].1;
+    }
+    (to_linear, from_linear)
+}
+
+fn mu_to_linear(code: u8) -> i16 {
     let code = !code;
     let magnitude = (((i16::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
     if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// By search, so that it shares nothing with the encoder measured.
-pub(crate) fn mu_law(sample: i16) -> u8 {
-    (0..=255).min_by_key(|code| (i32::from(linear(*code)) - i32::from(sample)).abs()).unwrap()
+fn a_to_linear(code: u8) -> i16 {
+    let code = code ^ 0x55;
+    let (segment, mantissa) = ((code >> 4) & 7, i16::from(code & 0x0f) << 4);
+    let magnitude = if segment == 0 { mantissa + 8 } else { (mantissa + 0x108) << (segment - 1) };
+    if code & 0x80 == 0 { -magnitude } else { magnitude }
 }
