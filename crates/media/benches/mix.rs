@@ -76,7 +76,8 @@ fn measure(bench: &Bench, members: Members, seconds: usize) {
             browsers + trunks
         }
     };
-    let mut group = bench.group(&format!("{of}{trunks} trunks")).side("all talk", shard(false));
+    let with = if trunks == 0 { "no trunk".to_owned() } else { format!("{trunks} trunks") };
+    let mut group = bench.group(&format!("{of}{with}")).side("all talk", shard(false));
     if browsers > 0 {
         group = group.floor("bare", floor);
     }

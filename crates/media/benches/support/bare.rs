@@ -57,7 +57,7 @@ impl Bare {
         let (each, length) = if wide { (2, 320) } else { (1, 160) };
         let mut out = vec![0_u8; 1500];
         let mut samples = [0_i16; 960];
-        let lines = &mut self.lines;
+        let (lines, heard, spoken) = (&mut self.lines, LAWS.of(from), LAWS.of(to));
         meter.measure(|| {
             for (frame, packets) in arriving.iter().enumerate() {
                 for (call, (line, packet)) in lines.iter_mut().zip(packets).enumerate() {
@@ -74,7 +74,7 @@ impl Bare {
                         Codec::Opus => line.decoder.decode(payload, &mut samples, false).unwrap(),
                         Codec::Pcmu | Codec::Pcma => {
                             for (pair, code) in samples.chunks_mut(each).zip(payload) {
-                                pair.fill(LAWS.decode(from, *code));
+                                pair.fill(heard.decode(*code));
                             }
                             length
                         }
@@ -87,7 +87,7 @@ impl Bare {
                         Codec::Opus => line.encoder.encode(&samples[..count], &mut out[HEADER..]).unwrap(),
                         Codec::Pcmu | Codec::Pcma => {
                             for (code, sample) in out[HEADER..].iter_mut().zip(&samples[..count]) {
-                                *code = LAWS.encode(to, *sample);
+                                *code = spoken.encode(*sample);
                             }
                             count
                         }

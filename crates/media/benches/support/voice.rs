@@ -32,11 +32,12 @@ impl Voice {
             encoder.set_max_bandwidth(opus::Bandwidth::Narrowband).unwrap();
         }
         let mut voice = Self::default();
+        let (mu, a) = (LAWS.of(Codec::Pcmu), LAWS.of(Codec::Pcma));
         for frame in 0..u32::try_from(frames).unwrap() {
             let samples: Vec<i16> = (0..BROWSER_FRAME).map(|n| sample(frame * BROWSER_FRAME + n)).collect();
             voice.opus.push(encoder.encode_vec(&samples, 1275).unwrap());
-            voice.pcmu.push(samples.iter().step_by(6).map(|sample| LAWS.encode(Codec::Pcmu, *sample)).collect());
-            voice.pcma.push(samples.iter().step_by(6).map(|sample| LAWS.encode(Codec::Pcma, *sample)).collect());
+            voice.pcmu.push(samples.iter().step_by(6).map(|sample| mu.encode(*sample)).collect());
+            voice.pcma.push(samples.iter().step_by(6).map(|sample| a.encode(*sample)).collect());
             voice.wide.push(samples.iter().step_by(3).copied().collect());
         }
         voice
@@ -60,12 +61,13 @@ impl Voice {
 
     /// Many of this voice at once, each somewhere else in the text, as a carrier encodes the sum.
     pub(crate) fn chorus(&self, many: usize) -> Self {
+        let law = LAWS.of(Codec::Pcmu);
         let frames = (0..self.pcmu.len()).map(|frame| {
             let voices = || (0..many).map(|n| said(&self.pcmu, frame, n));
-            let sum = |at: usize| voices().map(|payload| i32::from(LAWS.decode(Codec::Pcmu, payload[at]))).sum::<i32>();
+            let sum = |at: usize| voices().map(|payload| i32::from(law.decode(payload[at]))).sum::<i32>();
             // As loud as there is room for.
             let samples = (0..160).map(|at| i16::try_from(sum(at).clamp(-32_000, 32_000)).unwrap());
-            samples.map(|sample| LAWS.encode(Codec::Pcmu, sample)).collect()
+            samples.map(|sample| law.encode(sample)).collect()
         });
         Self { opus: self.opus.clone(), pcmu: frames.collect(), ..Self::default() }
     }
@@ -92,35 +94,43 @@ fn sample(n: u32) -> i16 {
     ((harmonic(1.0) + 0.5 * harmonic(3.0) + 0.2 * harmonic(7.0)) * loudness * 4000.0) as i16
 }
 
-/// Both laws of G.711 as whole tables, which is as fast as they can be, and shares nothing with what is measured.
+/// Both laws of G.711, which share nothing with what is measured.
 pub(crate) struct Laws {
-    mu: ([i16; 256], Vec<u8>),
-    a: ([i16; 256], Vec<u8>),
+    mu: Law,
+    a: Law,
+}
+
+/// A law as whole tables.
+pub(crate) struct Law {
+    to_linear: [i16; 256],
+    from_linear: Box<[u8; 65_536]>,
 }
 
 pub(crate) static LAWS: LazyLock<Laws> = LazyLock::new(|| Laws { mu: tables(mu_to_linear), a: tables(a_to_linear) });
 
 impl Laws {
-    pub(crate) fn decode(&self, codec: Codec, code: u8) -> i16 {
-        self.of(codec).0[usize::from(code)]
-    }
-
-    pub(crate) fn encode(&self, codec: Codec, sample: i16) -> u8 {
-        self.of(codec).1[usize::from(sample.cast_unsigned())]
-    }
-
-    fn of(&self, codec: Codec) -> &([i16; 256], Vec<u8>) {
+    pub(crate) fn of(&self, codec: Codec) -> &Law {
         if codec == Codec::Pcma { &self.a } else { &self.mu }
     }
 }
 
+impl Law {
+    pub(crate) fn decode(&self, code: u8) -> i16 {
+        self.to_linear[usize::from(code)]
+    }
+
+    pub(crate) fn encode(&self, sample: i16) -> u8 {
+        self.from_linear[usize::from(sample.cast_unsigned())]
+    }
+}
+
 /// The way there, and by the nearest code the way back.
-fn tables(linear: fn(u8) -> i16) -> ([i16; 256], Vec<u8>) {
+fn tables(linear: fn(u8) -> i16) -> Law {
     let to_linear = std::array::from_fn(|code| linear(u8::try_from(code).unwrap()));
     let mut codes: Vec<(i16, u8)> = (0..=255).map(|code| (linear(code), code)).collect();
     codes.sort_unstable();
     let mut at = 0;
-    let mut from_linear = vec![0; 65_536];
+    let mut from_linear = Box::new([0; 65_536]);
     for sample in i16::MIN..=i16::MAX {
         let distance = |n: usize| (i32::from(codes[n].0) - i32::from(sample)).abs();
         while at + 1 < codes.len() && distance(at + 1) <= distance(at) {
@@ -128,7 +138,7 @@ fn tables(linear: fn(u8) -> i16) -> ([i16; 256], Vec<u8>) {
         }
         from_linear[usize::from(sample.cast_unsigned())] = codes[at].1;
     }
-    (to_linear, from_linear)
+    Law { to_linear, from_linear }
 }
 
 fn mu_to_linear(code: u8) -> i16 {
