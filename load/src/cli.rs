@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+const AFTER_HELP: &str = "The exit code is 0 when everything went as it should; 2 when a registration, a call or a transfer failed, a connection was \
+lost, a wrong sound or none was heard, more than one packet in 1000 was lost or the run ended before its end; 1 when it could not begin. \
+Ctrl-C ends a run and tells what was counted until then.";
+
 /// Plays browser agents and a carrier against a SIP/WebRTC gateway, and tells what calls through it cost and sound like.
 #[derive(Debug, Parser)]
-#[command(name = "patchcord-load", version, about, max_term_width = 100)]
-pub(crate) struct Cli {
+#[command(name = "patchcord-load", version, about, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
     /// Whom to play, against whom
     #[command(flatten)]
     pub(crate) setting: Setting,
@@ -48,6 +52,12 @@ pub(crate) struct Setting {
     /// Where media sockets are bound
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     pub(crate) media_address: IpAddr,
+    /// Have no media flow: descriptions are exchanged, and nothing is sent. For what signalling costs
+    #[arg(long)]
+    pub(crate) no_media: bool,
+    /// Make a whole TLS handshake when an agent comes back, instead of resuming its session as browsers do
+    #[arg(long)]
+    pub(crate) no_resumption: bool,
     /// Decode and listen to one call of so many: sound is recognised, and its latency measured, in those
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) listen: u64,
@@ -60,6 +70,9 @@ pub(crate) struct Setting {
     /// The gateway's process, whose processor time and memory are to be reported
     #[arg(long)]
     pub(crate) pid: Option<u32>,
+    /// Look at the gateway's memory once more so long after the scenario
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration)]
+    pub(crate) linger: Duration,
     /// Write the report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -78,28 +91,21 @@ pub(crate) enum MediaKind {
 }
 
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Scenario {
     /// Register everybody and stay registered for a while
     Register {
         /// How long
         #[arg(long, default_value = "10s", value_parser = duration)]
         hold: Duration,
+        /// Meanwhile register so many agents a second again, in turn, over the connections they have
+        #[arg(long, value_name = "RATE", value_parser = rate)]
+        refresh_rate: Option<f64>,
     },
     /// Make calls at a rate
     Calls(Calls),
-    /// Have more and more calls at once, up to a number, and keep that up
-    Ramp {
-        /// Calls at once
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-        target: u64,
-        /// New calls a second
-        #[arg(long, default_value_t = 10.0, value_parser = rate)]
-        rate: f64,
-        /// How long all of them go on
-        #[arg(long, default_value = "30s", value_parser = duration)]
-        hold: Duration,
-    },
+    /// Have more and more calls at once, in steps, with figures of each
+    Ramp(Ramp),
     /// Have everybody lose the connection at once and come back
     Reconnect {
         /// How often
@@ -108,8 +114,39 @@ pub(crate) enum Scenario {
     },
 }
 
+impl Scenario {
+    /// How many calls there are in it.
+    pub(crate) fn calls(&self) -> u64 {
+        match self {
+            Self::Register { .. } | Self::Reconnect { .. } => 0,
+            Self::Calls(calls) => calls.total,
+            Self::Ramp(ramp) => ramp.target,
+        }
+    }
+}
+
+/// More and more calls at once.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Ramp {
+    /// Calls at once in the end
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) target: u64,
+    /// Stop on the way at so many calls at once, as in 10,50,100
+    #[arg(long, value_name = "CALLS", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) steps: Vec<u64>,
+    /// New calls a second
+    #[arg(long, default_value_t = 10.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How long calls go on before a step is measured
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub(crate) settle: Duration,
+    /// How long a step is measured
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub(crate) hold: Duration,
+}
+
 /// Calls at a rate.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Calls {
     /// New calls a second
     #[arg(long, default_value_t = 5.0, value_parser = rate)]
@@ -160,4 +197,31 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
     if rate > 0.0 && rate <= 100_000.0 { Ok(rate) } else { Err("expected more than 0 and at most 100000".to_owned()) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const COMMON: [&str; 7] = ["patchcord-load", "--server", "udp://h", "--domain", "d", "--users", "f"];
+
+    #[test]
+    fn times_and_rates_have_units_and_limits() {
+        assert_eq!(duration("500ms").unwrap(), Duration::from_millis(500));
+        assert_eq!(duration("1.5m").unwrap(), Duration::from_secs(90));
+        assert!(["", "x", "5h", "-1s", "2000m", "NaNs"].iter().all(|text| duration(text).is_err()));
+        assert!(["0", "-1", "x", "1e9", "NaN"].iter().all(|text| rate(text).is_err()));
+    }
+
+    #[test]
+    fn steps_are_a_list() {
+        let Scenario::Ramp(ramp) =
+            Cli::try_parse_from(COMMON.into_iter().chain(["ramp", "--steps", "10,20"])).unwrap().scenario
+        else {
+            panic!("not a ramp");
+        };
+        assert_eq!((ramp.steps, ramp.target), (vec![10, 20], 100));
+        assert!(Cli::try_parse_from(COMMON.into_iter().chain(["ramp", "--steps", "0"])).is_err());
+    }
 }

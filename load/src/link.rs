@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use futures_util::{SinkExt, StreamExt};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, HandshakeKind};
 use sip::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
@@ -18,8 +17,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
+use crate::tls;
+
 /// How long a connection may take to open.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The longest message over UDP.
+const LONGEST: usize = 16_384;
 
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -37,32 +41,52 @@ pub(crate) enum Server {
         host: String,
         /// TLS, when it is `wss://`.
         tls: Option<Arc<ClientConfig>>,
+        /// Whether TLS sessions are resumed by who comes back.
+        resumes: bool,
     },
     /// UDP, `udp://host:port`.
     Udp(SocketAddr),
 }
 
 impl Server {
-    /// Reads an address and finds its host. Certificates are not looked at: what is measured is the gateway, mostly with a certificate of
-    /// its own making.
-    pub(crate) async fn find(url: &str) -> anyhow::Result<Self> {
-        let (scheme, rest) =
-            url.split_once("://").ok_or_else(|| anyhow::anyhow!("expected wss://, ws:// or udp://, found {url}"))?;
-        let authority = rest.split('/').next().unwrap_or_default();
-        let (name, port) = match (authority.rsplit_once(':'), scheme) {
-            (Some((name, port)), _) => (name, port.parse()?),
-            (None, "wss") => (authority, 443),
-            (None, "ws") => (authority, 80),
-            (None, _) => (authority, 5060),
+    /// Reads an address and finds its host.
+    pub(crate) async fn find(url: &str, resumes: bool) -> anyhow::Result<Self> {
+        let expected = || format!("--server: expected wss://, ws:// or udp:// with HOST[:PORT], found {url}");
+        let (scheme, rest) = url.split_once("://").with_context(expected)?;
+        let usual = match scheme {
+            "wss" => 443,
+            "ws" => 80,
+            "udp" => 5060,
+            _ => anyhow::bail!(expected()),
         };
-        let address =
-            lookup_host((name, port)).await?.next().ok_or_else(|| anyhow::anyhow!("{name} has no address"))?;
-        let host = name.to_owned();
-        match scheme {
-            "wss" => Ok(Self::WebSocket { url: url.to_owned(), address, host, tls: Some(Arc::new(tls()?)) }),
-            "ws" => Ok(Self::WebSocket { url: url.to_owned(), address, host, tls: None }),
-            "udp" => Ok(Self::Udp(address)),
-            other => anyhow::bail!("expected wss://, ws:// or udp://, found {other}://"),
+        let authority = rest.split('/').next().unwrap_or_default();
+        let (name, port) = match authority.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok().with_context(expected)?),
+            Some(_) | None => (authority, usual),
+        };
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        anyhow::ensure!(!name.is_empty(), expected());
+        let mut addresses =
+            lookup_host((name, port)).await.with_context(|| format!("--server: {name} is not found"))?;
+        let address = addresses.next().with_context(|| format!("--server: {name} has no address"))?;
+        let tls = if scheme == "wss" { Some(Arc::new(tls::config()?)) } else { None };
+        Ok(match scheme {
+            "udp" => Self::Udp(address),
+            _ => Self::WebSocket { url: url.to_owned(), address, host: name.to_owned(), tls, resumes },
+        })
+    }
+
+    /// The same for another agent: TLS sessions are each one's own.
+    pub(crate) fn for_one_more(&self) -> Self {
+        match self {
+            Self::WebSocket { url, address, host, tls, resumes } => Self::WebSocket {
+                url: url.clone(),
+                address: *address,
+                host: host.clone(),
+                tls: tls.as_ref().map(|config| Arc::new(tls::of_one(config, *resumes))),
+                resumes: *resumes,
+            },
+            Self::Udp(address) => Self::Udp(*address),
         }
     }
 
@@ -87,36 +111,52 @@ pub(crate) enum Link {
     WebSocket(Box<WebSocketStream<Box<dyn Stream>>>),
     /// A UDP socket.
     Udp(UdpSocket),
+    /// None any more.
+    Closed,
+}
+
+/// What opening a way took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened {
+    /// TCP, TLS and the WebSocket's handshake.
+    pub(crate) took: Duration,
+    /// Whether a TLS session was resumed.
+    pub(crate) resumed: bool,
 }
 
 impl Link {
     /// Opens it.
-    pub(crate) async fn open(server: &Server) -> anyhow::Result<Self> {
-        tokio::time::timeout(DEADLINE, Self::open_now(server)).await?
+    pub(crate) async fn open(server: &Server) -> anyhow::Result<(Self, Opened)> {
+        let begun = Instant::now();
+        let opened = tokio::time::timeout(DEADLINE, Self::open_now(server)).await;
+        let (link, resumed) = opened.map_err(|_| anyhow::anyhow!("not within {} s", DEADLINE.as_secs()))??;
+        Ok((link, Opened { took: begun.elapsed(), resumed }))
     }
 
-    async fn open_now(server: &Server) -> anyhow::Result<Self> {
+    async fn open_now(server: &Server) -> anyhow::Result<(Self, bool)> {
         match server {
             Server::Udp(address) => {
                 let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
                 let socket = UdpSocket::bind(any).await?;
                 socket.connect(address).await?;
-                Ok(Self::Udp(socket))
+                Ok((Self::Udp(socket), false))
             }
-            Server::WebSocket { url, address, host, tls } => {
+            Server::WebSocket { url, address, host, tls, .. } => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
-                let stream: Box<dyn Stream> = match tls {
+                let (stream, resumed): (Box<dyn Stream>, bool) = match tls {
                     Some(config) => {
                         let name = ServerName::try_from(host.clone())?;
-                        Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?)
+                        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+                        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+                        (Box::new(stream), resumed)
                     }
-                    None => Box::new(stream),
+                    None => (Box::new(stream), false),
                 };
                 let mut request = url.as_str().into_client_request()?;
                 request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("sip"));
                 let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
-                Ok(Self::WebSocket(Box::new(socket)))
+                Ok((Self::WebSocket(Box::new(socket)), resumed))
             }
         }
     }
@@ -124,7 +164,7 @@ impl Link {
     /// This side's address, where it is one that the gateway can send to.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::WebSocket(_) => None,
+            Self::WebSocket(_) | Self::Closed => None,
             Self::Udp(socket) => socket.local_addr().ok(),
         }
     }
@@ -141,7 +181,7 @@ impl Link {
                 }
             },
             Self::Udp(socket) => loop {
-                let mut buffer = vec![0; 65_535];
+                let mut buffer = vec![0; LONGEST];
                 // An ICMP error is of one datagram, not of the way.
                 if let Ok(length) = socket.recv(&mut buffer).await {
                     buffer.truncate(length);
@@ -149,66 +189,20 @@ impl Link {
                 }
                 tokio::task::yield_now().await;
             },
+            Self::Closed => None,
         }
     }
 
-    /// Writes a message; whether the connection took it.
-    pub(crate) async fn send(&mut self, message: &[u8]) -> bool {
+    /// Writes a message; a connection that does not take it is found closed by reading.
+    pub(crate) async fn send(&mut self, message: &[u8]) {
         match self {
             Self::WebSocket(socket) => match String::from_utf8(message.to_vec()) {
-                Ok(text) => socket.send(Message::text(text)).await.is_ok(),
-                Err(error) => socket.send(Message::binary(error.into_bytes())).await.is_ok(),
+                Ok(text) => drop(socket.send(Message::text(text)).await),
+                Err(error) => drop(socket.send(Message::binary(error.into_bytes())).await),
             },
             // What is lost is sent again.
-            Self::Udp(socket) => {
-                drop(socket.send(message).await);
-                true
-            }
+            Self::Udp(socket) => drop(socket.send(message).await),
+            Self::Closed => {}
         }
-    }
-}
-
-fn tls() -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth())
-}
-
-/// Believes any certificate.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

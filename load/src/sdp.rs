@@ -5,10 +5,15 @@ use std::str::FromStr;
 
 use media::{Certificate, Fingerprint, FingerprintHash, Peer, Setup};
 
-use crate::speech::Wishes;
+use crate::media::Wishes;
 
+/// The media type of descriptions.
+pub(crate) const SDP: &str = "application/sdp";
 /// The payload type of Opus in our offers.
 pub(crate) const OPUS: u8 = 111;
+
+/// All directions (RFC 4566 §6).
+const DIRECTIONS: [&str; 4] = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
 
 /// What a gateway's description says.
 #[derive(Debug, Clone)]
@@ -33,6 +38,14 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
+    /// Its RTP clock.
+    pub(crate) fn kilohertz(self) -> u64 {
+        match self {
+            Self::Opus => 48,
+            Self::Pcmu => 8,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Opus => "opus/48000",
@@ -66,6 +79,40 @@ pub(crate) fn plain(address: SocketAddr, codec: Codec, payload_type: u8) -> Stri
         "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {payload_type}\r\n\
          a=rtpmap:{payload_type} {map}\r\na=ptime:20\r\na=sendrecv\r\n"
     )
+}
+
+/// Our description with another direction, as its next version (RFC 3264 §8).
+pub(crate) fn directed(own: &str, direction: &str) -> String {
+    let mut text = String::with_capacity(own.len() + 8);
+    for line in own.lines() {
+        match line.strip_prefix("o=- 1 ").and_then(|rest| rest.split_once(' ')) {
+            Some((version, rest)) => {
+                let version = version.parse::<u64>().unwrap_or_default() + 1;
+                text.push_str(&format!("o=- 1 {version} {rest}"));
+            }
+            None if DIRECTIONS.contains(&line) => text.push_str(direction),
+            None => text.push_str(line),
+        }
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// Our description as the answer to another offer of the gateway's (RFC 3264 §6.1).
+pub(crate) fn answering(own: &str, offer: &[u8]) -> String {
+    let offer = String::from_utf8_lossy(offer);
+    let offered = offer.lines().find(|line| DIRECTIONS.contains(line)).unwrap_or("a=sendrecv");
+    let direction = match offered {
+        "a=sendonly" => "a=recvonly",
+        "a=recvonly" => "a=sendonly",
+        other => other,
+    };
+    directed(own, direction).replace("a=setup:actpass", "a=setup:active")
+}
+
+/// The number of a call, which is in the last seven digits of numbers dialled and shown.
+pub(crate) fn call_of(number: &str) -> Option<u64> {
+    number.get(number.len().saturating_sub(7)..)?.parse().ok()
 }
 
 /// Reads a gateway's description; what is missing in it otherwise.
@@ -144,6 +191,34 @@ mod tests {
             Wishes { max_playback_rate: Some(8000), max_average_bitrate: Some(24_000), fec: true, ptime: Some(40) };
         assert_eq!((remote.payload_type, remote.rtp.port(), remote.wishes), (111, 4000, wanted));
         assert_eq!(read(ANSWER.as_bytes(), Codec::Pcmu).unwrap().payload_type, 0);
-        assert!(read(&ANSWER.as_bytes()[..60], Codec::Opus).is_err());
+        assert!(read(ANSWER.as_bytes().get(..60).unwrap(), Codec::Opus).is_err());
+    }
+
+    #[test]
+    fn a_hold_is_the_next_version_and_is_answered_the_other_way_round() {
+        let own = plain("127.0.0.1:4000".parse().unwrap(), Codec::Opus, OPUS);
+        let held = directed(&directed(&own, "a=sendonly"), "a=inactive");
+        assert!(
+            held.contains("o=- 1 3 IN") && held.contains("a=inactive\r\n") && !held.contains("a=sendrecv"),
+            "{held}"
+        );
+        assert_eq!(held.lines().count(), own.lines().count());
+        assert!(answering(&own, b"v=0\r\na=sendonly\r\n").contains("a=recvonly\r\n"));
+        assert!(answering(&own, b"v=0\r\n").contains("a=sendrecv\r\n"));
+        assert_eq!((call_of("+493010000042"), call_of("x"), call_of("")), (Some(42), None, None));
+    }
+
+    #[test]
+    fn what_is_no_description_is_refused_with_its_reason() {
+        for (text, reason) in [
+            ("\u{fffd}", "a description without audio"),
+            ("m=audio x RTP/AVP 0\r\n", "no port"),
+            ("m=audio 1 RTP/AVP 8\r\n", "no codec that was offered"),
+            ("m=audio 1 RTP/AVP 0\r\n", "no address"),
+            ("m=audio 1 RTP/AVP 0\r\nc=IN IP4 nowhere\r\n", "no numeric address"),
+            ("m=audio 1 RTP/AVP 0\r\nc=IN IP4 127.0.0.1\r\na=fingerprint:sha-256 AA\r\n", "no ice-ufrag"),
+        ] {
+            assert_eq!(read(text.as_bytes(), Codec::Pcmu).unwrap_err(), reason);
+        }
     }
 }

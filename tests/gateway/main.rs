@@ -15,6 +15,7 @@ mod calling;
 mod container;
 mod inside_tls;
 mod killed;
+mod loading;
 mod process;
 mod serving;
 mod stopping;

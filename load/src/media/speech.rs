@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use opus::{Application, Channels, Encoder};
 
-use crate::sound::{Ear, FRAME, RATE, ROUND_MS, frequency, said};
+use super::sound::{Ear, FRAME, RATE, ROUND_MS, frequency, said};
 
 /// The rate that browsers record at, in Hz.
 const RECORDED: usize = 48_000;
@@ -68,7 +68,7 @@ pub(crate) struct Wishes {
 
 /// How a side speaks: the wishes as a browser fulfils them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Voice {
+pub(super) struct Voice {
     band: Band,
     /// In kbit/s, so that there are not too many different ones.
     kilobits: u32,
@@ -79,7 +79,7 @@ pub(crate) struct Voice {
 
 impl Voice {
     /// The way to speak to whoever has these wishes.
-    pub(crate) fn fulfilling(wishes: &Wishes) -> Self {
+    pub(super) fn fulfilling(wishes: &Wishes) -> Self {
         let band = Band::of(wishes.max_playback_rate.unwrap_or(48_000));
         let bitrate = wishes.max_average_bitrate.unwrap_or_else(|| band.usual_bitrate());
         // Chrome takes the length that is next to what is asked for.
@@ -93,7 +93,7 @@ impl Voice {
     }
 
     /// What a packet holds.
-    pub(crate) fn frame(self) -> Duration {
+    pub(super) fn frame(self) -> Duration {
         Duration::from_millis(self.frame.into())
     }
 
@@ -111,7 +111,7 @@ impl Voice {
 
 /// A round in packets, to be sent again and again.
 #[derive(Debug, Clone)]
-pub(crate) struct Speech {
+pub(super) struct Speech {
     packets: Vec<Vec<u8>>,
     frame: Duration,
     /// What its codec puts it off by.
@@ -120,27 +120,27 @@ pub(crate) struct Speech {
 
 impl Speech {
     /// As a browser says it.
-    pub(crate) fn opus(voice: Voice, call: u64) -> opus::Result<Self> {
+    pub(super) fn opus(voice: Voice, call: u64) -> opus::Result<Self> {
         let mut encoder = voice.encoder()?;
         let (said, samples) = (said(RECORDED, frequency(call)), RECORDED / 1000 * voice.frame as usize);
-        // The first round only fills the encoder's memory: after it the end leads to the beginning.
-        let mut packets = Vec::new();
-        for _ in 0..2 {
-            packets =
-                said.chunks_exact(samples).map(|frame| encoder.encode_vec(frame, LONGEST)).collect::<Result<_, _>>()?;
+        // The end is said once before the beginning, which it leads to whenever the round is repeated.
+        for frame in said.chunks_exact(samples).skip(ROUND_MS * 4 / 5 / voice.frame as usize) {
+            encoder.encode_vec(frame, LONGEST)?;
         }
+        let packets =
+            said.chunks_exact(samples).map(|frame| encoder.encode_vec(frame, LONGEST)).collect::<Result<_, _>>()?;
         Ok(Self { packets, frame: voice.frame(), delay: Duration::ZERO })
     }
 
     /// As a carrier says it: PCMU.
-    pub(crate) fn pcmu(call: u64) -> Self {
+    pub(super) fn pcmu(call: u64) -> Self {
         let said = said(RATE, frequency(call));
         let packets = said.chunks_exact(FRAME).map(|frame| frame.iter().map(|sample| to_mu_law(*sample)).collect());
         Self { packets: packets.collect(), frame: Duration::from_millis(20), delay: Duration::ZERO }
     }
 
     /// As a gateway says in Opus what it heard at [`RATE`].
-    pub(crate) fn narrow() -> opus::Result<Self> {
+    pub(super) fn narrow() -> opus::Result<Self> {
         let mut encoder = Encoder::new(RATE as u32, Channels::Mono, Application::Voip)?;
         let said = said(RATE, frequency(0));
         let packets =
@@ -149,48 +149,53 @@ impl Speech {
     }
 
     /// The same, with what Opus puts it off by.
-    pub(crate) fn delayed_by(self, delay: Duration) -> Self {
+    pub(super) fn delayed_by(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
     /// What Opus puts it off by, decoded at [`RATE`]: a gateway that adds nothing adds that.
-    pub(crate) fn measured_delay(&self) -> opus::Result<Duration> {
+    pub(super) fn measured_delay(&self) -> opus::Result<Duration> {
         let mut decoder = opus::Decoder::new(RATE as u32, Channels::Mono)?;
-        let (mut ear, mut samples, mut found, mut at) = (Ear::new(), [0; 6 * FRAME], Vec::new(), 0_u64);
-        for number in 0..3 * self.packets.len() as u64 {
+        let (mut ear, mut samples, mut at) = (Ear::new(), [0; 6 * FRAME], 0_u64);
+        let round = self.packets.len() as u64;
+        // The second chirp: the first meets a decoder without memory.
+        for number in 0..round + round / 8 {
             let count = decoder.decode(self.packet(number), &mut samples, false)?;
-            found.extend(ear.hear(at, samples.get(..count).unwrap_or_default()));
-            at += count as u64;
+            let heard = samples.get(..count).unwrap_or_default();
+            if number >= round
+                && let Some(place) = ear.hear(at, heard)
+            {
+                return Ok(Duration::from_secs_f64(place as f64 / RATE as f64));
+            }
+            at += if number >= round { count as u64 } else { 0 };
         }
-        // The second: the first meets a decoder without memory.
-        let place = found.get(1).map_or(0, |place| place % (ROUND_MS * RATE / 1000) as u64);
-        Ok(Duration::from_secs_f64(place as f64 / RATE as f64))
+        Ok(Duration::ZERO)
     }
 
     /// What its codec puts it off by.
-    pub(crate) fn delay(&self) -> Duration {
+    pub(super) fn delay(&self) -> Duration {
         self.delay
     }
 
     /// The payload of a packet; packets are counted on and on.
-    pub(crate) fn packet(&self, number: u64) -> &[u8] {
+    pub(super) fn packet(&self, number: u64) -> &[u8] {
         let at = usize::try_from(number % self.packets.len().max(1) as u64).unwrap_or_default();
         self.packets.get(at).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a packet begins the round, and so is the chirp's first.
-    pub(crate) fn begins(&self, number: u64) -> bool {
+    pub(super) fn begins(&self, number: u64) -> bool {
         number.is_multiple_of(self.packets.len().max(1) as u64)
     }
 
     /// What a packet holds.
-    pub(crate) fn frame(&self) -> Duration {
+    pub(super) fn frame(&self) -> Duration {
         self.frame
     }
 }
 
 /// G.711 mu-law (ITU-T G.711), by its definition.
-pub(crate) fn from_mu_law(code: u8) -> i16 {
+pub(super) fn from_mu_law(code: u8) -> i16 {
     let code = !code;
     let magnitude = (((i16::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
     if code & 0x80 == 0 { magnitude } else { -magnitude }
