@@ -37,15 +37,7 @@ impl<'a> Glance<'a> {
     #[must_use]
     pub fn of(message: &'a [u8]) -> Option<Self> {
         let mut lines = Lines { rest: message };
-        let first = loop {
-            let line = lines.next_header()?;
-            if !trim(line).is_empty() {
-                break trim(line);
-            }
-        };
-        let summary = part(String::from_utf8_lossy(first), |line| {
-            line.strip_prefix("SIP/2.0 ").or_else(|| line.strip_suffix(" SIP/2.0"))
-        })?;
+        let summary = lines.summary()?;
         let (mut call_id, mut method) = (None, None);
         while let Some(line) = lines.next_header() {
             let Some((name, value)) = header(line) else { break };
@@ -59,6 +51,12 @@ impl<'a> Glance<'a> {
             }
         }
         Some(Self { summary, call_id: call_id?, method: method? })
+    }
+
+    /// The summary alone, also of a message whose end is missing.
+    #[must_use]
+    pub fn summary_of(message: &'a [u8]) -> Option<Cow<'a, str>> {
+        Lines { rest: message }.summary()
     }
 }
 
@@ -100,6 +98,19 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// The start line without the version, when it is one of SIP.
+    fn summary(&mut self) -> Option<Cow<'a, str>> {
+        let first = loop {
+            let line = trim(self.next_header()?);
+            if !line.is_empty() {
+                break line;
+            }
+        };
+        part(String::from_utf8_lossy(first), |line| {
+            line.strip_prefix("SIP/2.0 ").or_else(|| line.strip_suffix(" SIP/2.0"))
+        })
+    }
+
     /// The next header with its continuation lines and line end; an empty one ends the headers.
     fn next_header(&mut self) -> Option<&'a [u8]> {
         let mut length = line_length(self.rest, |byte| byte == b'\n')?;

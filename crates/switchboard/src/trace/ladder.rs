@@ -71,7 +71,7 @@ impl Entry {
     /// Method and Request-URI, or status and phrase.
     #[must_use]
     pub fn summary(&self) -> String {
-        Glance::of(&without_secrets(&self.raw)).map_or_else(String::new, |clean| clean.summary.into_owned())
+        Glance::summary_of(&without_secrets(&self.raw)).unwrap_or_default().into_owned()
     }
 
     /// The whole message without secrets; the beginning of one that is very long.

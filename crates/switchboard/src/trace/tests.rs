@@ -174,3 +174,22 @@ fn with_no_calls_to_keep_nothing_is_written_down() {
     bench.traces.handle_call(&view(1, CallState::Routing));
     assert_eq!((bench.summaries(1), bench.traces.bytes()), (None, 0));
 }
+
+#[test]
+fn no_secret_is_read_in_a_message_wherever_it_is_cut() {
+    let mut bench = Bench::new(10, 1 << 22);
+    bench.traces.handle_call(&view(1, CallState::Connected));
+    // Up to where it is cut lies before the secret, inside it and behind it.
+    for pad in (0..60).map(|less| 16 * 1024 - 60 - less).chain([0]) {
+        let start =
+            format!("INVITE sip:a SIP/2.0\r\nX-Pad: {}\r\nContact: <sip:bob:SECRET-SECRET@host>", "x".repeat(pad));
+        bench.hear(1, &start, 1, "a=ice-pwd:SECRET\r\n");
+    }
+    let trace = bench.traces.get(&CallId("call_1".to_owned())).unwrap();
+    let entries = trace.messages();
+    assert!(entries.len() > 10 && entries.iter().any(|(_, entry)| entry.text().ends_with("(cut)")));
+    for (_, entry) in entries {
+        assert!(!entry.text().contains("SECRE"), "{}", entry.text());
+        assert!(!format!("{entry:?}").contains("SECRE") && entry.summary() == "INVITE sip:a");
+    }
+}
