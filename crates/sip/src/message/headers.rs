@@ -111,7 +111,12 @@ impl Name {
     fn new(name: &str) -> Self {
         let known = match name.as_bytes() {
             [letter] => NAMES.iter().find(|(_, compact)| *compact == Some(letter.to_ascii_lowercase())),
-            _ => NAMES.iter().find(|(long, _)| long.eq_ignore_ascii_case(name)),
+            [first, ..] => {
+                let first = first.to_ascii_uppercase();
+                let is_near = |long: &str| long.len() == name.len() && long.as_bytes().first() == Some(&first);
+                NAMES.iter().find(|(long, _)| is_near(long) && long.eq_ignore_ascii_case(name))
+            }
+            [] => None,
         };
         known.map_or_else(|| Self::Other(name.into()), |(long, _)| Self::Known(long))
     }

@@ -23,7 +23,8 @@ impl Params {
             return Some(Self::default());
         }
         let list = text.strip_prefix(';')?;
-        let mut params = Vec::new();
+        // A Via and a Contact have two or three.
+        let mut params = Vec::with_capacity(4);
         for param in scan::split(list, b';') {
             params.push(Self::parse_one(param)?);
         }

@@ -3,9 +3,22 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// A bit for each byte that may stand in a `token`: every name and parameter of a message is asked about.
+const TOKEN: u128 = {
+    let (mut table, mut byte) = (0, 0_u8);
+    while byte < 128 {
+        let is_other = matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        if byte.is_ascii_alphanumeric() || is_other {
+            table |= 1 << byte;
+        }
+        byte += 1;
+    }
+    table
+};
+
 /// Whether the byte may stand in a `token`.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    byte < 128 && TOKEN >> byte & 1 == 1
 }
 
 /// Whether the text is a non-empty `token`.
@@ -15,7 +28,11 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 /// Linear white space at either end, after unfolding.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let bytes = text.as_bytes();
+    let Some(start) = bytes.iter().position(|byte| !blank(byte)) else { return "" };
+    let end = bytes.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    text.get(start..end).unwrap_or_default()
 }
 
 /// Digits only, leading zeros allowed; `None` when it is something else or does not fit.
@@ -58,6 +75,11 @@ impl<'a> Iterator for Split<'a> {
 
 /// The first `wanted` byte (ASCII) outside quoted strings and angle brackets.
 pub(crate) fn find_outside_quotes(text: &str, wanted: u8) -> Option<usize> {
+    // Mostly there is nothing inside of which it could stand.
+    let first = memchr::memchr3(wanted, b'"', b'<', text.as_bytes())?;
+    if text.as_bytes().get(first) == Some(&wanted) {
+        return Some(first);
+    }
     let (mut quoted, mut escaped, mut angle) = (false, false, false);
     for (at, byte) in text.bytes().enumerate() {
         if quoted {
