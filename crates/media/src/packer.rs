@@ -91,10 +91,10 @@ impl Packer {
             rate,
             clock_rate,
             encoder: Encoder::with_rate(to.codec, &to.opus, rate)?,
-            pending: Vec::with_capacity(4 * LONGEST_FRAME),
+            pending: Vec::with_capacity(2 * to.frame * (rate.hertz() / RATE) as usize),
             taken: 0,
             front: 0,
-            payload: Vec::with_capacity(1300),
+            payload: Vec::with_capacity(if to.codec == Codec::Opus { 1300 } else { to.frame }),
         })
     }
 

@@ -1,7 +1,7 @@
 //! One direction of a bridge between different codecs, or packet lengths: packet in, decoded, regrouped to the length the peer wants,
 //! encoded. Driven by packets; has no clock of its own.
 
-use crate::codec::{CodecError, Conditions, Decoder, LONGEST_WIDE, Rate};
+use crate::codec::{CodecError, Conditions, Decoder, LONGEST, LONGEST_WIDE, Rate};
 use crate::command::Codec;
 use crate::packer::{Packer, Target};
 
@@ -15,12 +15,14 @@ pub(crate) struct Transcoder {
     packer: Packer,
     /// What the last packet lasted, in samples: the length of a lost one.
     duration: usize,
-    decoded: Box<[i16; LONGEST_WIDE]>,
+    /// As much as a packet can hold at this rate.
+    decoded: Box<[i16]>,
 }
 
 impl Transcoder {
     pub(crate) fn new(from: Codec, to: Target) -> Result<Self, CodecError> {
         let rate = from.rate().min(to.rate());
+        let longest = if rate == Rate::Wide { LONGEST_WIDE } else { LONGEST };
         Ok(Self {
             from,
             to,
@@ -28,7 +30,7 @@ impl Transcoder {
             decoder: Decoder::with_rate(from, rate)?,
             packer: Packer::new(to, rate, from.clock_rate())?,
             duration: rate.hertz() as usize / 50,
-            decoded: Box::new([0; LONGEST_WIDE]),
+            decoded: vec![0; longest].into(),
         })
     }
 
@@ -53,7 +55,7 @@ impl Transcoder {
 
     /// Takes a packet's payload with its timestamp on the source's clock.
     pub(crate) fn packet(&mut self, timestamp: u32, payload: &[u8]) -> Result<(), CodecError> {
-        let count = self.decoder.decode(payload, &mut *self.decoded)?;
+        let count = self.decoder.decode(payload, &mut self.decoded)?;
         if count > 0 {
             self.duration = count;
         }
@@ -64,7 +66,7 @@ impl Transcoder {
     /// Fills in for a lost packet, which stood right before what comes next.
     pub(crate) fn lost(&mut self, following: Option<&[u8]>) -> Result<(), CodecError> {
         let timestamp = self.packer.back();
-        let count = self.decoder.conceal(following, self.duration, &mut *self.decoded)?;
+        let count = self.decoder.conceal(following, self.duration, &mut self.decoded)?;
         self.append(timestamp, count);
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Shard {
             found_at: SmallVec::new(),
             scheduled: None,
         };
-        self.sessions.insert(session, leg);
+        self.sessions.insert(session, Box::new(leg));
         self.begin_link(now, session);
     }
 

@@ -61,7 +61,7 @@ impl Shard {
             Join::Echo => Hears::Party,
             Join::Mix(mix) => self.hears_in_mix(session, mix),
             Join::Music => Hears::Music,
-            Join::Session(other) => match self.sessions.get(&other).map(MediaSession::standing) {
+            Join::Session(other) => match self.sessions.get(&other).map(|leg| leg.standing()) {
                 Some(other) if other.holds => Hears::Music,
                 Some(other) if other.speaks => Hears::Party,
                 Some(_) | None => Hears::Nothing,

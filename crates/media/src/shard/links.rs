@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Shard;
 use crate::command::{Codec, MediaSessionId};
-use crate::leg::{Join, MediaSession, Wire, link_terms};
+use crate::leg::{Join, Wire, link_terms};
 use crate::link::{LinkContent, Standing};
 
 impl Shard {
@@ -19,7 +19,7 @@ impl Shard {
                 if let Some(clear) = leg.admit(now, packet, &mut self.sink) {
                     self.relay(now, session, clear);
                 }
-                let discarded_now = self.sessions.get(&session).map_or(discarded, MediaSession::discarded);
+                let discarded_now = self.sessions.get(&session).map_or(discarded, |leg| leg.discarded());
                 self.counters.packets_discarded += discarded_now - discarded;
                 self.schedule(now, session);
             }
@@ -52,7 +52,7 @@ impl Shard {
     /// Tells the other end of a link how the session stands that is joined with this end.
     pub(super) fn tell_link(&mut self, session: MediaSessionId) {
         let standing = match self.sessions.get(&session).map(|leg| leg.join) {
-            Some(Join::Session(other)) => self.sessions.get(&other).map(MediaSession::standing),
+            Some(Join::Session(other)) => self.sessions.get(&other).map(|leg| leg.standing()),
             Some(Join::Mix(mix)) => Some(self.standing_of_mix(session, mix)),
             Some(Join::Nothing | Join::Music | Join::Echo) | None => None,
         };

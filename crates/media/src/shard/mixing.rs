@@ -9,7 +9,7 @@ use super::Shard;
 use crate::command::{MediaSessionId, MixId};
 use crate::dtmf::Heard;
 use crate::event::Hears;
-use crate::leg::{Far, Join, MediaSession, Wire};
+use crate::leg::{Far, Join, Wire};
 use crate::link::Standing;
 use crate::mix::{Intake, Mix};
 
@@ -101,7 +101,7 @@ impl Shard {
         let mut others = mix.others(session).filter_map(|other| self.sessions.get(&other)).peekable();
         if others.peek().is_none() {
             Hears::Nothing
-        } else if others.all(MediaSession::is_held) {
+        } else if others.all(|leg| leg.is_held()) {
             Hears::Music
         } else {
             Hears::Party

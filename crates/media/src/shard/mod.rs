@@ -92,7 +92,8 @@ struct Pending {
 pub struct Shard {
     config: ShardConfig,
     rng: ChaCha12Rng,
-    sessions: SerialMap<MediaSessionId, MediaSession>,
+    /// Each in a room of its own: a table of some KiB a place would be half empty, and moved whenever it grows.
+    sessions: SerialMap<MediaSessionId, Box<MediaSession>>,
     routes: Routes,
     timers: BinaryHeap<Reverse<(Instant, MediaSessionId)>>,
     mixes: SerialMap<MixId, Mix>,

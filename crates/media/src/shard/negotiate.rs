@@ -19,7 +19,8 @@ impl Shard {
             return None;
         }
         // The failure of one without a port has been told when that was refused.
-        self.sessions.get_mut(&session).filter(|leg| !matches!(&leg.wire, Wire::Plain(plain) if plain.port.is_none()))
+        let leg = self.sessions.get_mut(&session).map(|leg| &mut **leg);
+        leg.filter(|leg| !matches!(&leg.wire, Wire::Plain(plain) if plain.port.is_none()))
     }
 
     pub(super) fn create_offer(&mut self, session: MediaSessionId, bandwidth: Bandwidth) {

@@ -75,7 +75,7 @@ impl Shard {
         if let Some(clear) = clear {
             self.relay(now, id, clear);
         }
-        let discarded_now = self.sessions.get(&id).map_or(discarded, MediaSession::discarded);
+        let discarded_now = self.sessions.get(&id).map_or(discarded, |leg| leg.discarded());
         self.counters.packets_discarded += discarded_now - discarded;
         self.schedule(now, id);
     }
@@ -152,7 +152,8 @@ impl Shard {
                 }
             }
             Some(Join::Echo) => {
-                if let Some(MediaSession { ingress, outgoing, wire, hold, .. }) = self.sessions.get_mut(&id) {
+                if let Some(leg) = self.sessions.get_mut(&id) {
+                    let MediaSession { ingress, outgoing, wire, hold, .. } = &mut **leg;
                     let far = (*hold == Hold::None).then_some(Far { outgoing, wire });
                     turn(ingress, Turn { now, far, sink, heard: &mut heard, rouses: &mut rouses });
                 }
@@ -174,7 +175,7 @@ impl Shard {
             }
         }
         // A link's end brings what was told where it was heard.
-        if self.sessions.get(&id).is_some_and(MediaSession::is_link) {
+        if self.sessions.get(&id).is_some_and(|leg| leg.is_link()) {
             return;
         }
         for heard in heard {
