@@ -31,6 +31,7 @@ pub(crate) struct Bare {
     /// Twice as many samples, of twice the band.
     wide: bool,
     lines: Vec<Line>,
+    out: Vec<u8>,
 }
 
 impl Bare {
@@ -41,63 +42,73 @@ impl Bare {
 
     /// As [`Self::new`], with the codecs in wideband or not.
     pub(crate) fn with_band(calls: usize, from: End, to: End, wide: bool) -> Self {
-        Self { from, to, wide, lines: (0..calls).map(|_| Line::new(from, to, wide)).collect() }
+        let lines = (0..calls).map(|_| Line::new(from, to, wide)).collect();
+        Self { from, to, wide, lines, out: vec![0; 1500] }
+    }
+
+    /// What arrives when every call says every frame: by frame and call.
+    pub(crate) fn arriving(&mut self, voice: &Voice) -> Vec<Vec<Vec<u8>>> {
+        let payloads = voice.payloads(self.from.codec());
+        let packets = |frame: usize| {
+            let calls = self.lines.iter_mut().enumerate();
+            calls.map(|(call, line)| line.arriving(said(payloads, frame, call))).collect()
+        };
+        (0..payloads.len()).map(packets).collect()
     }
 
     /// Every call says every frame.
     pub(crate) fn carry(&mut self, meter: &mut Meter, voice: &Voice) -> usize {
-        let (from, to, wide) = (self.from.codec(), self.to.codec(), self.wide);
-        let payloads = voice.payloads(from);
-        let arriving: Vec<Vec<Vec<u8>>> = (0..payloads.len())
-            .map(|frame| {
-                let calls = self.lines.iter_mut().enumerate();
-                calls.map(|(call, line)| line.arriving(said(payloads, frame, call))).collect()
-            })
-            .collect();
-        let (each, length) = if wide { (2, 320) } else { (1, 160) };
-        let mut out = vec![0_u8; 1500];
-        let mut samples = [0_i16; 960];
-        let (lines, heard, spoken) = (&mut self.lines, LAWS.of(from), LAWS.of(to));
+        let arriving = self.arriving(voice);
         meter.measure(|| {
             for (frame, packets) in arriving.iter().enumerate() {
-                for (call, (line, packet)) in lines.iter_mut().zip(packets).enumerate() {
-                    let opened = line.opening.as_mut().map(|opening| opening.decrypt_rtp(packet).unwrap());
-                    let clear = opened.as_deref().unwrap_or(packet);
-                    let payload = &clear[HEADER..];
-                    out[..HEADER].copy_from_slice(&clear[..HEADER]);
-                    if from == to {
-                        out[HEADER..HEADER + payload.len()].copy_from_slice(payload);
-                        line.reply(&out[..HEADER + payload.len()]);
-                        continue;
-                    }
-                    let count = match from {
-                        Codec::Opus => line.decoder.decode(payload, &mut samples, false).unwrap(),
-                        Codec::Pcmu | Codec::Pcma => {
-                            for (pair, code) in samples.chunks_mut(each).zip(payload) {
-                                pair.fill(heard.decode(*code));
-                            }
-                            length
-                        }
-                        Codec::G722 => {
-                            samples[..320].copy_from_slice(said(&voice.wide, frame, call));
-                            320
-                        }
-                    };
-                    let length = match to {
-                        Codec::Opus => line.encoder.encode(&samples[..count], &mut out[HEADER..]).unwrap(),
-                        Codec::Pcmu | Codec::Pcma => {
-                            for (code, sample) in out[HEADER..].iter_mut().zip(&samples[..count]) {
-                                *code = spoken.encode(*sample);
-                            }
-                            count
-                        }
-                        Codec::G722 => 160,
-                    };
-                    line.reply(&out[..HEADER + length]);
+                for (call, packet) in packets.iter().enumerate() {
+                    self.turn(call, packet, said(&voice.wide, frame, call), |bytes| {
+                        black_box(bytes);
+                    });
                 }
             }
         });
-        payloads.len() * self.lines.len()
+        arriving.len() * self.lines.len()
+    }
+
+    /// One packet of a call: opened, decoded, encoded, sealed and sent. `said` is what G.722 would have been decoded to.
+    pub(crate) fn turn(&mut self, call: usize, packet: &[u8], said: &[i16], send: impl FnOnce(&[u8])) {
+        let (from, to, line) = (self.from.codec(), self.to.codec(), &mut self.lines[call]);
+        let (heard, spoken) = (LAWS.of(from), LAWS.of(to));
+        let (each, length) = if self.wide { (2, 320) } else { (1, 160) };
+        let mut samples = [0_i16; 960];
+        let opened = line.opening.as_mut().map(|opening| opening.decrypt_rtp(packet).unwrap());
+        let clear = opened.as_deref().unwrap_or(packet);
+        let (header, payload) = clear.split_at(HEADER);
+        self.out[..HEADER].copy_from_slice(header);
+        if from == to {
+            self.out[HEADER..HEADER + payload.len()].copy_from_slice(payload);
+            return line.reply(&self.out[..HEADER + payload.len()], send);
+        }
+        let count = match from {
+            Codec::Opus => line.decoder.decode(payload, &mut samples, false).unwrap(),
+            Codec::Pcmu | Codec::Pcma => {
+                for (pair, code) in samples.chunks_mut(each).zip(payload) {
+                    pair.fill(heard.decode(*code));
+                }
+                length
+            }
+            Codec::G722 => {
+                samples[..320].copy_from_slice(said);
+                320
+            }
+        };
+        let length = match to {
+            Codec::Opus => line.encoder.encode(&samples[..count], &mut self.out[HEADER..]).unwrap(),
+            Codec::Pcmu | Codec::Pcma => {
+                for (code, sample) in self.out[HEADER..].iter_mut().zip(&samples[..count]) {
+                    *code = spoken.encode(*sample);
+                }
+                count
+            }
+            Codec::G722 => 160,
+        };
+        line.reply(&self.out[..HEADER + length], send);
     }
 }
 
@@ -134,10 +145,10 @@ impl Line {
         }
     }
 
-    fn reply(&mut self, packet: &[u8]) {
+    fn reply(&mut self, packet: &[u8], send: impl FnOnce(&[u8])) {
         match &mut self.replying {
-            Some(replying) => drop(black_box(replying.encrypt_rtp(packet).unwrap())),
-            None => drop(black_box(packet)),
+            Some(replying) => send(&replying.encrypt_rtp(packet).unwrap()),
+            None => send(packet),
         }
     }
 }
