@@ -12,16 +12,19 @@ use sip::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio_rustls::TlsConnector;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::tls;
 
 /// How long a connection may take to open.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// What is read at once of a WebSocket: it is cleared before each read.
+const READ_BUFFER: usize = 8192;
 /// The longest message over UDP.
 const LONGEST: usize = 16_384;
 
@@ -155,7 +158,8 @@ impl Link {
                 };
                 let mut request = url.as_str().into_client_request()?;
                 request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("sip"));
-                let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+                let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+                let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
                 Ok((Self::WebSocket(Box::new(socket)), resumed))
             }
         }

@@ -19,6 +19,7 @@ mod encrypting;
 mod explaining;
 mod identifying;
 mod limiting;
+mod loading;
 mod locating;
 mod media;
 mod network;

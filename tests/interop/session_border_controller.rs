@@ -17,7 +17,7 @@ use crate::support::within;
 const CONFIGURATION: &str = include_str!("kamailio/sbc.cfg");
 
 /// A running Kamailio.
-struct Kamailio {
+pub(crate) struct Kamailio {
     child: Child,
     address: SocketAddr,
     _folder: tempfile::TempDir,
@@ -26,11 +26,17 @@ struct Kamailio {
 impl Kamailio {
     /// Starts it between a gateway and a carrier, and waits until it listens.
     async fn between(gateway: SocketAddr, carrier: SocketAddr) -> Self {
-        let (port, folder) = (free_ports(), tempfile::tempdir().unwrap());
+        let port = free_ports();
         let ports = [("SBC_PORT", port), ("GATEWAY_PORT", gateway.port()), ("CARRIER_PORT", carrier.port())];
-        let text =
-            ports.iter().fold(CONFIGURATION.to_owned(), |text, (name, port)| text.replace(name, &port.to_string()));
-        let path = folder.path().join("sbc.cfg");
+        Self::start(CONFIGURATION, port, &ports).await
+    }
+
+    /// Starts it with these ports in its configuration, and waits until it listens on the first.
+    pub(crate) async fn start(configuration: &str, port: u16, ports: &[(&str, u16)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = ports.iter().copied().chain([("PROXY_PORT", port)]);
+        let text = ports.fold(configuration.to_owned(), |text, (name, port)| text.replace(name, &port.to_string()));
+        let path = folder.path().join("kamailio.cfg");
         std::fs::write(&path, text).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new("kamailio");

@@ -158,7 +158,7 @@ impl Report {
             table.line("ended early", reason);
         }
         table.registrations(&self.registrations);
-        if self.calls.attempted + self.calls.unfinished > 0 {
+        if self.calls.attempted > 0 {
             table.calls(&self.calls);
         }
         let ways = [("agent to carrier", &self.agent_to_carrier), ("carrier to agent", &self.carrier_to_agent)];

@@ -23,8 +23,8 @@ use crate::process::{Usage, usage};
 use crate::report::{Look, Moments, Report};
 use crate::users;
 
-/// Between two looks at the gateway's memory.
-const LOOK: Duration = Duration::from_millis(250);
+/// Between two looks at the gateway's memory, each of which has the kernel walk through its pages.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long calls may take to end when a run ends early.
 const GOOD_BYE: Duration = Duration::from_secs(3);
 /// What registering leaves to do is done by then.
@@ -136,6 +136,7 @@ impl Run {
                 eprintln!("\nended early, {reason}: what follows is what was counted until then");
                 self.report.ended_early = Some(reason);
                 self.report.calls.unfinished = self.running;
+                self.report.calls.attempted += self.running;
                 self.hang_up_all().await;
             }
         }

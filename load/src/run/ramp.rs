@@ -49,7 +49,9 @@ impl Run {
             self.wait(&mut ramping, ramp.hold).await;
             let took = begun.elapsed();
             let to = self.look().await?;
-            self.report.steps.push(Step::between(ramping.running.len() as u64, took, &from, to));
+            let running = ramping.running.len();
+            self.show(ramping.begun, ramping.calls.total, running);
+            self.report.steps.push(Step::between(running as u64, took, &from, to));
         }
         self.fall(&mut ramping).await;
         eprintln!();
@@ -58,7 +60,7 @@ impl Run {
 
     /// Begins calls until so many were begun.
     async fn rise(&mut self, ramping: &mut Ramping, step: u64) {
-        let mut ticks = ticks(ramping.calls.rate);
+        let (mut ticks, mut shown) = (ticks(ramping.calls.rate), ticks(1.0));
         while ramping.begun < step {
             tokio::select! {
                 _ = ticks.tick() => {
@@ -66,8 +68,8 @@ impl Run {
                     self.begin(&mut ramping.running, agent, told, &ramping.calls, ramping.begun).await;
                     ramping.calling.push(agent);
                     ramping.begun += 1;
-                    self.show(ramping.begun, ramping.calls.total, ramping.running.len());
                 }
+                _ = shown.tick() => self.show(ramping.begun, ramping.calls.total, ramping.running.len()),
                 Some(done) = ramping.running.join_next() => {
                     self.note(&mut ramping.free, done, &ramping.calls, ramping.running.len());
                 }
