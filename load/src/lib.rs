@@ -3,6 +3,7 @@
 
 mod agent;
 mod carrier;
+mod cause;
 mod cli;
 mod link;
 mod media;

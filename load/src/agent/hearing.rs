@@ -7,6 +7,7 @@ use sip::{Event, Method, Request, ResponseDraft, SessionEvent, SessionId, Status
 
 use super::Agent;
 use super::calling::steps;
+use crate::cause;
 use crate::sdp::{self, Codec, SDP};
 
 impl Agent {
@@ -44,7 +45,7 @@ impl Agent {
                 }
             }
             SessionEvent::Refused { response, .. } => {
-                call.outcome.failure = Some(format!("{} {}", response.status, response.reason));
+                call.outcome.failure = Some(cause::of(&response));
             }
             SessionEvent::Request { id, request } => {
                 let status = self.inside(session, &request);

@@ -7,6 +7,7 @@ use sip::{ConnectionId, Method, OutgoingRequest, Response, StatusCode, Uri};
 use tokio::time::sleep;
 
 use super::{Agent, BACK_OFF, Registered, Registration};
+use crate::cause;
 use crate::link::Link;
 
 impl Agent {
@@ -53,7 +54,7 @@ impl Agent {
             self.refresh = Some(now + expires.mul_f64(0.9));
             Ok(Registration { took: now - begun, opened: self.opened.take() })
         } else {
-            Err(format!("{} {}", response.status, response.reason))
+            Err(cause::of(response))
         };
         if let Some(answer) = answer {
             drop(answer.send(result));

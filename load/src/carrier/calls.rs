@@ -9,6 +9,7 @@ use sip::{
 use tokio::sync::oneshot;
 
 use super::{Called, Carrier, CarrierOutcome, TRANSFERRED};
+use crate::cause;
 use crate::media::{Heard, Side, Wire};
 use crate::sdp::{self, Codec, Remote, SDP};
 
@@ -142,7 +143,7 @@ impl Carrier {
                 self.plan(at, session, Act::HangUp);
             }
             SessionEvent::Refused { response, .. } => {
-                leg.outcome.fail(&format!("{} {}", response.status, response.reason));
+                leg.outcome.fail(&cause::of(&response));
             }
             SessionEvent::Request { id, request } => {
                 let mut draft = ResponseDraft::new(StatusCode::OK).with_contact(self.contact());

@@ -17,7 +17,6 @@ use std::time::Instant;
 
 use mio::Poll;
 use mio::net::UdpSocket;
-use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
 use tokio::sync::oneshot;
 
 use crate::sdp::{Codec, Remote};
@@ -106,7 +105,7 @@ impl Media {
         let socket = bind()?;
         let local = socket.local_addr()?;
         socket.set_nonblocking(true)?;
-        setsockopt(&socket, ReceiveTimestampns, &true).map_err(std::io::Error::from)?;
+        inbox::stamp(&socket)?;
         let listen = key.0.is_multiple_of(self.plan.listen_to_each);
         let stream = Stream::new(Instant::now(), key, UdpSocket::from_std(socket), wire, codec, listen)?;
         self.order(Order::Open(Box::new(stream)));

@@ -20,6 +20,8 @@ pub(crate) use step::{Look, Step};
 
 /// More packets lost than one in so many is not how it should be.
 const ONE_LOST_IN: u64 = 1000;
+/// Different reasons of failures that are told apart.
+const MOST_REASONS: usize = 50;
 
 /// What one run came to.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -131,6 +133,13 @@ pub(crate) enum Purpose {
     Return,
 }
 
+/// Counts a reason, which is what a server says: it does not fill the report.
+fn count_reason(reasons: &mut BTreeMap<String, u64>, reason: String) {
+    let is_one_too_many = reasons.len() >= MOST_REASONS && !reasons.contains_key(&reason);
+    let reason = if is_one_too_many { "other reasons".to_owned() } else { reason };
+    *reasons.entry(reason).or_default() += 1;
+}
+
 impl Way {
     /// Takes in what the sending and the receiving side of a call say.
     fn add(&mut self, sender: &Heard, receiver: &Heard, listened: bool) {
@@ -164,7 +173,7 @@ impl Report {
         let registration = match result {
             Ok(registration) => registration,
             Err(reason) => {
-                *registrations.failed.entry(reason).or_default() += 1;
+                count_reason(&mut registrations.failed, reason);
                 return;
             }
         };
@@ -190,7 +199,7 @@ impl Report {
         self.times.first_audio.extend(first_audio);
         self.calls.answered += u64::from(answer.is_some());
         if let Some(reason) = failure {
-            *self.calls.failed.entry(reason).or_default() += 1;
+            count_reason(&mut self.calls.failed, reason);
         }
     }
 
@@ -255,6 +264,14 @@ mod tests {
         let mut report = Report::default();
         report.add_call([None; 3], Some("503".to_owned()));
         assert!(!report.is_clean() && report.calls.answered == 0);
+    }
+
+    #[test]
+    fn failures_are_counted_by_their_reasons_of_which_there_are_not_endlessly_many() {
+        let mut report = Report::default();
+        (0..200).for_each(|n| report.add_call([None; 3], Some(format!("500 {}", n % 100))));
+        assert_eq!((report.calls.failed["500 7"], report.calls.failed["other reasons"]), (2, 100));
+        assert_eq!(report.calls.failed.len(), MOST_REASONS + 1);
     }
 
     #[test]
