@@ -118,10 +118,10 @@ impl Line {
         let mut encoder = opus::Encoder::new(rate, opus::Channels::Mono, opus::Application::Voip).unwrap();
         encoder.set_signal(opus::Signal::Voice).unwrap();
         let (bandwidth, bitrate) =
-            if wide { (opus::Bandwidth::Wideband, 32_000) } else { (opus::Bandwidth::Narrowband, 24_000) };
+            if wide { (opus::Bandwidth::Wideband, 32_000) } else { (opus::Bandwidth::Narrowband, 26_000) };
         encoder.set_max_bandwidth(bandwidth).unwrap();
         encoder.set_bitrate(opus::Bitrate::Bits(bitrate)).unwrap();
-        encoder.set_complexity(1).unwrap();
+        encoder.set_complexity(i32::from(wide)).unwrap();
         encoder.set_inband_fec(true).unwrap();
         encoder.set_dtx(false).unwrap();
         encoder.set_packet_loss_perc(10).unwrap();

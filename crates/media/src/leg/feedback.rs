@@ -12,7 +12,7 @@ const FORGOTTEN: Duration = Duration::from_millis(5);
 /// More lost than this in two reports running, in percent, and the path is likely too narrow, however short its queue.
 const MUCH_LOST: u8 = 10;
 /// Least bits a second: below, libopus writes no FEC and the voice suffers.
-const LOWEST: i32 = 14_000;
+const LOWEST: i32 = 14_500;
 /// What is tried in addition after a report without complaint.
 const STEP: i32 = 500;
 
