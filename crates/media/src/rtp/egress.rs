@@ -199,8 +199,10 @@ impl Egress {
 
 /// `elapsed` in timestamp units, wrapped.
 pub(crate) fn units(elapsed: Duration, clock_rate: u32) -> u32 {
+    let clock_rate = u64::from(clock_rate);
+    let part = u64::from(elapsed.subsec_micros()) * clock_rate / 1_000_000;
     #[allow(clippy::cast_possible_truncation)] // timestamps wrap at 32 bits
-    let units = (elapsed.as_micros() * u128::from(clock_rate) / 1_000_000) as u32;
+    let units = elapsed.as_secs().wrapping_mul(clock_rate).wrapping_add(part) as u32;
     units
 }
 
