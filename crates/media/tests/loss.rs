@@ -299,3 +299,25 @@ fn a_stall_leaves_no_delay_behind() {
         }
     }
 }
+
+#[test]
+fn a_thread_that_stood_still_sends_all_that_came_meanwhile_at_once_and_what_comes_then_on_time() {
+    let opus = format!("{OPUS}\r\na=fmtp:111 useinbandfec=1");
+    for (from, to, payloads, units) in
+        [(PCMU, opus.as_str(), in_mu_law(&voice(300)), 960), (opus.as_str(), PCMU, in_opus(&voice(300)), 160)]
+    {
+        let mut trunks = Trunks::bridged(from, to);
+        // It stands still for 150 ms while it has a frame of each end in hand: eight come meanwhile.
+        let woken = said_at(100) + MS * 150;
+        let arrivals = (0..300).map(|frame| (frame, said_at(frame)));
+        let arrivals = arrivals.map(|(frame, at)| (frame, if frame < 100 { at } else { at.max(woken) }));
+        let heard = speak(&mut trunks, &payloads, arrivals.collect());
+        assert_eq!(heard.len(), 300);
+        assert_continuous(&heard, units);
+        let at_once = heard.iter().filter(|(left, _)| *left == woken).count();
+        assert_eq!(at_once, 8);
+        for (frame, (left, _)) in heard.iter().enumerate().filter(|(frame, _)| !(100..108).contains(frame)) {
+            assert_eq!(*left, said_at(frame), "frame {frame}");
+        }
+    }
+}
