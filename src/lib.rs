@@ -22,3 +22,6 @@ mod shards;
 mod signalling;
 pub mod store;
 pub mod trunk_test;
+
+#[doc(hidden)]
+pub use shards::MediaThread;

@@ -1,7 +1,9 @@
 //! The media shards: plain OS threads, each a poll loop around one sans-IO [`media::Shard`]. Starts and stops them and carries
 //! commands, events and what links bring from one to another; knows nothing of what is in a packet.
 
+mod bench;
 mod links;
+mod outbox;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::net::address;
+pub use bench::MediaThread;
 use links::Links;
 use sockets::{PortRange, Sockets};
 use thread::{Reader, WAKE};

@@ -2,12 +2,15 @@
 //! 3550 §11). Binds, names and closes them.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 
-use media::{LocalPort, SocketId};
+use media::{LocalPort, SocketId, Transmit};
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+use smallvec::SmallVec;
 
 use crate::net::address;
 
@@ -16,6 +19,12 @@ const BROWSER_BUFFER: usize = 4 * 1024 * 1024;
 
 /// The kernel's buffer of a trunk leg: many seconds of one call.
 const TRUNK_BUFFER: usize = 256 * 1024;
+
+/// Packets given to the kernel with one system call.
+const AT_ONCE: usize = 32;
+
+/// What is made for one such call.
+type Batch<T> = SmallVec<[T; AT_ONCE]>;
 
 /// Pairs tried when other processes have ports of our range: the media thread has audio to carry meanwhile.
 const RANGE_ATTEMPTS: usize = 16;
@@ -81,7 +90,15 @@ impl Sockets {
         range: PortRange,
     ) -> io::Result<Self> {
         let socket = UdpSocket::bind(browsers)?;
-        enlarge(&socket, BROWSER_BUFFER);
+        let granted = enlarge(&socket, BROWSER_BUFFER);
+        if granted < BROWSER_BUFFER {
+            let wanted = BROWSER_BUFFER;
+            tracing::info!(
+                granted,
+                wanted,
+                "raise net.core.rmem_max, or a busy media thread that stands still loses packets"
+            );
+        }
         let browsers = socket.local_addr()?;
         let mut sockets = Self {
             registry,
@@ -109,6 +126,39 @@ impl Sockets {
     /// Sends a packet; `None` when the socket is closed.
     pub(crate) fn send(&self, id: SocketId, to: SocketAddr, packet: &[u8]) -> Option<io::Result<usize>> {
         Some(self.open.get(&id)?.send_to(packet, address::native(to, self.browsers.ip())))
+    }
+
+    /// Sends packets from the socket that all browsers share, so many with one system call; gives how many the kernel took.
+    pub(crate) fn send_to_browsers(&self, packets: &[Transmit]) -> usize {
+        let Some(socket) = self.open.get(&SocketId::BROWSERS) else { return 0 };
+        packets.chunks(AT_ONCE).map(|batch| self.send_batch(socket, batch)).sum()
+    }
+
+    fn send_batch(&self, socket: &UdpSocket, packets: &[Transmit]) -> usize {
+        let local = self.browsers.ip();
+        let addresses: Batch<SocketAddrAny> =
+            packets.iter().map(|packet| address::native(packet.to, local).into()).collect();
+        let slices: Batch<[IoSlice<'_>; 1]> = packets.iter().map(|packet| [IoSlice::new(&packet.bytes)]).collect();
+        let mut controls: Batch<SendAncillaryBuffer<'_, '_, '_>> =
+            packets.iter().map(|_| SendAncillaryBuffer::default()).collect();
+        let parts = addresses.iter().zip(&slices).zip(&mut controls);
+        let mut messages: Batch<MMsgHdr<'_>> =
+            parts.map(|((to, slice), control)| MMsgHdr::new_with_addr(to, slice, control)).collect();
+        let (mut taken, mut left) = (0, messages.as_mut_slice());
+        while !left.is_empty() {
+            let done = match sendmmsg(socket, left, SendFlags::empty()) {
+                Ok(sent) => {
+                    taken += sent;
+                    sent
+                }
+                // No room: what follows finds none either.
+                Err(Errno::WOULDBLOCK) => break,
+                // The first is refused, which says nothing of the next.
+                Err(_) => 1,
+            };
+            left = left.get_mut(done.max(1)..).unwrap_or_default();
+        }
+        taken
     }
 
     /// Binds a pair for a trunk leg.
@@ -198,11 +248,14 @@ impl Sockets {
     }
 }
 
-fn enlarge(socket: &UdpSocket, bytes: usize) {
-    // The kernel gives what it allows.
-    if let Err(error) = socket2::SockRef::from(socket).set_recv_buffer_size(bytes) {
+/// Asks for a receive buffer; the kernel gives what it allows.
+fn enlarge(socket: &UdpSocket, bytes: usize) -> usize {
+    let socket = socket2::SockRef::from(socket);
+    if let Err(error) = socket.set_recv_buffer_size(bytes) {
         tracing::debug!(%error, "a receive buffer stays as it is");
     }
+    // Linux says twice what it takes packets for.
+    socket.recv_buffer_size().unwrap_or_default() / 2
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The loop of one media thread: packets, commands and timers into the shard, its packets and events out. Per packet it takes no
-//! lock, wakes nobody, and allocates nothing itself; another shard that is linked with it is woken once for each batch.
+//! lock, wakes nobody, and allocates nothing itself; another shard that is linked with it is woken once for each batch. What is to be sent is
+//! gathered in between (`outbox.rs`).
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ShardEvent;
 use super::links::{Links, WAITING};
+use super::outbox::Outbox;
 use super::sockets::Sockets;
 
 /// Wakes the loop for commands and for what links bring.
@@ -38,6 +40,7 @@ pub(super) struct Reader {
     shard: Shard,
     poll: Poll,
     sockets: Sockets,
+    outbox: Outbox,
     links: Links,
     commands: Receiver<media::Command>,
     events: mpsc::Sender<ShardEvent>,
@@ -73,8 +76,8 @@ impl Reader {
             sent: figure("patchcord_media_packets_sent_total"),
             unsent: figure("patchcord_media_packets_unsent_total"),
         };
-        let (put_off, readable) = (VecDeque::new(), VecDeque::new());
-        Self { index, shard, poll, sockets, links, commands, events, put_off, readable, figures }
+        let (outbox, put_off, readable) = (Outbox::default(), VecDeque::new(), VecDeque::new());
+        Self { index, shard, poll, sockets, outbox, links, commands, events, put_off, readable, figures }
     }
 
     fn turn(&mut self, ready: &mut Events, buffer: &mut [u8]) -> io::Result<Result<(), Disconnected>> {
@@ -115,6 +118,7 @@ impl Reader {
             self.shard.handle_timeout(now);
             self.drain(now);
         }
+        self.flush();
         self.links.wake();
         self.tell();
         Ok(Ok(()))
@@ -177,13 +181,15 @@ impl Reader {
     /// Carries out everything the shard wants.
     fn drain(&mut self, now: Instant) {
         loop {
-            self.send();
+            self.send(now);
             while let Some(transmit) = self.shard.poll_link() {
                 if let Some(buffer) = self.links.send(transmit) {
                     self.shard.recycle(buffer);
                 }
             }
             while let Some(port) = self.shard.poll_port_release() {
+                // A farewell may still wait for its socket.
+                self.flush();
                 self.sockets.release(port);
             }
             let Some(request) = self.shard.poll_port_request() else { break };
@@ -198,14 +204,21 @@ impl Reader {
         }
     }
 
-    fn send(&mut self) {
+    fn send(&mut self, now: Instant) {
         while let Some(transmit) = self.shard.poll_transmit() {
-            match self.sockets.send(transmit.socket, transmit.to, &transmit.bytes) {
-                Some(Ok(_)) => self.figures.sent.increment(1),
-                // Late audio is worth nothing: what the kernel does not take now is dropped and counted.
-                Some(Err(_)) | None => self.figures.unsent.increment(1),
+            if self.outbox.push(now, transmit) {
+                self.flush();
             }
-            self.shard.recycle(transmit.bytes);
+        }
+    }
+
+    fn flush(&mut self) {
+        let sent = self.outbox.flush(&self.sockets, |buffer| self.shard.recycle(buffer));
+        if sent.taken > 0 {
+            self.figures.sent.increment(sent.taken as u64);
+        }
+        if sent.dropped > 0 {
+            self.figures.unsent.increment(sent.dropped as u64);
         }
     }
 
