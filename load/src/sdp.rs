@@ -176,7 +176,7 @@ fn candidate(text: &str) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -206,6 +206,26 @@ mod tests {
         assert!(answering(&own, b"v=0\r\na=sendonly\r\n").contains("a=recvonly\r\n"));
         assert!(answering(&own, b"v=0\r\n").contains("a=sendrecv\r\n"));
         assert_eq!((call_of("+493010000042"), call_of("x"), call_of("")), (Some(42), None, None));
+    }
+
+    #[test]
+    fn nothing_that_a_server_may_say_instead_of_a_description_is_the_end() {
+        let secure = ANSWER.replace(
+            "a=ptime:40",
+            "a=fingerprint:sha-256 AA:BB\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host",
+        );
+        assert!(read(secure.as_bytes(), Codec::Opus).unwrap().peer.is_some());
+        for at in 0..secure.len() {
+            let (before, after) = secure.as_bytes().split_at(at);
+            for instead in [&b""[..], b"\0", b" ", b":", b"\r\n", b"\xff", "\u{20ac}".as_bytes(), b"99999999999"] {
+                let changed = [before, instead, &after[1..]].concat();
+                for text in [&changed[..], before] {
+                    drop((read(text, Codec::Opus), read(text, Codec::Pcmu), answering(&secure, text)));
+                    let text = String::from_utf8_lossy(text);
+                    drop((directed(&text, "a=inactive"), call_of(&text)));
+                }
+            }
+        }
     }
 
     #[test]

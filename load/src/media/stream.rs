@@ -310,7 +310,7 @@ impl<'a> Rtp<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -339,5 +339,18 @@ mod tests {
         }
         assert!((0..12).all(|length| Rtp::read(&PLAIN[..length]).is_none()));
         assert!(Rtp::read(&with(0xa0, &[])).is_none());
+    }
+
+    #[test]
+    fn nothing_that_a_server_may_send_instead_of_a_packet_is_the_end() {
+        let packet = with(0xb1, &[9, 9, 9, 9, 0xbe, 0xde, 0, 1, 1, 2, 3, 4, 42, 43, 0, 0, 3]);
+        for (at, octet) in (0..packet.len()).flat_map(|at| (0..=255).map(move |octet| (at, octet))) {
+            let mut changed = packet.clone();
+            changed[at] = octet;
+            for length in 0..=changed.len() {
+                let read = Rtp::read(&changed[..length]);
+                assert!(read.is_none_or(|rtp| rtp.payload.len() <= length.saturating_sub(12)));
+            }
+        }
     }
 }
