@@ -69,7 +69,7 @@ impl Voice {
             let samples = (0..160).map(|at| i16::try_from(sum(at).clamp(-32_000, 32_000)).unwrap());
             samples.map(|sample| law.encode(sample)).collect()
         });
-        Self { opus: self.opus.clone(), pcmu: frames.collect(), ..Self::default() }
+        Self { pcmu: frames.collect(), ..self.clone() }
     }
 
     /// Pieces of `frames` frames, one after another.
