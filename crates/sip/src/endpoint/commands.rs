@@ -25,9 +25,11 @@ impl Endpoint {
         let Some(transaction) = self.servers.get(&id) else { return };
         let (session, flow) = (transaction.session, transaction.reply);
         let Some(request) = &transaction.request else { return };
-        let sequence = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
-        let contact = request.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone()));
-        let from = remote_tag(request);
+        // Of a request outside sessions nothing of this is asked.
+        let inside = session.map(|_| &request.headers);
+        let sequence = inside.and_then(|headers| headers.cseq().ok().flatten()).map_or(0, |cseq| cseq.number);
+        let contact = inside.and_then(|headers| headers.contacts().ok()?.first().map(|c| c.uri().clone()));
+        let from = session.map(|_| remote_tag(request)).unwrap_or_default();
         let status = draft.status;
         let method = request.method.clone();
         if let Some(session) = session {
@@ -319,8 +321,8 @@ impl Endpoint {
 /// an INVITE back knows why.
 pub(super) fn reason_of(request: &Request, refusal: &Response) -> Option<Reason> {
     let challenges = matches!(refusal.status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
-    let is_inside = request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
+    let is_inside = || request.headers.to().ok().flatten().is_some_and(|to| to.tag().is_some());
     let refuses = refusal.status.is_failure() && !challenges && refusal.status != StatusCode::REQUEST_TERMINATED;
-    let told = refuses && request.method == Method::Invite && !is_inside;
+    let told = refuses && request.method == Method::Invite && !is_inside();
     told.then(|| Reason::q850(refusal.status.q850(), &refusal.reason))
 }
