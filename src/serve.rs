@@ -14,11 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum_server::tls_rustls::RustlsConfig;
-use media::{Certificate, CertificateError};
 use sip::{Host, Timers, Transport};
 use switchboard::{Clock, Dialplan, FraudConfig, Switchboard, SwitchboardConfig};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, AgentAccess, ApiState, OwnAddresses, TraceAccess};
@@ -32,7 +31,7 @@ use crate::net::websocket::SipSocket;
 use crate::net::{Inbox, address, tcp, udp};
 use crate::recorder::Recorder;
 use crate::resolver::{self, Lookup};
-use crate::shards::{self, ShardError, Threads};
+use crate::shards::{self, Identity, ShardError, Threads};
 use crate::signalling::{self, Activity, Inputs, Outputs};
 use crate::store::{Store, StoreError, follow_others, record_writer};
 use crate::trunk_test::TrunkTests;
@@ -69,12 +68,6 @@ pub enum StartError {
     /// The music on hold cannot be played.
     #[error(transparent)]
     Music(#[from] MusicFileError),
-    /// The DTLS certificate could not be made.
-    #[error("the DTLS certificate cannot be made: {0}")]
-    Certificate(#[from] CertificateError),
-    /// A thread that makes something ended before it had.
-    #[error("a part of the start ended: {0}")]
-    Ended(#[from] JoinError),
     /// The media shards cannot be started.
     #[error(transparent)]
     Shards(#[from] ShardError),
@@ -118,8 +111,8 @@ struct Reloading {
 /// # Errors
 /// The first thing that cannot be had; what was started before it is stopped.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
-    // Beside everything else: the first key of a process waits for the entropy that libcrypto gathers, tens of milliseconds.
-    let certificate = spawn_blocking(Certificate::generate);
+    // Made beside everything else: only the media threads need it, for their first call.
+    let identity = Identity::begin().map_err(ShardError::from)?;
     let metrics = crate::metrics::install()?;
     let (gateway, tables, commands) = gateway();
     let certificates = Certificates::read(config, tables.clone())?;
@@ -131,7 +124,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     // Cancelled by a task or thread that ends unasked, too: half a gateway must not look alive.
     let stop = CancellationToken::new();
     let cleanup = stop.clone().drop_guard();
-    let shards = shards::start(&config.media, certificate.await??, &music, &stop)?;
+    let shards = shards::start(&config.media, &identity, &music, &stop)?;
     let ports = listeners.ports(shards.browser_addresses.clone());
     let (inbox, inbound) = Inbox::new();
     let (records, record_task) = record_writer(store.clone());

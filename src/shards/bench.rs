@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use media::{Certificate, Command, Event, Music};
 use tokio_util::sync::CancellationToken;
 
-use super::{ShardError, Shards, start};
+use super::{Identity, ShardError, Shards, start};
 use crate::config;
 
 /// A running media thread, the only one.
@@ -28,7 +28,7 @@ impl MediaThread {
             rtp_port_max: 0,
             ..config::Media::default()
         };
-        start(&config, certificate, &Music::default(), &CancellationToken::new()).map(Self)
+        start(&config, &Identity::of(certificate), &Music::default(), &CancellationToken::new()).map(Self)
     }
 
     /// Leaves a command; gives it back when the queue is full.

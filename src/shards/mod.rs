@@ -2,6 +2,7 @@
 //! commands, events and what links bring from one to another; knows nothing of what is in a packet.
 
 mod bench;
+mod identity;
 mod links;
 mod outbox;
 mod sockets;
@@ -16,7 +17,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
-use media::{Certificate, Music, Shard, ShardConfig};
+use media::{Music, Shard, ShardConfig};
 use mio::{Poll, Waker};
 use switchboard::ShardIndex;
 use tokio::sync::mpsc;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::net::address;
 pub use bench::MediaThread;
+pub(crate) use identity::Identity;
 use links::Links;
 use sockets::{PortRange, Sockets};
 use thread::{Reader, WAKE};
@@ -137,20 +139,19 @@ pub(crate) fn count(config: &config::Media) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Binds every shard's port, then starts the threads, all with this certificate and music on hold. `failed` is cancelled when a thread
-/// ends by a panic.
+/// Binds every shard's port, then starts the threads, all with this identity and music on hold. `failed` is cancelled when a thread ends
+/// by a panic, or the identity cannot be had.
 ///
 /// # Errors
 /// When a port is taken or a thread cannot be started.
 pub(crate) fn start(
     config: &config::Media,
-    certificate: Certificate,
+    identity: &Identity,
     music: &Music,
     failed: &CancellationToken,
 ) -> Result<Shards, ShardError> {
     let shards = count(config);
     let addresses = advertised(config);
-    let certificate = Arc::new(certificate);
     let (event_sender, events) = mpsc::channel(EVENTS_WAITING);
     let mut running =
         Shards { senders: Vec::new(), events, browser_addresses: Vec::new(), threads: Threads::default() };
@@ -165,18 +166,22 @@ pub(crate) fn start(
         let sockets = Sockets::new(poll.registry().try_clone()?, wanted, trunk_address(config, &addresses), range)
             .map_err(|source| ShardError::Port { address: wanted, source })?;
         let bound = sockets.browsers();
-        let shard_config = ShardConfig {
-            certificate: Arc::clone(&certificate),
-            candidates: addresses.iter().map(|address| SocketAddr::new(*address, bound.port())).collect(),
-            started: (Instant::now(), SystemTime::now()),
-            max_sessions: SESSIONS,
-            music: music.clone(),
-        };
+        let candidates = addresses.iter().map(|address| SocketAddr::new(*address, bound.port())).collect();
         let (commands, receiver) = sync_channel(COMMANDS_WAITING);
-        let shard = Shard::new(shard_config, rand::random());
-        let reader = Reader::new(ShardIndex(index), shard, poll, sockets, links, (receiver, event_sender.clone()));
-        let failed = failed.clone();
-        let body = move || thread::run(reader, failed);
+        let channels = (receiver, event_sender.clone());
+        let (identity, music, failed) = (identity.clone(), music.clone(), failed.clone());
+        let started = (Instant::now(), SystemTime::now());
+        let body = move || match identity.certificate() {
+            Ok(certificate) => {
+                let config = ShardConfig { certificate, candidates, started, max_sessions: SESSIONS, music };
+                let shard = Shard::new(config, rand::random());
+                thread::run(Reader::new(ShardIndex(index), shard, poll, sockets, links, channels), failed);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the DTLS certificate cannot be made");
+                failed.cancel();
+            }
+        };
         running.threads.wakers.push(Arc::clone(&waker));
         running.threads.handles.push(std::thread::Builder::new().name(format!("media-{index}")).spawn(body)?);
         running.senders.push(CommandSender { commands, waker });

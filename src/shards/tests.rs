@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use media::{Bandwidth, Certificate, Codec, Command, Event, Hears, Keying, LinkEnd, MediaSessionId, Music};
+use media::{Bandwidth, Codec, Command, Event, Hears, Keying, LinkEnd, MediaSessionId, Music};
 
 use super::*;
 
@@ -32,8 +32,7 @@ impl Bench {
             shards: 2,
             ..config::Media::default()
         };
-        let shards =
-            start(&config, Certificate::generate().unwrap(), &Music::default(), &CancellationToken::new()).unwrap();
+        let shards = start(&config, &Identity::begin().unwrap(), &Music::default(), &CancellationToken::new()).unwrap();
         let phones = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
         phones.iter().for_each(|phone| phone.set_read_timeout(Some(PATIENCE)).unwrap());
         let ports = [phones[0].local_addr().unwrap(); 2];
