@@ -38,7 +38,7 @@ impl MediaThread {
     #[allow(clippy::result_large_err, reason = "given back to be tried again")]
     pub fn command(&self, command: Command) -> Result<(), Command> {
         match self.0.senders.first() {
-            Some(sender) => sender.send(command),
+            Some(sender) => sender.send(command).inspect(|()| sender.wake()),
             None => Err(command),
         }
     }
