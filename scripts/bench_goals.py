@@ -2,14 +2,16 @@
 
 # Runs of scripts/load by name: its own arguments, and those of patchcord-load.
 GATEWAY = {
-    "refresh": (["--agents", "400"], ["register", "--hold", "10s", "--refresh-rate", "200"]),
-    "setup": (["--agents", "400"], ["--no-media", "calls", "--rate", "100", "--talk", "0s", "--total", "1500"]),
+    "refresh": (["--agents", "400"], ["register", "--hold", "10s", "--refresh-rate", "2000"]),
+    "setup": (["--agents", "400"], ["--no-media", "calls", "--rate", "400", "--talk", "0s", "--total", "4000"]),
     "calls": (["--agents", "400"], ["--listen", "20", "calls", "--rate", "20", "--talk", "1s", "--total", "300"]),
     "ramp": (
         ["--agents", "400"],
-        ["--listen", "20", "ramp", "--steps", "10,50,100,200", "--target", "400", "--rate", "20", "--hold", "10s"],
+        ["--listen", "20", "ramp", "--steps", "10,50,100", "--target", "200", "--rate", "20", "--hold", "10s"],
     ),
 }
+# More do not fit on two cores beside the generator.
+MOST = 200
 CORES = 2
 PACKETS = 50  # a second, each way
 
@@ -42,7 +44,7 @@ def gateway_rows(kept):
     add("Connecting and registering, TLS and WebSocket included, processor", "refresh", "gateway.processor_us_per_register", "us", 0)
     add("Memory of a registered agent", "refresh", "gateway.memory.per_registration_kib", "KiB", 0)
     add("A call's signalling, both legs, processor", "setup", "gateway.processor_ms_per_call", "ms")
-    add("INVITE to 200, 100 calls a second, 99 of 100 within", "setup", "calls.invite_to_answer.p99_ms", "ms", 1)
+    add("INVITE to 200, 400 calls a second, 99 of 100 within", "setup", "calls.invite_to_answer.p99_ms", "ms", 1)
     add("A call of a second with its media's set-up, processor", "calls", "gateway.processor_ms_per_call", "ms")
     for number, step in enumerate(dig(runs.get("ramp", {}), "steps") or []):
         what = f"A second of a call among {step.get('calls')}, processor"
@@ -88,7 +90,7 @@ def goals(kept):
     floor = sum(row["ns"] for row in sockets) * PACKETS / 1e6 if all(sockets) else None
     times = whole and floor and whole / floor
     figure = times and f"{times:.2f}; {whole / 10:.2f} % of a core, bare {floor / 10:.2f} %"
-    add("The same with system calls, in a gateway with 400 calls, of a bare loop with sockets", "1.25", figure, times, 1.25)
+    add(f"The same with system calls, in a gateway with {MOST} calls, of a bare loop with sockets", "1.25", figure, times, 1.25)
     fits = whole and 1000 * CORES / whole
     add("Calls in real time on 2 cores, by that", "700", fits and f"{fits:.0f}", fits and 700 / fits, 1)
     own, bare = pair("Browser to browser: SRTP in, the same Opus and SRTP out, 100 calls")
@@ -122,7 +124,7 @@ def goals(kept):
         add(f"A call's signalling, 400 against 10 calls, {way.lower()}", "+20 %", value and f"{value:+.0%}", value, 0.2)
     first, last = run("ramp", "steps.0.gateway_processor_ms_per_call_second"), whole
     value = first and last and last / first - 1
-    add("A second of a call, 400 against 10 calls", "+20 %", value and f"{value:+.0%}", value, 0.2)
+    add(f"A second of a call, {MOST} against 10 calls", "+20 %", value and f"{value:+.0%}", value, 0.2)
     value = growth("register", "Refresh, 401 and 200, 100 registered", "Refresh, 401 and 200, 50000 registered")
     add("A refresh, 50,000 against 100 registered", "+20 %", value and f"{value:+.0%}", value, 0.2)
     return "\n".join(lines)
