@@ -139,6 +139,11 @@ impl Call {
     }
 }
 
+/// Waits until the gateway has joined both sides: what is said before is nobody's.
+async fn connected(gateway: &Gateway) {
+    gateway.eventually("/v1/calls", |calls| (calls["data"][0]["state"] == "connected").then_some(())).await;
+}
+
 async fn with_trunk(gateway: &Gateway, address: SocketAddr, mut trunk: Value) {
     trunk["gateways"] = json!([{"uri": format!("sip:{address}"), "transport": "udp"}]);
     trunk["inbound"] = json!({"cidrs": ["127.0.0.1/32"]});
@@ -227,6 +232,7 @@ async fn a_carrier_that_offers_comfort_noise_may_fall_silent_and_the_agent_hears
     let (incoming, invite) = agent.invitation().await;
     agent.accept(incoming, &browser.answer()).await;
     browser.connect(&invite.body).await;
+    connected(&gateway).await;
     browser.say(600.0, 60).await;
     let level = carrier.hear(600.0, 960, 20).await;
     assert!(level.abs() < 3.0, "{level} dB at the carrier");
@@ -260,6 +266,7 @@ async fn of_what_a_carrier_offers_the_trunks_order_decides() {
     assert!(offer.contains("maxplaybackrate=16000"), "{offer}");
     agent.accept(incoming, &browser.answer()).await;
     browser.connect(&invite.body).await;
+    connected(&gateway).await;
     browser.say(600.0, 60).await;
     let level = carrier.hear(600.0, 960, 20).await;
     assert!(level.abs() < 3.0, "{level} dB at the carrier");
