@@ -137,20 +137,23 @@ for (const library of ['sipjs', 'jssip']) {
     describe('a browser whose certificate is not the one its SDP names', () => {
       let earlier
 
-      const records = () => gateway.api('GET', '/cdrs?limit=100')
+      // Of calls refused for it: the record of the call before may still be on its way.
+      const records = async () => {
+        const { data } = await gateway.api('GET', '/cdrs?limit=100')
+        return data.filter(({ explanation }) => /certificate is not the one the SDP named/.test(explanation))
+      }
 
       before(() => phone.run('forgeFingerprint'))
 
       beforeEach(async () => {
-        earlier = (await records()).data.length
+        earlier = (await records()).length
       })
 
       async function assertRefused() {
         assert.match(await phone.event('bye'), /^bye Q\.850;cause=41;/)
         await phone.event('ended')
-        const [record] = (await gateway.until(records, ({ data }) => data.length > earlier)).data
+        const [record] = await gateway.until(records, (refused) => refused.length > earlier)
         assert.equal(record.result, 'failed')
-        assert.match(record.explanation, /certificate is not the one the SDP named/)
         await gateway.noCalls()
       }
 
