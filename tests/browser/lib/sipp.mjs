@@ -56,6 +56,15 @@ export class Sipp {
     return messages
   }
 
+  // Waits until a message of the call holds a text.
+  async saw(text) {
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      if (this.read('messages').includes(text)) return
+      await new Promise((wake) => setTimeout(wake, 10))
+    }
+    throw new Error(`SIPp saw no ${text}:\n${this.read('messages')}`)
+  }
+
   // Ends it if it still runs, without a verdict.
   async stop() {
     if (this.child.exitCode === null) this.child.kill('SIGKILL')
