@@ -310,7 +310,7 @@ impl GatewayTables {
 mod tests {
     use std::time::Duration;
 
-    use sip::{ConnectionId, Flow, Transport};
+    use sip::{ConnectionId, Contact, Flow, NameAddr, Transport};
 
     use super::*;
 
@@ -318,9 +318,8 @@ mod tests {
     fn a_refreshed_registration_is_shown_but_is_no_other_one() {
         let (handle, tables, _commands) = gateway();
         let binding = |id: &str, connection, seconds| BindingView {
-            id: id.to_owned(),
-            contact: "sip:100@x.invalid".to_owned(),
-            instance: None,
+            id: id.into(),
+            address: Arc::new(Contact { address: NameAddr::new("sip:100@x.invalid".parse().unwrap()) }),
             user_agent: None,
             flow: Flow {
                 transport: Transport::Wss,

@@ -66,10 +66,10 @@ pub(super) async fn registrations(
     let extension = api.store.extension(&id).await?;
     let bindings = api.gateway.bindings(&extension.value.number);
     let all = bindings.into_iter().map(|binding| Registration {
-        id: binding.id,
-        contact: binding.contact,
-        instance: binding.instance,
-        user_agent: binding.user_agent,
+        id: binding.id.as_ref().to_owned(),
+        contact: binding.address.uri().to_string(),
+        instance: binding.address.instance(),
+        user_agent: binding.user_agent.as_deref().map(str::to_owned),
         transport: binding.flow.transport.to_string().to_ascii_lowercase(),
         remote: binding.flow.peer.to_string(),
         registered_at: binding.registered_at.into(),

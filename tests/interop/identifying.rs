@@ -59,7 +59,7 @@ async fn shown(trusted: bool) -> (String, String, Option<String>) {
     let from = invite.headers.from().unwrap().unwrap();
     assert!(invite.headers.get("P-Asserted-Identity").is_none());
     let passed = invite.headers.get("X-Campaign").map(str::to_owned);
-    (from.uri.user().unwrap().into_owned(), from.display.unwrap(), passed)
+    (from.uri.user().unwrap().into_owned(), from.display.clone().unwrap(), passed)
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ fn a_copied_register_is_challenged_and_changes_nothing() {
     });
     let answered = answered.unwrap();
     assert!(answered.status == StatusCode::UNAUTHORIZED && is_stale(&answered));
-    let contacts: Vec<_> = simulation.bindings["100"].iter().map(|binding| binding.contact.as_str()).collect();
+    let contacts: Vec<_> = simulation.bindings["100"].iter().map(|binding| binding.address.uri().to_string()).collect();
     assert_eq!(contacts, ["sip:100@b.invalid;transport=ws"]);
 }
 

@@ -58,7 +58,7 @@ fn a_browser_stops_ringing_when_its_own_credential_is_removed_or_renewed_and_oth
             }
         });
         let [binding] = &simulation.bindings["100"][..] else { panic!("one binding is left") };
-        assert_eq!(binding.contact, "sip:100@kept.invalid;transport=ws");
+        assert_eq!(binding.address.uri().to_string(), "sip:100@kept.invalid;transport=ws");
         simulation.call(caller, "101", "100");
         assert_eq!((simulation.invites(lost).len(), simulation.invites(kept).len()), (0, 1));
     }

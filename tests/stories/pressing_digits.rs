@@ -40,7 +40,11 @@ fn inform(simulation: &mut Simulation, peer: SocketAddr, session: SessionId, kin
 }
 
 /// The INFOs a peer got, with what to answer them by.
-fn informed(simulation: &mut Simulation, peer: SocketAddr, session: SessionId) -> Vec<(RequestId, Request)> {
+fn informed(
+    simulation: &mut Simulation,
+    peer: SocketAddr,
+    session: SessionId,
+) -> Vec<(RequestId, std::sync::Arc<Request>)> {
     let events = simulation.events(peer, session).into_iter();
     let infos = events.filter_map(|event| match event {
         SessionEvent::Request { id, request } if request.method == Method::Info => Some((id, request)),
@@ -49,7 +53,7 @@ fn informed(simulation: &mut Simulation, peer: SocketAddr, session: SessionId) -
     infos.collect()
 }
 
-fn bodies(infos: &[(RequestId, Request)]) -> Vec<String> {
+fn bodies(infos: &[(RequestId, std::sync::Arc<Request>)]) -> Vec<String> {
     infos.iter().map(|(_, info)| String::from_utf8(info.body.to_vec()).unwrap()).collect()
 }
 

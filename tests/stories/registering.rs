@@ -33,7 +33,7 @@ fn a_third_contact_replaces_the_oldest() {
         let browser = simulation.browser(number);
         assert_eq!(simulation.register(browser, "100", 600).status, StatusCode::OK);
     }
-    let contacts: Vec<_> = simulation.bindings["100"].iter().map(|binding| binding.contact.clone()).collect();
+    let contacts: Vec<_> = simulation.bindings["100"].iter().map(|binding| binding.address.uri().to_string()).collect();
     assert_eq!(contacts.len(), 2);
     assert!(contacts.iter().all(|contact| !contact.contains("b192-0-2-1.")));
 }
@@ -69,7 +69,7 @@ const AGAIN: &str = "<sip:b@b2.invalid;transport=ws>;+sip.instance=\"<urn:uuid:1
 const OTHER: &str = "<sip:c@b3.invalid;transport=ws>;+sip.instance=\"<urn:uuid:2>\";reg-id=1";
 
 fn contacts(simulation: &Simulation) -> Vec<String> {
-    simulation.bindings["100"].iter().map(|binding| binding.contact.clone()).collect()
+    simulation.bindings["100"].iter().map(|binding| binding.address.uri().to_string()).collect()
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn the_same_device_on_a_new_connection_replaces_its_binding_and_is_called_there(
     assert_eq!(response.headers.elements("Contact").count(), 2);
     assert_eq!(contacts(&simulation), ["sip:c@b3.invalid;transport=ws", "sip:b@b2.invalid;transport=ws"]);
     assert_eq!(simulation.bindings["100"][1].id, id, "it is the same binding");
-    assert_eq!(simulation.bindings["100"][1].instance.as_deref(), Some("urn:uuid:1"));
+    assert_eq!(simulation.bindings["100"][1].address.instance().as_deref(), Some("urn:uuid:1"));
     simulation.disconnect(old);
     assert_eq!(contacts(&simulation).len(), 2, "the old connection has nothing to do with it any more");
     let caller = simulation.browser(4);

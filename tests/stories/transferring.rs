@@ -108,7 +108,7 @@ fn the_agent_hands_its_caller_on_and_is_told_step_by_step() {
     assert!(talk.simulation.is_hung_up(talk.browser, talk.outgoing), "its part is done");
     let (_, invite) = talk.simulation.invites(colleague).pop().unwrap();
     assert_eq!(invite.headers.get("Referred-By"), Some("<sip:100@phone.example.com>"));
-    let shown = invite.headers.from().unwrap().unwrap().uri;
+    let shown = invite.headers.from().unwrap().unwrap().uri.clone();
     assert_eq!(shown.user().unwrap(), "+15551234567", "the colleague sees who is handed on");
     talk.ends_handed_on(colleague, asked);
 }

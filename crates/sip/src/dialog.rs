@@ -1,6 +1,7 @@
 //! Dialogs (RFC 3261 §12): who talks to whom, by which route, with which sequence numbers. Sends nothing.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::flow::{Flow, Transport};
 use crate::message::{CSeq, Host, Method, NameAddr, Request, Response, Uri};
@@ -27,8 +28,8 @@ impl Dialog {
     /// The dialog a received INVITE sets up once answered with `local_tag` (§12.1.1). `None` when From, To, Call-ID or CSeq
     /// cannot be read, which the parser has already excluded.
     pub(crate) fn from_invite(request: &Request, local_tag: &str) -> Option<Self> {
-        let remote = request.headers.from().ok()??;
-        let local = request.headers.to().ok()??.with_tag(local_tag);
+        let remote = Arc::unwrap_or_clone(request.headers.from().ok()??);
+        let local = Arc::unwrap_or_clone(request.headers.to().ok()??).with_tag(local_tag);
         let remote_target =
             request.headers.contacts().ok().and_then(|contacts| contacts.first().map(|c| c.uri().clone()));
         Some(Self {
@@ -46,8 +47,8 @@ impl Dialog {
     pub(crate) fn of_invite(request: &Request) -> Option<Self> {
         Some(Self {
             call_id: request.headers.call_id()?.to_owned(),
-            local: request.headers.from().ok()??,
-            remote: request.headers.to().ok()??,
+            local: Arc::unwrap_or_clone(request.headers.from().ok()??),
+            remote: Arc::unwrap_or_clone(request.headers.to().ok()??),
             local_sequence: request.headers.cseq().ok()??.number,
             remote_sequence: None,
             remote_target: request.uri.clone(),
@@ -58,7 +59,7 @@ impl Dialog {
     /// Takes over what a 2xx (or 1xx) to our INVITE says (§12.1.2).
     pub(crate) fn establish(&mut self, response: &Response) {
         if let Ok(Some(to)) = response.headers.to() {
-            self.remote = to;
+            self.remote = Arc::unwrap_or_clone(to);
         }
         self.refresh_target(response.headers.contacts().ok().and_then(|c| c.first().map(|c| c.uri().clone())));
         self.routes = response.headers.record_routes().unwrap_or_default();

@@ -8,6 +8,7 @@ mod flow;
 mod framing;
 pub mod fuzz;
 mod glance;
+mod hexadecimal;
 mod message;
 mod session;
 mod session_timer;

@@ -2,6 +2,7 @@
 //! The same device is known by `+sip.instance`, else by its Contact.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use sip::{ConnectionId, Contact, SessionId};
@@ -13,9 +14,9 @@ use crate::proven::Proof;
 struct Absence {
     until: Instant,
     /// What had registered over it: extension and Contact.
-    devices: Vec<(String, Contact)>,
+    devices: Vec<(String, Arc<Contact>)>,
     /// What was proven on it.
-    proofs: Vec<Proof>,
+    proofs: Vec<Arc<Proof>>,
     waiting: BTreeSet<SessionId>,
 }
 
@@ -34,8 +35,8 @@ impl Absences {
         session: SessionId,
         connection: ConnectionId,
         until: Instant,
-        devices: &[(String, Contact)],
-        proofs: &[Proof],
+        devices: &[(String, Arc<Contact>)],
+        proofs: &[Arc<Proof>],
     ) {
         let absence = self.connections.entry(connection).or_insert_with(|| {
             self.deadlines.insert((until, connection));
@@ -75,7 +76,7 @@ impl Absences {
 
     /// What waits for one of these devices of an extension; also what waits for one that gave no name, but has proven the same as the only
     /// phone there is.
-    pub(crate) fn of(&self, extension: &str, devices: &[Contact], only: Option<&Proof>) -> Vec<SessionId> {
+    pub(crate) fn of(&self, extension: &str, devices: &[Arc<Contact>], only: Option<&Arc<Proof>>) -> Vec<SessionId> {
         let mut found = Vec::new();
         for absence in self.connections.values() {
             let mut known = absence.devices.iter().filter(|(number, _)| number == extension).map(|(_, device)| device);

@@ -31,7 +31,7 @@ impl Identity {
         let hides = is_private(request) || party.first().is_some_and(hides_party);
         if !hides
             && let Some((number, address)) =
-                asserted.iter().chain(&party).chain(&from).find_map(|a| Some((number(&a.uri)?, a)))
+                asserted.iter().chain(&party).chain(from.as_deref()).find_map(|a| Some((number(&a.uri)?, a)))
         {
             let number = e164(&number).unwrap_or(number);
             let display = address.display.as_deref().and_then(shown_name).unwrap_or_else(|| number.clone());
@@ -64,7 +64,8 @@ impl Introduction {
         extension: &str,
         own: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
-        let is_anonymous = is_private(request) || request.headers.from().ok().flatten().is_some_and(hides_from);
+        let is_anonymous =
+            is_private(request) || request.headers.from().ok().flatten().is_some_and(|from| hides_from(&from));
         let preferred = request.headers.name_addrs("P-Preferred-Identity").unwrap_or_default();
         // Who names itself by its extension, as some phones always do, asks for nothing special.
         let wanted = preferred.iter().filter_map(|address| user_of(&address.uri)).find(|user| user != extension);
@@ -114,7 +115,7 @@ fn number(uri: &Uri) -> Option<String> {
 }
 
 /// Whether a From hides its number.
-fn hides_from(from: NameAddr) -> bool {
+fn hides_from(from: &NameAddr) -> bool {
     let is_nobody = from.uri.host().is_some_and(|host| host.to_string().eq_ignore_ascii_case("anonymous.invalid"));
     is_nobody || from.uri.user().is_some_and(|user| user.eq_ignore_ascii_case(ANONYMOUS))
 }

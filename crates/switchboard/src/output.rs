@@ -359,13 +359,11 @@ pub enum EndedBy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingView {
     /// `reg_…`, stable over refreshes.
-    pub id: String,
-    /// The Contact URI as sent.
-    pub contact: String,
-    /// `+sip.instance`, when sent.
-    pub instance: Option<String>,
+    pub id: Arc<str>,
+    /// The Contact as sent.
+    pub address: Arc<sip::Contact>,
     /// The client's User-Agent.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Arc<str>>,
     /// How it is reached.
     pub flow: sip::Flow,
     /// When it was first registered.

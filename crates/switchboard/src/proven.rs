@@ -1,6 +1,7 @@
 //! Whom a WebSocket speaks for: the extensions whose credentials were verified on it, for as long as the directory holds them so.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sip::{ConnectionId, Flow, Ha1};
 
@@ -18,7 +19,7 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
-    pub(crate) fn of(credential: &Credential) -> Self {
+    fn of(credential: &Credential) -> Self {
         Self {
             username: credential.username.clone(),
             extension: credential.extension.clone(),
@@ -28,15 +29,19 @@ impl Proof {
 
     /// Whether its credential is still what it was, and its extension may be used.
     pub(crate) fn holds(&self, directory: &Directory) -> bool {
-        directory.credentials.get(&self.username).is_some_and(|now| Self::of(now) == *self)
+        directory.credentials.get(&self.username).is_some_and(|now| self.is_of(now))
             && directory.may_use(&self.extension)
+    }
+
+    fn is_of(&self, credential: &Credential) -> bool {
+        self.username == credential.username && self.extension == credential.extension && self.ha1 == credential.ha1
     }
 
     /// For tests in which credentials play no part.
     #[cfg(test)]
-    pub(crate) fn some(extension: &str) -> Self {
+    pub(crate) fn some(extension: &str) -> Arc<Self> {
         let ha1 = Ha1 { md5: [0; 16], sha256: [0; 32] };
-        Self { username: extension.to_owned(), extension: extension.to_owned(), ha1 }
+        Arc::new(Self { username: extension.to_owned(), extension: extension.to_owned(), ha1 })
     }
 }
 
@@ -44,27 +49,32 @@ impl Proof {
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticated {
     pub(crate) extension: Extension,
-    pub(crate) proof: Proof,
+    pub(crate) proof: Arc<Proof>,
 }
 
 /// What was proven on every open WebSocket.
 #[derive(Debug, Default)]
-pub(crate) struct Proven(HashMap<ConnectionId, Vec<Proof>>);
+pub(crate) struct Proven(HashMap<ConnectionId, Vec<Arc<Proof>>>);
 
 impl Proven {
-    /// A request on this flow has verified. The oldest of too many proofs goes.
-    pub(crate) fn add(&mut self, flow: Flow, proof: &Proof) {
-        let Some(connection) = flow.connection.filter(|_| flow.transport.is_websocket()) else { return };
+    /// A request on this flow has verified with this credential. The oldest of too many proofs goes.
+    pub(crate) fn add(&mut self, flow: Flow, credential: &Credential) -> Arc<Proof> {
+        let Some(connection) = flow.connection.filter(|_| flow.transport.is_websocket()) else {
+            return Arc::new(Proof::of(credential));
+        };
         let proofs = self.0.entry(connection).or_default();
-        proofs.retain(|known| known.username != proof.username);
+        let known = proofs.iter().position(|known| known.username == credential.username);
+        let known = known.map(|at| proofs.remove(at)).filter(|known| known.is_of(credential));
+        let proof = known.unwrap_or_else(|| Arc::new(Proof::of(credential)));
         if proofs.len() >= MAX_PROOFS {
             proofs.remove(0);
         }
-        proofs.push(proof.clone());
+        proofs.push(Arc::clone(&proof));
+        proof
     }
 
     /// A connection closed. Gives what was proven on it.
-    pub(crate) fn close(&mut self, connection: ConnectionId) -> Vec<Proof> {
+    pub(crate) fn close(&mut self, connection: ConnectionId) -> Vec<Arc<Proof>> {
         self.0.remove(&connection).unwrap_or_default()
     }
 

@@ -15,7 +15,7 @@ use crate::proven::Proof;
 /// A REGISTER, authenticated and taken apart.
 pub(crate) struct Registration<'a> {
     pub(crate) extension: &'a str,
-    pub(crate) proof: &'a Proof,
+    pub(crate) proof: &'a Arc<Proof>,
     pub(crate) max_contacts: usize,
     pub(crate) on_limit: OnLimit,
     pub(crate) flow: Flow,
@@ -23,15 +23,43 @@ pub(crate) struct Registration<'a> {
     pub(crate) cseq: u32,
     pub(crate) user_agent: Option<&'a str>,
     /// What is asked; empty only asks for the list.
-    pub(crate) asked: Asked,
+    pub(crate) asked: Asked<'a>,
+}
+
+impl Registration<'_> {
+    fn binding(&self, id: Arc<str>, contact: &Contact, registered: Instant, expires: Instant) -> Binding {
+        Binding {
+            id,
+            address: Arc::new(contact.clone()),
+            user_agent: self.user_agent.map(Arc::from),
+            flow: self.flow,
+            proof: Arc::clone(self.proof),
+            call_id: Arc::from(self.call_id),
+            cseq: self.cseq,
+            registered,
+            expires,
+        }
+    }
+
+    /// A binding asked for again: what is said as before is kept.
+    fn refreshed(&self, known: Binding, contact: &Contact, expires: Instant) -> Binding {
+        let is_same = *known.address == *contact
+            && *known.call_id == *self.call_id
+            && known.user_agent.as_deref() == self.user_agent
+            && known.proof == *self.proof;
+        if is_same {
+            return Binding { flow: self.flow, cseq: self.cseq, expires, ..known };
+        }
+        self.binding(known.id, contact, known.registered, expires)
+    }
 }
 
 /// What a REGISTER asks.
-pub(crate) enum Asked {
+pub(crate) enum Asked<'a> {
     /// `Contact: *`: every binding goes.
     RemoveAll,
     /// Each contact with its time, zero to remove it.
-    Contacts(Vec<(Contact, Duration)>),
+    Contacts(Vec<(&'a Contact, Duration)>),
 }
 
 /// Why a REGISTER changed nothing.
@@ -83,11 +111,11 @@ impl Registrar {
     }
 
     /// What is registered over a connection: extension and Contact.
-    pub(crate) fn devices_on(&self, connection: ConnectionId) -> Vec<(String, Contact)> {
+    pub(crate) fn devices_on(&self, connection: ConnectionId) -> Vec<(String, Arc<Contact>)> {
         let mut devices = Vec::new();
         for extension in self.extensions_on(connection) {
             let here = self.bindings(&extension).iter().filter(|binding| binding.flow.connection == Some(connection));
-            devices.extend(here.map(|binding| (extension.clone(), binding.address.clone())));
+            devices.extend(here.map(|binding| (extension.clone(), Arc::clone(&binding.address))));
         }
         devices
     }
@@ -103,7 +131,7 @@ impl Registrar {
         mut new_id: impl FnMut() -> String,
     ) -> Result<bool, RegisterError> {
         let mut after = self.bindings(registration.extension).to_vec();
-        let stale = |b: &Binding| b.call_id == registration.call_id && b.cseq >= registration.cseq;
+        let stale = |b: &Binding| *b.call_id == *registration.call_id && b.cseq >= registration.cseq;
         match &registration.asked {
             Asked::RemoveAll => {
                 if after.iter().any(stale) {
@@ -121,18 +149,10 @@ impl Registrar {
                     if expires.is_zero() {
                         continue;
                     }
-                    let (id, registered) = known.map_or_else(|| (new_id(), now), |known| (known.id, known.registered));
-                    after.push(Binding {
-                        id,
-                        address: contact.clone(),
-                        contact: contact.uri().clone(),
-                        user_agent: registration.user_agent.map(str::to_owned),
-                        flow: registration.flow,
-                        proof: registration.proof.clone(),
-                        call_id: registration.call_id.to_owned(),
-                        cseq: registration.cseq,
-                        registered,
-                        expires: now + *expires,
+                    let expires = now + *expires;
+                    after.push(match known {
+                        Some(known) => registration.refreshed(known, contact, expires),
+                        None => registration.binding(new_id().into(), contact, now, expires),
                     });
                 }
             }

@@ -24,7 +24,8 @@ pub(crate) fn register(
     ids: &mut Ids,
 ) -> (ResponseDraft, bool) {
     let Authenticated { extension, proof } = agent;
-    let asked = match asked(request, config) {
+    let Ok(contacts) = request.headers.contacts() else { return (*bad("Malformed Contact"), false) };
+    let asked = match asked(request, &contacts, config) {
         Ok(asked) => asked,
         Err(refusal) => return (*refusal, false),
     };
@@ -65,10 +66,17 @@ pub(crate) fn check_address(request: &Request, directory: &Directory, extension:
     if aor.user == extension { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
 }
 
-fn asked(request: &Request, config: &SwitchboardConfig) -> Result<Asked, Box<ResponseDraft>> {
-    let bad = |reason: &str| Box::new(ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason(reason));
+fn bad(reason: &str) -> Box<ResponseDraft> {
+    Box::new(ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason(reason))
+}
+
+fn asked<'a>(
+    request: &Request,
+    contacts: &'a Contacts,
+    config: &SwitchboardConfig,
+) -> Result<Asked<'a>, Box<ResponseDraft>> {
     let header = request.headers.expires().map_err(|_| bad("Malformed Expires"))?;
-    let contacts = match request.headers.contacts().map_err(|_| bad("Malformed Contact"))? {
+    let contacts = match contacts {
         Contacts::Any if header == Some(0) => return Ok(Asked::RemoveAll),
         Contacts::Any => return Err(bad("Contact: * needs Expires: 0")),
         Contacts::List(contacts) => contacts,

@@ -6,7 +6,7 @@ use sip::{Event, Flow, Method, Request, RequestId, ResponseDraft, SessionEvent, 
 
 use crate::call::{CallEvent, Change, LegId, Party};
 use crate::calls::CallKey;
-use crate::proven::{Authenticated, Proof};
+use crate::proven::Authenticated;
 use crate::registration;
 use crate::switchboard::Switchboard;
 
@@ -104,8 +104,7 @@ impl Switchboard {
                     let draft = ResponseDraft::new(StatusCode::FORBIDDEN);
                     return Err(draft.with_reason("The agent is disabled or unknown").into());
                 };
-                let proof = Proof::of(credential);
-                self.proven.add(flow, &proof);
+                let proof = self.proven.add(flow, credential);
                 return Ok(Authenticated { extension: extension.clone(), proof });
             }
             Verdict::Missing => false,

@@ -1,9 +1,10 @@
 //! Browsers whose WebSocket closed while calls wait for them, and their return: the same device, else, of one that named neither instance
 //! nor Contact, the only phone of its extension by the same credential. Who waits for how long is with the absences; the endpoint does the rest.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use sip::{ConnectionId, Contact, Flow, SessionId, Uri};
+use sip::{ConnectionId, Contact, Flow, SessionId};
 
 use crate::call::{CallEvent, Signal};
 use crate::proven::Proof;
@@ -11,7 +12,7 @@ use crate::switchboard::Switchboard;
 
 impl Switchboard {
     /// A connection closed, on which this was proven: a browser's sessions wait. A trunk is reached over another that we open.
-    pub(crate) fn begin_absence(&mut self, now: Instant, connection: ConnectionId, proofs: &[Proof]) {
+    pub(crate) fn begin_absence(&mut self, now: Instant, connection: ConnectionId, proofs: &[Arc<Proof>]) {
         let devices = self.registrar.devices_on(connection);
         let until = now + self.config.reconnect;
         for session in self.endpoint.sessions_on(connection) {
@@ -59,12 +60,12 @@ impl Switchboard {
         now: Instant,
         extension: &str,
         flow: Flow,
-        before: &[(String, Option<ConnectionId>)],
+        before: &[(Arc<str>, Option<ConnectionId>)],
     ) {
         let bindings = self.registrar.bindings(extension);
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             bindings.iter().partition(|binding| binding.flow.connection == flow.connection);
-        let devices: Vec<Contact> = here.iter().map(|binding| binding.address.clone()).collect();
+        let devices: Vec<Arc<Contact>> = here.iter().map(|binding| Arc::clone(&binding.address)).collect();
         if devices.is_empty() {
             return;
         }
@@ -79,9 +80,8 @@ impl Switchboard {
             returning.extend(self.endpoint.sessions_on(connection));
         }
         returning.retain(|session| self.calls.extension_of(*session) == Some(extension));
-        let contacts: Vec<Uri> = devices.iter().map(|device| device.uri().clone()).collect();
         for session in returning {
-            if self.rings_in_vain(session, &contacts) {
+            if self.rings_in_vain(session, &devices) {
                 self.endpoint.abandon(now, session);
                 continue;
             }
@@ -91,11 +91,11 @@ impl Switchboard {
     }
 
     /// Whether an INVITE of ours is to a Contact that its phone has no more; the new one rings instead.
-    fn rings_in_vain(&self, session: SessionId, contacts: &[Uri]) -> bool {
+    fn rings_in_vain(&self, session: SessionId, devices: &[Arc<Contact>]) -> bool {
         let leg = self.calls.of_session(session).and_then(|(key, leg)| self.calls.facts(key)?.leg(leg));
         leg.filter(|leg| leg.signal == Signal::Calling)
             .and_then(|leg| leg.contact.as_ref())
-            .is_some_and(|dialled| !contacts.contains(dialled))
+            .is_some_and(|dialled| devices.iter().all(|device| device.uri() != dialled))
     }
 
     /// The phones of an extension are others than before: calls that ring there, or wait for one to come back, are told.

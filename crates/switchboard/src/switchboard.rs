@@ -398,8 +398,7 @@ impl Switchboard {
             .iter()
             .map(|binding| BindingView {
                 id: binding.id.clone(),
-                contact: binding.contact.to_string(),
-                instance: binding.instance(),
+                address: Arc::clone(&binding.address),
                 user_agent: binding.user_agent.clone(),
                 flow: binding.flow,
                 registered_at: self.clock.at(binding.registered),

@@ -323,10 +323,8 @@ impl Registration {
 /// How long our Contact is registered by a 2xx (§10.2.4): its own parameter, else what the whole response says. A registrar that rewrites
 /// Contacts for NAT lists one that is ours all the same when there is no other.
 fn granted(response: &Response, contact: &Uri) -> Option<u32> {
-    let listed = match response.headers.contacts() {
-        Ok(Contacts::List(listed)) => listed,
-        Ok(Contacts::Any) | Err(_) => Vec::new(),
-    };
+    let contacts = response.headers.contacts().ok();
+    let listed = contacts.as_deref().map(Contacts::list).unwrap_or_default();
     let ours = listed.iter().find(|it| it.uri().is_equivalent(contact));
     let same_user = || listed.iter().find(|it| it.uri().user() == contact.user());
     let only = || listed.first().filter(|_| listed.len() == 1);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use media::{Command, Hold, MediaSessionId};
@@ -71,7 +72,7 @@ impl Simulation {
     }
 
     /// The requests a peer got inside its call and may have to answer.
-    pub fn asked(&mut self, peer: SocketAddr, session: SessionId) -> Vec<(RequestId, sip::Request)> {
+    pub fn asked(&mut self, peer: SocketAddr, session: SessionId) -> Vec<(RequestId, Arc<sip::Request>)> {
         let events = self.events(peer, session).into_iter();
         events
             .filter_map(

@@ -1,5 +1,6 @@
 //! A SIP peer of the switchboard: a browser agent on a WebSocket, or a trunk's gateway on UDP.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip::{
@@ -69,7 +70,9 @@ impl Peer {
     pub fn listen(&mut self, now: Instant) {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
-                Event::Invite { session, request, .. } => self.heard.push(Heard::Invite(session, request)),
+                Event::Invite { session, request, .. } => {
+                    self.heard.push(Heard::Invite(session, Arc::unwrap_or_clone(request)))
+                }
                 Event::Session { session, event } => {
                     if let (SessionEvent::Request { id, request }, Some(status)) = (&event, self.confirms)
                         && request.method == Method::Notify

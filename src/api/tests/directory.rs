@@ -7,9 +7,8 @@ use super::*;
 
 fn register(api: &Api, extension: &str) {
     let binding = BindingView {
-        id: "reg_1".to_owned(),
-        contact: "sip:x@b.invalid".to_owned(),
-        instance: None,
+        id: "reg_1".into(),
+        address: std::sync::Arc::new(sip::Contact { address: sip::NameAddr::new("sip:x@b.invalid".parse().unwrap()) }),
         user_agent: None,
         flow: sip::Flow {
             transport: sip::Transport::Wss,

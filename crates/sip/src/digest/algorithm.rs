@@ -1,9 +1,11 @@
 //! The digest algorithms and the response computation (RFC 7616 §3.4.1).
 
 use md5::Md5;
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
 use super::ha1::Ha1;
+use crate::hexadecimal::hexadecimal;
 
 /// An algorithm we challenge with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,24 +44,25 @@ impl Algorithm {
         }
     }
 
-    fn hash(self, text: impl AsRef<[u8]>) -> String {
+    /// In lower-case hex, of what is written with colons between.
+    fn hash<T: AsRef<[u8]>>(self, parts: &[T]) -> String {
         match self {
-            Self::Sha256 => hex::encode(Sha256::digest(text)),
-            Self::Md5 => hex::encode(Md5::digest(text)),
+            Self::Sha256 => hexadecimal(&joined::<Sha256, T>(parts)),
+            Self::Md5 => hexadecimal(&joined::<Md5, T>(parts)),
         }
     }
 
     /// `H(A1)` of the plain algorithm.
     pub(super) fn secret(self, ha1: &Ha1) -> String {
         match self {
-            Self::Sha256 => hex::encode(ha1.sha256),
-            Self::Md5 => hex::encode(ha1.md5),
+            Self::Sha256 => hexadecimal(&ha1.sha256),
+            Self::Md5 => hexadecimal(&ha1.md5),
         }
     }
 
     /// `H(A1)` of the `-sess` variant.
     pub(super) fn session_secret(self, ha1: &Ha1, nonce: &str, cnonce: &str) -> String {
-        self.hash(format!("{}:{nonce}:{cnonce}", self.secret(ha1)))
+        self.hash(&[&self.secret(ha1), nonce, cnonce])
     }
 
     /// The response a client that knows the secret, `H(A1)`, would send, in lower-case hex.
@@ -72,17 +75,26 @@ impl Algorithm {
         protection: Protection<'_>,
     ) -> String {
         let ha2 = match protection {
-            Protection::Auth { .. } | Protection::None => self.hash(format!("{method}:{uri}")),
-            Protection::AuthInt { body, .. } => self.hash(format!("{method}:{uri}:{}", self.hash(body))),
+            Protection::Auth { .. } | Protection::None => self.hash(&[method, uri]),
+            Protection::AuthInt { body, .. } => self.hash(&[method, uri, &self.hash(&[body])]),
         };
         match protection {
-            Protection::Auth { nc, cnonce } => self.hash(format!("{secret}:{nonce}:{nc}:{cnonce}:auth:{ha2}")),
-            Protection::AuthInt { nc, cnonce, .. } => {
-                self.hash(format!("{secret}:{nonce}:{nc}:{cnonce}:auth-int:{ha2}"))
-            }
-            Protection::None => self.hash(format!("{secret}:{nonce}:{ha2}")),
+            Protection::Auth { nc, cnonce } => self.hash(&[secret, nonce, nc, cnonce, "auth", &ha2]),
+            Protection::AuthInt { nc, cnonce, .. } => self.hash(&[secret, nonce, nc, cnonce, "auth-int", &ha2]),
+            Protection::None => self.hash(&[secret, nonce, &ha2]),
         }
     }
+}
+
+fn joined<D: Digest, T: AsRef<[u8]>>(parts: &[T]) -> Output<D> {
+    let mut hash = D::new();
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            hash.update(b":");
+        }
+        hash.update(part);
+    }
+    hash.finalize()
 }
 
 #[cfg(test)]

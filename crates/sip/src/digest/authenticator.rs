@@ -2,6 +2,8 @@
 //! challenge and know MD5 only (RFC 8760 §2.3 order). `qop=auth` is always offered; a client that leaves it out (RFC 2069) may use
 //! each nonce once. `userhash`, `auth-int` and the `-sess` algorithms are not offered and not accepted.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use rand::{Rng, SeedableRng};
@@ -11,7 +13,11 @@ use subtle::ConstantTimeEq;
 use super::algorithm::{Algorithm, Protection};
 use super::ha1::Ha1;
 use super::nonce::{Nonces, Standing};
+use crate::hexadecimal::hexadecimal;
 use crate::message::{AuthParams, Request, Uri};
+
+/// What a challenge takes beside its realm.
+const CHALLENGE_ROOM: usize = 200;
 
 /// Issues challenges and checks the credentials that answer them.
 #[derive(Debug)]
@@ -50,7 +56,7 @@ impl Authenticator {
         let mut random = ChaCha20Rng::from_seed(seed);
         Self {
             nonces: Nonces::new(random.random()),
-            opaque: hex::encode(random.random::<[u8; 16]>()),
+            opaque: hexadecimal(&random.random::<[u8; 16]>()),
             nobody: Ha1 { md5: random.random(), sha256: random.random() },
         }
     }
@@ -58,14 +64,21 @@ impl Authenticator {
     /// The values for two `WWW-Authenticate` or `Proxy-Authenticate` headers, in the order they must be written: SHA-256, MD5.
     pub fn challenges(&mut self, now: Instant, realm: &str, stale: bool) -> [String; 2] {
         let nonce = self.nonces.issue(now, realm);
-        let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
+        let realm = if realm.contains(['\\', '"']) {
+            Cow::Owned(realm.replace('\\', "\\\\").replace('"', "\\\""))
+        } else {
+            Cow::Borrowed(realm)
+        };
         let stale = if stale { ", stale=true" } else { "" };
         [Algorithm::Sha256, Algorithm::Md5].map(|algorithm| {
-            format!(
-                "Digest realm=\"{realm}\", nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}",
-                self.opaque,
-                algorithm.token()
-            )
+            let (opaque, algorithm) = (&self.opaque, algorithm.token());
+            let mut challenge = String::with_capacity(CHALLENGE_ROOM + realm.len());
+            // Writing into memory cannot fail.
+            let _ = write!(
+                challenge,
+                "Digest realm=\"{realm}\", nonce=\"{nonce}\", opaque=\"{opaque}\", algorithm={algorithm}, qop=\"auth\"{stale}"
+            );
+            challenge
         })
     }
 

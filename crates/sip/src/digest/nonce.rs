@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::hexadecimal::hexadecimal;
+
 /// How long a nonce is good for. Browser clients reuse one for every refresh; a stale one costs them a round trip.
 pub(super) const LIFETIME: Duration = Duration::from_secs(300);
 
@@ -29,7 +31,9 @@ pub(super) enum Standing {
 
 /// Issues nonces and tracks the counts of those in use.
 pub(super) struct Nonces {
-    key: [u8; 32],
+    /// Of the key with either pad of HMAC: the same for every nonce.
+    inner: Sha256,
+    outer: Sha256,
     epoch: Option<Instant>,
     next: u64,
     used: BTreeMap<u64, Counts>,
@@ -52,7 +56,12 @@ impl std::fmt::Debug for Nonces {
 
 impl Nonces {
     pub(super) fn new(key: [u8; 32]) -> Self {
-        Self { key, epoch: None, next: 1, used: BTreeMap::new(), forgotten: 0 }
+        let padded = |with: u8| {
+            let mut block = [with; 64];
+            block.iter_mut().zip(key).for_each(|(b, k)| *b ^= k);
+            Sha256::new_with_prefix(block)
+        };
+        Self { inner: padded(0x36), outer: padded(0x5c), epoch: None, next: 1, used: BTreeMap::new(), forgotten: 0 }
     }
 
     pub(super) fn issue(&mut self, now: Instant, realm: &str) -> String {
@@ -65,7 +74,7 @@ impl Nonces {
         number_bytes.copy_from_slice(&number.to_be_bytes());
         age_bytes.copy_from_slice(&age.to_be_bytes());
         mac.copy_from_slice(&self.mac(number, age, realm));
-        hex::encode(nonce)
+        hexadecimal(&nonce)
     }
 
     /// Checks a nonce without using it up.
@@ -108,18 +117,14 @@ impl Nonces {
 
     /// HMAC-SHA-256 (RFC 2104), cut to 128 bits.
     fn mac(&self, number: u64, age: u64, realm: &str) -> [u8; 16] {
-        let pad = |with: u8| {
-            let mut block = [with; 64];
-            block.iter_mut().zip(self.key).for_each(|(b, k)| *b ^= k);
-            block
-        };
-        let inner = Sha256::new()
-            .chain_update(pad(0x36))
+        let inner = self
+            .inner
+            .clone()
             .chain_update(number.to_be_bytes())
             .chain_update(age.to_be_bytes())
             .chain_update(realm)
             .finalize();
-        let outer = Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize();
+        let outer = self.outer.clone().chain_update(inner).finalize();
         let mut mac = [0; 16];
         mac.iter_mut().zip(outer).for_each(|(to, from)| *to = from);
         mac

@@ -1,5 +1,7 @@
 //! What the endpoint tells its user: requests to answer, and what became of each INVITE session.
 
+use std::sync::Arc;
+
 use crate::flow::{ConnectionId, Flow};
 use crate::message::{Request, Response};
 
@@ -21,7 +23,7 @@ pub enum Event {
         /// Where it came from.
         flow: Flow,
         /// The request.
-        request: Request,
+        request: Arc<Request>,
     },
     /// A new INVITE. The endpoint has already answered 100 Trying; exactly one of `accept`/`reject` must follow, unless
     /// the session is cancelled first. A challenge (401/407) is a `reject` with its headers.
@@ -31,7 +33,7 @@ pub enum Event {
         /// Where it came from.
         flow: Flow,
         /// The request.
-        request: Request,
+        request: Arc<Request>,
     },
     /// Something happened to a session.
     Session {
@@ -98,7 +100,7 @@ pub enum SessionEvent {
     /// Incoming: CANCEL arrived before the final response; the endpoint has sent 200 to it and 487. `Ended` follows.
     Cancelled {
         /// The request.
-        request: Request,
+        request: Arc<Request>,
     },
     /// Incoming: the PRACK for our reliable response arrived that made an offer (its body: the answer).
     EarlyAnswer {
@@ -153,7 +155,7 @@ pub enum SessionEvent {
     /// The peer hung up; the endpoint has answered 200. `Ended` follows.
     Bye {
         /// The request.
-        request: Request,
+        request: Arc<Request>,
     },
     /// A request inside the dialog which the user must answer with `Endpoint::respond` (INFO, REFER, UPDATE, re-INVITE,
     /// PRACK with an offer, MESSAGE, NOTIFY ...). The endpoint has already checked CSeq order and glare: no other offer is open.
@@ -161,7 +163,7 @@ pub enum SessionEvent {
         /// Names it for `Endpoint::respond`.
         id: RequestId,
         /// The request.
-        request: Request,
+        request: Arc<Request>,
     },
     /// A request inside the dialog came over another WebSocket than the session's: its peer's, come back on a new connection, or anybody's
     /// who knows the dialog. To be taken with `Endpoint::admit` or refused with `Endpoint::respond`.
@@ -171,7 +173,7 @@ pub enum SessionEvent {
         /// Where it came from.
         flow: Flow,
         /// The request.
-        request: Request,
+        request: Arc<Request>,
     },
     /// The WebSocket under the session closed. The session waits, and so does what is asked of it, until its user calls
     /// `Endpoint::rebind` or `Endpoint::abandon`.

@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::transactions::{ClientKey, ClientMachine};
 use super::{Endpoint, Part};
 use crate::flow::{Flow, Transport};
-use crate::message::{Method, Request, Via};
+use crate::message::{Method, Request};
 use crate::session::TransactionId;
 use crate::transaction::TimerTable;
 
@@ -17,25 +19,25 @@ const LARGEST_DATAGRAM: usize = 1300;
 const SPARED: Duration = Duration::from_secs(600);
 
 impl Endpoint {
-    /// Has a request that is too large for a datagram go over TCP. Where it goes, and the flow it was meant for when that is another.
+    /// Has a request whose bytes are too many for a datagram go over TCP. Where it goes, and the flow it was meant for when that is another.
     pub(super) fn route_by_size(
         &mut self,
         now: Instant,
         flow: Flow,
         request: &mut Request,
-        via: &Via,
+        bytes: &mut Bytes,
     ) -> (Flow, Option<Flow>) {
         // A CANCEL goes where its INVITE went.
         let may_move = flow.transport == Transport::Udp && request.method != Method::Cancel;
-        if !may_move || request.to_bytes().len() <= LARGEST_DATAGRAM || self.paths.takes_datagrams_only(now, flow.peer)
-        {
+        if !may_move || bytes.len() <= LARGEST_DATAGRAM || self.paths.takes_datagrams_only(now, flow.peer) {
             return (flow, None);
         }
         let over = Flow { transport: Transport::Tcp, ..flow };
-        let mut moved = via.clone();
-        moved.transport = over.transport.via_token().to_owned();
-        moved.port = self.config.port(over.transport);
-        request.headers.set_top_via(&moved);
+        request.headers.change_top_via(|via| {
+            via.transport = over.transport.via_token().to_owned();
+            via.port = self.config.port(over.transport);
+        });
+        *bytes = request.to_bytes();
         (over, Some(flow))
     }
 
@@ -50,7 +52,7 @@ impl Endpoint {
         let (branch, via) = self.via(flow);
         let Some(transaction) = self.clients.get_mut(&id) else { return false };
         let (machine, actions) = ClientMachine::start(&transaction.request.method, &self.config.timers, flow);
-        transaction.request.headers.set_top_via(&via);
+        transaction.request.headers.change_top_via(|top| *top = via);
         transaction.bytes = transaction.request.to_bytes();
         transaction.machine = machine;
         transaction.timers = TimerTable::default();

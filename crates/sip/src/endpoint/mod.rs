@@ -32,6 +32,7 @@ pub use inside::InsideRequest;
 pub use sessions::Standing;
 
 use crate::flow::{ConnectionId, Flow, Transmit};
+use crate::hexadecimal::hexadecimal;
 use crate::message::Message;
 use crate::session::{Session, TransactionId};
 use crate::transaction::TimerQueue;
@@ -225,6 +226,6 @@ impl Endpoint {
     /// 80 random bits: a tag (at least 32, §19.3), a Call-ID, the unique part of a branch.
     fn token(&mut self) -> String {
         let bytes: [u8; 10] = self.rng.random();
-        hex::encode(bytes)
+        hexadecimal(&bytes)
     }
 }

@@ -1,6 +1,7 @@
 //! Changes of an established session by re-INVITE (RFC 3261 §14) and UPDATE (RFC 3311): one offer at a time, whoever makes it. Knows
 //! nothing of SDP but that a body is one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -299,7 +300,7 @@ impl Endpoint {
     }
 
     /// The peer's re-INVITE, or its UPDATE with an offer.
-    pub(super) fn handle_offer(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
+    pub(super) fn handle_offer(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Arc<Request>) {
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         match usage.obstacle(&request.method, &remote_tag(&request)) {
             Some(Obstacle::Ours) => self.refuse(now, id, ResponseDraft::new(StatusCode::REQUEST_PENDING)),

@@ -1,6 +1,7 @@
 //! Provisional responses that we send reliably (RFC 3262 §3): one at a time, repeated until its PRACK; and the offers and answers in those
 //! (§5).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rand::Rng;
@@ -99,7 +100,7 @@ impl Endpoint {
     }
 
     /// The peer's PRACK (§3): for the response that waits for it, or for none.
-    pub(super) fn handle_prack(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
+    pub(super) fn handle_prack(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Arc<Request>) {
         let Ok(Some(rack)) = request.headers.rack() else {
             self.refuse(now, id, ResponseDraft::new(StatusCode::BAD_REQUEST).with_reason("No RAck"));
             return;

@@ -1,6 +1,7 @@
 //! What becomes of a received request: the checks of a UAS core in the RFC's order (RFC 3261 §8.2), then the dialog it belongs to
 //! (§12.2.2) or the endpoint's user.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::commands::reason_of;
@@ -159,7 +160,7 @@ impl Endpoint {
         None
     }
 
-    fn handle_invite(&mut self, now: Instant, id: TransactionId, flow: Flow, request: Request) {
+    fn handle_invite(&mut self, now: Instant, id: TransactionId, flow: Flow, request: Arc<Request>) {
         if self.usages.sessions.len() >= self.config.max_sessions {
             self.counters.overloaded += 1;
             let draft = ResponseDraft::new(StatusCode::SERVICE_UNAVAILABLE);
@@ -200,7 +201,7 @@ impl Endpoint {
     }
 
     /// Dialog identifiers are no secret: a request counts only over what its session goes over.
-    fn find_flow(&mut self, now: Instant, session: SessionId, id: TransactionId, flow: Flow, request: Request) {
+    fn find_flow(&mut self, now: Instant, session: SessionId, id: TransactionId, flow: Flow, request: Arc<Request>) {
         let Some(usage) = self.usages.sessions.get(&session) else { return };
         if flow.may_speak_for(usage.flow) {
             self.handle_in_dialog(now, session, id, flow, request);
@@ -223,7 +224,14 @@ impl Endpoint {
         }
     }
 
-    fn handle_in_dialog(&mut self, now: Instant, session: SessionId, id: TransactionId, flow: Flow, request: Request) {
+    fn handle_in_dialog(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        id: TransactionId,
+        flow: Flow,
+        request: Arc<Request>,
+    ) {
         let number = request.headers.cseq().ok().flatten().map_or(0, |cseq| cseq.number);
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         let Some(dialog) = usage.dialog_with(&remote_tag(&request)) else { return };
@@ -268,7 +276,7 @@ impl Endpoint {
         }
     }
 
-    fn handle_bye(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Request) {
+    fn handle_bye(&mut self, now: Instant, session: SessionId, id: TransactionId, request: Arc<Request>) {
         self.refuse(now, id, ResponseDraft::new(StatusCode::OK));
         let Some(usage) = self.usages.sessions.get_mut(&session) else { return };
         match &usage.state {
@@ -310,7 +318,13 @@ impl Endpoint {
         self.send_due_modification(now, session);
     }
 
-    fn handle_cancel(&mut self, now: Instant, id: TransactionId, request: &Request, invite: Option<TransactionId>) {
+    fn handle_cancel(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        request: &Arc<Request>,
+        invite: Option<TransactionId>,
+    ) {
         let found = invite.and_then(|invite| self.servers.get(&invite).map(|t| (invite, t.to_tag.clone(), t.session)));
         let Some((invite, to_tag, session)) = found else {
             self.refuse(now, id, ResponseDraft::new(StatusCode::CALL_DOES_NOT_EXIST));

@@ -8,7 +8,7 @@ use crate::dialog::Dialog;
 use crate::digest::copy_credentials;
 use crate::early::{Early, Unanswered};
 use crate::flow::Flow;
-use crate::message::{Method, Reason, Replaces, Request, Response, StatusCode, Via};
+use crate::message::{Method, Reason, Replaces, Request, Response, StatusCode};
 use crate::session::{Cancel, Established, Session, State};
 use crate::transaction::Timer;
 
@@ -52,7 +52,6 @@ impl Endpoint {
         let Ok(Some(via)) = invite.headers.top_via() else { return };
         let request = cancel_of(invite, reason);
         let branch = via.branch().map(std::borrow::Cow::into_owned).unwrap_or_default();
-        let via: Via = via;
         self.start_client_with_via(now, flow, request, ClientUser::Cancel(session), branch, &via);
         let deadline = now + self.config.timers.transaction_timeout();
         self.start_session_timer(session, Timer::Cancelled, deadline);

@@ -1,6 +1,7 @@
 //! The endpoint's transactions: finding them by message (RFC 3261 §17.1.3, §17.2.3), and carrying out what their machines want.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -117,7 +118,7 @@ pub(super) struct ServerTransaction {
     /// Where its responses go.
     pub(super) reply: Flow,
     /// Until its final response: what remains afterwards is small, whatever was sent.
-    pub(super) request: Option<Request>,
+    pub(super) request: Option<Arc<Request>>,
     /// The last response, as long as it may have to be repeated.
     pub(super) last: Option<Bytes>,
     pub(super) key: ServerKey,
@@ -133,9 +134,8 @@ impl Endpoint {
     /// Notes in the topmost Via where a message really came from (§18.2.1, RFC 3581), and gives where its response goes (§18.2.2): to the
     /// port it came from when its sender asks for that by `rport`, else to the port that sender listens on; over a connection back.
     pub(super) fn stamp_via(headers: &mut Headers, flow: Flow) -> Flow {
-        let Ok(Some(mut via)) = headers.top_via() else { return flow };
-        via.stamp(flow.peer);
-        headers.set_top_via(&via);
+        headers.change_top_via(|via| via.stamp(flow.peer));
+        let Ok(Some(via)) = headers.top_via() else { return flow };
         if flow.transport != Transport::Udp || via.wants_rport() {
             return flow;
         }
@@ -194,9 +194,9 @@ impl Endpoint {
         request.headers.push("User-Agent", self.config.user_agent.clone());
         let id = TransactionId(self.next_id());
         let key = ClientKey { branch, method: request.method.clone() };
-        let (flow, moved_from) = self.route_by_size(now, flow, &mut request, via);
+        let mut bytes = request.to_bytes();
+        let (flow, moved_from) = self.route_by_size(now, flow, &mut request, &mut bytes);
         let (machine, actions) = ClientMachine::start(&request.method, &self.config.timers, flow);
-        let bytes = request.to_bytes();
         self.client_keys.insert(key.clone(), id);
         let transaction = ClientTransaction {
             machine,
@@ -363,7 +363,7 @@ impl Endpoint {
             machine,
             flow,
             reply,
-            request: Some(request),
+            request: Some(Arc::new(request)),
             last: None,
             key,
             merge,

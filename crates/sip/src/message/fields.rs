@@ -110,7 +110,8 @@ impl<'a> AuthParams<'a> {
         if !scan::is_token(scheme) {
             return None;
         }
-        let mut params: Vec<(&str, &str)> = Vec::new();
+        // Credentials of a digest have about ten.
+        let mut params: Vec<(&str, &str)> = Vec::with_capacity(12);
         for part in scan::split(rest, b',') {
             let Some((name, value)) = part.split_once('=') else { continue };
             let (name, value) = (scan::trim(name), scan::trim(value));

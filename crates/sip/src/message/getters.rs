@@ -1,10 +1,13 @@
 //! Typed reading of the headers every message carries (RFC 3261 §20).
 
+use std::sync::Arc;
+
 use super::fields::{AuthParams, CSeq, Reason};
 use super::headers::{HeaderError, Headers};
 use super::method::Method;
 use super::name_addr::{Contact, Contacts, NameAddr};
 use super::rack::{RAck, response_number};
+use super::readings::once;
 use super::scan;
 use super::via::Via;
 
@@ -25,13 +28,13 @@ impl Headers {
     }
 
     /// From.
-    pub fn from(&self) -> Result<Option<NameAddr>, HeaderError> {
-        self.single("From", NameAddr::parse)
+    pub fn from(&self) -> Result<Option<Arc<NameAddr>>, HeaderError> {
+        once(&self.readings.from, || self.single("From", |text| NameAddr::parse(text).map(Arc::new)))
     }
 
     /// To.
-    pub fn to(&self) -> Result<Option<NameAddr>, HeaderError> {
-        self.single("To", NameAddr::parse)
+    pub fn to(&self) -> Result<Option<Arc<NameAddr>>, HeaderError> {
+        once(&self.readings.to, || self.single("To", |text| NameAddr::parse(text).map(Arc::new)))
     }
 
     /// Call-ID; empty counts as absent.
@@ -42,7 +45,7 @@ impl Headers {
 
     /// CSeq.
     pub fn cseq(&self) -> Result<Option<CSeq>, HeaderError> {
-        self.single("CSeq", CSeq::parse)
+        once(&self.readings.cseq, || self.single("CSeq", CSeq::parse))
     }
 
     /// RSeq, at least 1 (RFC 3262 §7.1).
@@ -66,15 +69,21 @@ impl Headers {
     }
 
     /// The topmost Via.
-    pub fn top_via(&self) -> Result<Option<Via>, HeaderError> {
-        self.elements("Via").next().map(|v| Via::parse(v).ok_or(HeaderError::malformed("Via"))).transpose()
+    pub fn top_via(&self) -> Result<Option<Arc<Via>>, HeaderError> {
+        let read = |text| Via::parse(text).map(Arc::new).ok_or(HeaderError::malformed("Via"));
+        once(&self.readings.via, || self.elements("Via").next().map(read).transpose())
     }
 
     /// Contact.
-    pub fn contacts(&self) -> Result<Contacts, HeaderError> {
-        let lines: Vec<&str> = self.get_all("Contact").collect();
-        if lines.iter().any(|line| scan::trim(line) == "*") {
-            return if lines.len() == 1 { Ok(Contacts::Any) } else { Err(HeaderError::malformed("Contact")) };
+    pub fn contacts(&self) -> Result<Arc<Contacts>, HeaderError> {
+        let contacts = once(&self.readings.contacts, || self.read_contacts().map(|contacts| Some(Arc::new(contacts))))?;
+        Ok(contacts.unwrap_or_else(|| Arc::new(Contacts::List(Vec::new()))))
+    }
+
+    fn read_contacts(&self) -> Result<Contacts, HeaderError> {
+        if self.get_all("Contact").any(|line| scan::trim(line) == "*") {
+            let is_alone = self.get_all("Contact").nth(1).is_none();
+            return if is_alone { Ok(Contacts::Any) } else { Err(HeaderError::malformed("Contact")) };
         }
         self.list("Contact", |text| Some(Contact { address: NameAddr::parse(text)? })).map(Contacts::List)
     }
@@ -180,7 +189,7 @@ mod tests {
     fn a_star_stands_alone() {
         let mut headers = Headers::new();
         headers.push("Contact", "*");
-        assert_eq!(headers.contacts(), Ok(Contacts::Any));
+        assert_eq!(headers.contacts().as_deref(), Ok(&Contacts::Any));
         headers.push("Contact", "<sip:a@b>");
         assert!(headers.contacts().is_err());
     }

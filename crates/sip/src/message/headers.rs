@@ -1,9 +1,12 @@
 //! The header section: an ordered multimap (RFC 3261 §7.3). Keeps every value as it arrived; `getters` reads them.
 
 use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::readings::Readings;
 use super::scan;
 use super::via::Via;
 
@@ -54,6 +57,9 @@ const NAMES: &[(&str, Option<u8>)] = &[
     ("Date", None),
     ("Warning", None),
 ];
+
+/// What a Via grows by when it is told where its message came from.
+const STAMP_ROOM: usize = 80;
 
 /// A value kept byte for byte; its text is lossy only where the bytes are no UTF-8.
 #[derive(Clone, PartialEq, Eq)]
@@ -164,8 +170,25 @@ impl HeaderError {
 }
 
 /// All headers of a message in their order. Names compare case-insensitively, compact forms equal long ones.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<Header>);
+#[derive(Clone, Default)]
+pub struct Headers {
+    list: Vec<Header>,
+    pub(super) readings: Readings,
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+
+impl Eq for Headers {}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Headers").field(&self.list).finish()
+    }
+}
 
 impl Headers {
     /// None.
@@ -175,28 +198,28 @@ impl Headers {
     }
 
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
+        Self { list: Vec::with_capacity(capacity), readings: Readings::default() }
     }
 
     pub(crate) fn push_raw(&mut self, name: &str, value: Bytes) {
-        self.0.push(Header { name: Name::new(name), value: HeaderValue::new(value) });
+        self.add(self.list.len(), Header { name: Name::new(name), value: HeaderValue::new(value) });
     }
 
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// Every header in order.
     pub fn iter(&self) -> impl Iterator<Item = &Header> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// The first value of a header.
@@ -208,7 +231,7 @@ impl Headers {
     /// Every value of a header, one for each line.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let name = Name::new(name);
-        self.0.iter().filter(move |header| same_name(&header.name, &name)).map(|header| header.value.as_str())
+        self.list.iter().filter(move |header| same_name(&header.name, &name)).map(|header| header.value.as_str())
     }
 
     /// Every comma-separated element of a header, over all its lines.
@@ -224,68 +247,88 @@ impl Headers {
 
     /// Adds a header at the end. Line breaks in the value become spaces: no value can add headers of its own.
     pub fn push(&mut self, name: &str, value: impl Into<String>) {
-        let header = Header::made(name, value.into());
-        self.0.push(header);
+        self.add(self.list.len(), Header::made(name, value.into()));
     }
 
     /// Adds a header before all others, as Via wants it.
     pub fn push_front(&mut self, name: &str, value: impl Into<String>) {
-        self.0.insert(0, Header::made(name, value.into()));
+        self.add(0, Header::made(name, value.into()));
     }
 
     /// Copies one header of another message.
     pub fn push_header(&mut self, header: &Header) {
-        self.0.push(header.clone());
+        self.add(self.list.len(), header.clone());
     }
 
     /// Puts one value in the place of the first and drops the others; adds it when there is none.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         let made = Header::made(name, value.into());
-        match self.0.iter().position(|header| same_name(&header.name, &made.name)) {
+        self.readings.forget(made.name());
+        match self.list.iter().position(|header| same_name(&header.name, &made.name)) {
             Some(first) => {
                 let mut at = 0;
-                self.0.retain(|header| {
+                self.list.retain(|header| {
                     at += 1;
                     at - 1 <= first || !same_name(&header.name, &made.name)
                 });
-                if let Some(slot) = self.0.get_mut(first) {
+                if let Some(slot) = self.list.get_mut(first) {
                     *slot = made;
                 }
             }
-            None => self.0.push(made),
+            None => self.list.push(made),
         }
     }
 
     /// Drops every value of a header; tells whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let name = Name::new(name);
-        let before = self.0.len();
-        self.0.retain(|header| !same_name(&header.name, &name));
-        before != self.0.len()
+        self.readings.forget(name.as_str());
+        let before = self.list.len();
+        self.list.retain(|header| !same_name(&header.name, &name));
+        before != self.list.len()
     }
 
-    /// Replaces the topmost Via and keeps the others, e.g. after [`Via::stamp`].
-    pub fn set_top_via(&mut self, via: &Via) {
-        let Some(line) = self.0.iter_mut().find(|header| header.name == Name::Known("Via")) else { return };
-        let mut value = via.to_string();
-        if let Some(comma) = scan::find_outside_quotes(line.value.as_str(), b',') {
-            value.push_str(line.value.as_str().get(comma..).unwrap_or_default());
+    /// Changes the topmost Via and keeps the others, e.g. by [`Via::stamp`]; nothing when there is none that can be read.
+    pub fn change_top_via(&mut self, change: impl FnOnce(&mut Via)) {
+        let Ok(Some(read)) = self.top_via() else { return };
+        self.readings.forget("Via");
+        let mut via = Arc::unwrap_or_clone(read);
+        change(&mut via);
+        let Some(line) = self.list.iter_mut().find(|header| header.name.as_str() == "Via") else { return };
+        let before = line.value.as_str();
+        let mut value = String::with_capacity(before.len() + STAMP_ROOM);
+        // Writing into memory cannot fail.
+        let _ = write!(value, "{via}");
+        if let Some(comma) = scan::find_outside_quotes(before, b',') {
+            value.push_str(before.get(comma..).unwrap_or_default());
         }
         line.value = HeaderValue::new(Bytes::from(value));
+        self.readings.found_via(via);
+    }
+
+    fn add(&mut self, at: usize, header: Header) {
+        self.readings.forget(header.name());
+        self.list.insert(at, header);
     }
 }
 
 impl Header {
     fn made(name: &str, value: String) -> Self {
-        let name: String = name.chars().filter(|c| u8::try_from(*c).is_ok_and(scan::is_token_byte)).collect();
+        let name = if scan::is_token(name) {
+            Name::new(name)
+        } else {
+            let kept: String = name.chars().filter(|c| u8::try_from(*c).is_ok_and(scan::is_token_byte)).collect();
+            Name::new(&kept)
+        };
         let value = if value.contains(['\r', '\n', '\0']) { value.replace(['\r', '\n', '\0'], " ") } else { value };
-        Self { name: Name::new(&name), value: HeaderValue::new(Bytes::from(value)) }
+        Self { name, value: HeaderValue::new(Bytes::from(value)) }
     }
 }
 
 fn same_name(a: &Name, b: &Name) -> bool {
     match (a, b) {
-        (Name::Known(a), Name::Known(b)) => a == b,
+        // Both are of the table.
+        (Name::Known(a), Name::Known(b)) => std::ptr::eq(*a, *b),
         (Name::Other(a), Name::Other(b)) => a.eq_ignore_ascii_case(b),
         (Name::Known(_), Name::Other(_)) | (Name::Other(_), Name::Known(_)) => false,
     }
@@ -302,12 +345,35 @@ mod tests {
         headers.push("VIA", "SIP/2.0/UDP c;branch=z9hG4bK3");
         assert_eq!(headers.vias().unwrap().len(), 3);
         assert_eq!(headers.iter().next().unwrap().name(), "Via");
-        let mut top = headers.top_via().unwrap().unwrap();
-        top.stamp("192.0.2.1:5060".parse().unwrap());
-        headers.set_top_via(&top);
+        headers.change_top_via(|top| top.stamp("192.0.2.1:5060".parse().unwrap()));
         let hosts: Vec<_> = headers.vias().unwrap().iter().map(|v| (v.host.to_string(), v.received())).collect();
         assert_eq!(hosts[0], ("a".into(), Some("192.0.2.1".parse().unwrap())));
         assert_eq!(hosts[2], ("c".into(), None));
+    }
+
+    #[test]
+    fn what_was_read_is_read_again_once_it_changed() {
+        let mut headers = Headers::new();
+        for (name, value) in [("To", "<sip:a@b>"), ("Via", "SIP/2.0/UDP a;branch=z9hG4bK1"), ("CSeq", "1 INVITE")] {
+            headers.push(name, value);
+        }
+        let to = |headers: &Headers| headers.to().map(|to| to.map(|to| to.to_string()));
+        assert_eq!(to(&headers), Ok(Some("<sip:a@b>".into())));
+        headers.set("t", "<sip:c@d>");
+        assert_eq!(to(&headers), Ok(Some("<sip:c@d>".into())));
+        headers.push("To", "<sip:a@b>");
+        assert!(to(&headers).is_err(), "there are two");
+        assert!(headers.remove("To"));
+        assert_eq!(to(&headers), Ok(None));
+        assert_eq!((headers.cseq().unwrap().unwrap().number, headers.contacts().unwrap().first()), (1, None));
+        headers.set("CSeq", "2 INVITE");
+        headers.push("m", "<sip:a@b>");
+        assert_eq!((headers.cseq().unwrap().unwrap().number, headers.contacts().unwrap().first().is_some()), (2, true));
+        headers.change_top_via(|via| via.transport = "TCP".into());
+        assert_eq!(headers.top_via().unwrap().unwrap().transport, "TCP");
+        headers.push_front("Via", "SIP/2.0/TLS b;branch=z9hG4bK2");
+        assert_eq!(headers.top_via().unwrap().unwrap().transport, "TLS");
+        assert_eq!(headers.get("v"), Some("SIP/2.0/TLS b;branch=z9hG4bK2"));
     }
 
     #[test]

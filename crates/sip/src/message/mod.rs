@@ -12,6 +12,7 @@ mod name_addr;
 mod params;
 mod parse;
 mod rack;
+mod readings;
 mod replaces;
 pub(crate) mod scan;
 mod status;
@@ -165,10 +166,12 @@ impl Response {
     /// With a tag in To, unless To has one already.
     #[must_use]
     pub fn with_to_tag(mut self, tag: &str) -> Self {
-        if let Ok(Some(to)) = self.headers.to()
-            && to.tag().is_none()
+        // Whatever stands there, the tag is the header's when it comes last (§20).
+        if self.headers.to().is_ok_and(|to| to.is_some_and(|to| to.tag().is_none()))
+            && let Some(to) = self.headers.get("To")
         {
-            self.headers.set("To", to.with_tag(tag).to_string());
+            let tagged = [to, ";tag=", tag].concat();
+            self.headers.set("To", tagged);
         }
         self
     }

@@ -91,7 +91,10 @@ impl fmt::Display for NameAddr {
             scan::write_quoted(f, display)?;
             f.write_str(" ")?;
         }
-        write!(f, "<{}>{}", self.uri, self.params)
+        f.write_str("<")?;
+        self.uri.fmt(f)?;
+        f.write_str(">")?;
+        self.params.fmt(f)
     }
 }
 
@@ -158,13 +161,19 @@ pub enum Contacts {
 }
 
 impl Contacts {
+    /// The elements; none of `*`.
+    #[must_use]
+    pub fn list(&self) -> &[Contact] {
+        match self {
+            Self::Any => &[],
+            Self::List(contacts) => contacts,
+        }
+    }
+
     /// The first element, when there is one.
     #[must_use]
     pub fn first(&self) -> Option<&Contact> {
-        match self {
-            Self::Any => None,
-            Self::List(contacts) => contacts.first(),
-        }
+        self.list().first()
     }
 }
 

@@ -12,6 +12,7 @@ use super::method::Method;
 use super::scan;
 use super::status::StatusCode;
 use super::uri::{Uri, UriError};
+use super::via::Via;
 use super::{Message, Request, Response};
 
 /// The longest message: what one UDP datagram can carry.
@@ -237,8 +238,9 @@ fn body(bytes: &Bytes, at: usize, headers: &Headers) -> Result<Bytes, ParseError
 
 /// What every message must have, and what must be readable wherever it is.
 fn check(headers: &Headers, request_method: Option<&Method>) -> Result<(), ParseErrorKind> {
-    if headers.vias()?.is_empty() {
-        return Err(ParseErrorKind::Missing("Via"));
+    headers.top_via()?.ok_or(ParseErrorKind::Missing("Via"))?;
+    if headers.elements("Via").skip(1).any(|via| Via::parse(via).is_none()) {
+        return Err(HeaderError::malformed("Via").into());
     }
     headers.from()?.ok_or(ParseErrorKind::Missing("From"))?;
     headers.to()?.ok_or(ParseErrorKind::Missing("To"))?;

@@ -75,32 +75,39 @@ impl<'a> Iterator for Split<'a> {
 
 /// The first `wanted` byte (ASCII) outside quoted strings and angle brackets.
 pub(crate) fn find_outside_quotes(text: &str, wanted: u8) -> Option<usize> {
-    // Mostly there is nothing inside of which it could stand.
-    let first = memchr::memchr3(wanted, b'"', b'<', text.as_bytes())?;
-    if text.as_bytes().get(first) == Some(&wanted) {
-        return Some(first);
-    }
-    let (mut quoted, mut escaped, mut angle) = (false, false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        if quoted {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => quoted = false,
-                _ => {}
-            }
-        } else if byte == wanted && !angle {
-            return Some(at);
-        } else {
-            match byte {
-                b'"' => quoted = true,
-                b'<' => angle = true,
-                b'>' => angle = false,
-                _ => {}
-            }
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        at += memchr::memchr3(wanted, b'"', b'<', bytes.get(at..)?)?;
+        match bytes.get(at)? {
+            b'"' => at = after_quotes(bytes, at + 1)?,
+            b'<' => at = after_brackets(bytes, at + 1)?,
+            _ => return Some(at),
         }
     }
-    None
+}
+
+/// Where a quoted string is over whose content begins at `at`.
+fn after_quotes(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)? + 1;
+        if bytes.get(at - 1) == Some(&b'"') {
+            return Some(at);
+        }
+        // What is escaped is content, whatever it is.
+        at += 1;
+    }
+}
+
+/// Where angle brackets are closed whose content begins at `at`.
+fn after_brackets(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'>', b'"', bytes.get(at..)?)? + 1;
+        if bytes.get(at - 1) == Some(&b'>') {
+            return Some(at);
+        }
+        at = after_quotes(bytes, at)?;
+    }
 }
 
 /// Reads a quoted string that starts at the first byte: its content without escapes, and what follows it.

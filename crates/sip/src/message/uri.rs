@@ -281,7 +281,8 @@ impl fmt::Display for SipUri {
         if let Some(user) = &self.raw_user {
             f.write_str(user)?;
             if let Some(password) = &self.raw_password {
-                write!(f, ":{password}")?;
+                f.write_str(":")?;
+                f.write_str(password)?;
             }
             f.write_str("@")?;
         }

@@ -115,9 +115,9 @@ pub(super) fn legs_to(number: &str, party: &Party, seeker: &Seeker, facts: &Fact
     let mut legs = Vec::new();
     for binding in one_flow_each(registrar.bindings(number)) {
         let mut leg = new_leg(party.clone(), binding.flow, ctx);
-        let envelope = to_phone(number, binding.contact.clone(), binding.flow, &directory.realm, seeker, ctx);
+        let envelope = to_phone(number, binding.contact().clone(), binding.flow, &directory.realm, seeker, ctx);
         leg.envelope = Some(Envelope { headers: to_phone_of(seeker, facts), ..envelope });
-        leg.contact = Some(binding.contact.clone());
+        leg.contact = Some(binding.contact().clone());
         legs.push(leg);
     }
     legs

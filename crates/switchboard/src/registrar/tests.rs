@@ -38,6 +38,7 @@ impl Phone {
     ) -> Result<bool, RegisterError> {
         self.cseq += 1;
         self.now += Duration::from_secs(1);
+        let contact = contact(text);
         let registration = Registration {
             extension,
             proof: &Proof::some(extension),
@@ -47,7 +48,7 @@ impl Phone {
             call_id: text,
             cseq: self.cseq,
             user_agent: None,
-            asked: Asked::Contacts(vec![(contact(text), Duration::from_secs(seconds))]),
+            asked: Asked::Contacts(vec![(&contact, Duration::from_secs(seconds))]),
         };
         let ids = &mut self.ids;
         self.registrar.register(self.now, &registration, || {
@@ -57,7 +58,7 @@ impl Phone {
     }
 
     fn contacts(&self, extension: &str) -> Vec<String> {
-        self.registrar.bindings(extension).iter().map(|b| b.contact.to_string()).collect()
+        self.registrar.bindings(extension).iter().map(|b| b.contact().to_string()).collect()
     }
 }
 
@@ -81,7 +82,7 @@ fn the_same_instance_and_reg_id_replace_their_binding_and_keep_its_id() {
     phone.register("100", first, 60, 1, OnLimit::Reject).unwrap();
     phone.register("100", second, 60, 2, OnLimit::Reject).unwrap();
     assert_eq!(phone.contacts("100"), ["sip:b@x.invalid"]);
-    assert_eq!(phone.registrar.bindings("100")[0].id, "reg_1");
+    assert_eq!(phone.registrar.bindings("100")[0].id.as_ref(), "reg_1");
     assert!(phone.registrar.close(phone.now, ConnectionId(1), Duration::ZERO).is_empty());
     assert_eq!(phone.registrar.close(phone.now, ConnectionId(2), Duration::ZERO), ["100"]);
     assert_eq!(phone.registrar.len(), 0);

@@ -465,6 +465,7 @@ fn registrar(now: Instant) -> Registrar {
     let mut registrar = Registrar::default();
     for (extension, connection) in [("100", 1), ("100", 2), ("102", 3)] {
         let address = NameAddr::parse(&format!("<sip:p{connection}@x.invalid>")).unwrap();
+        let contact = Contact { address };
         let registration = Registration {
             extension,
             proof: &Proof::some(extension),
@@ -474,7 +475,7 @@ fn registrar(now: Instant) -> Registrar {
             call_id: "c",
             cseq: 1,
             user_agent: None,
-            asked: Asked::Contacts(vec![(Contact { address }, Duration::from_secs(600))]),
+            asked: Asked::Contacts(vec![(&contact, Duration::from_secs(600))]),
         };
         registrar.register(now, &registration, || format!("reg_{connection}")).unwrap();
     }
