@@ -147,7 +147,7 @@ impl Agent {
         let (link, opened) = Link::open(&server).await?;
         let mut config = EndpointConfig::new(match link.local_address() {
             Some(address) => Host::Ip(own_ip(&company, address)),
-            None => Host::Name(format!("{}.invalid", user.name)),
+            None => Host::Name(format!("{}.invalid", user.name).into()),
         });
         config.udp_port = link.local_address().map(|address| address.port());
         config.user_agent = "patchcord-load".to_owned();
@@ -254,7 +254,8 @@ impl Agent {
                 Uri::sip(Some(&self.user.name), Host::Ip(own_ip(&self.company, address)), Some(address.port()))
             }
             None => {
-                let mut uri = Uri::sip(Some(&self.user.name), Host::Name(format!("{}.invalid", self.user.name)), None);
+                let mut uri =
+                    Uri::sip(Some(&self.user.name), Host::Name(format!("{}.invalid", self.user.name).into()), None);
                 if let Some(params) = uri.params_mut() {
                     params.set("transport", Some("ws"));
                 }

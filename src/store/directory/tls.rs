@@ -39,7 +39,7 @@ fn host(gateway: &str) -> String {
     let host = uri.as_ref().and_then(|uri| uri.host());
     match host {
         Some(sip::Host::Ip(ip)) => ip.to_string(),
-        Some(sip::Host::Name(name)) => name.clone(),
+        Some(sip::Host::Name(name)) => name.to_string(),
         None => gateway.to_owned(),
     }
 }

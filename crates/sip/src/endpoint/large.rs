@@ -34,7 +34,7 @@ impl Endpoint {
         }
         let over = Flow { transport: Transport::Tcp, ..flow };
         request.headers.change_top_via(|via| {
-            via.transport = over.transport.via_token().to_owned();
+            via.transport = over.transport.via_token().into();
             via.port = self.config.port(over.transport);
         });
         *bytes = request.to_bytes();

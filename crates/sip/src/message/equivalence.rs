@@ -1,5 +1,7 @@
 //! When two URIs name the same resource (RFC 3261 §19.1.4, RFC 3966 §4).
 
+use smol_str::SmolStr;
+
 use super::escape::unescape;
 use super::params::Params;
 use super::uri::{SipUri, Uri};
@@ -21,7 +23,7 @@ impl Uri {
 
 impl SipUri {
     fn is_equivalent(&self, other: &Self) -> bool {
-        let same_text = |a: &Option<String>, b: &Option<String>| match (a, b) {
+        let same_text = |a: &Option<SmolStr>, b: &Option<SmolStr>| match (a, b) {
             (Some(a), Some(b)) => unescape(a) == unescape(b),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use super::readings::Readings;
 use super::scan;
@@ -109,7 +110,7 @@ pub struct Header {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
     Known(&'static str),
-    Other(Box<str>),
+    Other(SmolStr),
 }
 
 impl Name {

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use smol_str::SmolStr;
+
 use super::scan;
 
 /// A host name or address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     /// A name as written.
-    Name(String),
+    Name(SmolStr),
     /// An address; IPv6 is written in brackets.
     Ip(IpAddr),
 }
@@ -27,7 +29,7 @@ impl Host {
         }
         Some(match text.parse() {
             Ok(address) => Self::Ip(IpAddr::V4(address)),
-            Err(_) => Self::Name(text.to_owned()),
+            Err(_) => Self::Name(text.into()),
         })
     }
 

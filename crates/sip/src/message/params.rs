@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use smol_str::{SmolStr, ToSmolStr};
+
 use super::scan;
 
 /// Parameters in their order. Names compare case-insensitively; values are kept as they were written, quotes included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Params(Vec<(String, Option<String>)>);
+pub struct Params(Vec<(SmolStr, Option<SmolStr>)>);
 
 impl Params {
     /// No parameters.
@@ -31,7 +33,7 @@ impl Params {
         Some(Self(params))
     }
 
-    fn parse_one(param: &str) -> Option<(String, Option<String>)> {
+    fn parse_one(param: &str) -> Option<(SmolStr, Option<SmolStr>)> {
         let (name, value) = match param.split_once('=') {
             Some((name, value)) => (scan::trim(name), Some(scan::trim(value))),
             None => (param, None),
@@ -44,7 +46,7 @@ impl Params {
         if !name_ok || value.is_some_and(|v| !Self::is_value(v)) {
             return None;
         }
-        Some((name.to_owned(), value.map(str::to_owned)))
+        Some((SmolStr::new(name), value.map(SmolStr::new)))
     }
 
     fn is_value(value: &str) -> bool {
@@ -75,10 +77,10 @@ impl Params {
     /// Sets or replaces a parameter; `None` makes it a bare flag. A value that is no token is written quoted.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
         let value =
-            value.map(|v| if Self::is_value(v) && !v.contains(';') { v.to_owned() } else { Quoted(v).to_string() });
+            value.map(|v| if Self::is_value(v) && !v.contains(';') { v.into() } else { Quoted(v).to_smolstr() });
         match self.0.iter_mut().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
             Some(entry) => entry.1 = value,
-            None => self.0.push((name.to_owned(), value)),
+            None => self.0.push((name.into(), value)),
         }
     }
 

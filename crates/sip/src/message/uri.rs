@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use smol_str::SmolStr;
+
 use super::escape::{escape_user, escapes_are_whole, unescape};
 use super::host::Host;
 use super::params::Params;
@@ -36,9 +38,9 @@ pub struct SipUri {
     /// `sips` rather than `sip`.
     pub secure: bool,
     /// The user part as written, escapes included. [`Uri::user`] decodes it.
-    pub raw_user: Option<String>,
+    pub raw_user: Option<SmolStr>,
     /// The password as written.
-    pub raw_password: Option<String>,
+    pub raw_password: Option<SmolStr>,
     /// The host.
     pub host: Host,
     /// The port, when written.
@@ -73,7 +75,7 @@ impl Uri {
     pub fn sip(user: Option<&str>, host: Host, port: Option<u16>) -> Self {
         Self::Sip(SipUri {
             secure: false,
-            raw_user: user.map(escape_user),
+            raw_user: user.map(|user| escape_user(user).into()),
             raw_password: None,
             host,
             port,
@@ -211,7 +213,7 @@ impl SipUri {
                 if user.is_empty() || !escapes_are_whole(userinfo) {
                     return Err(UriError("bad user part"));
                 }
-                (Some(user.to_owned()), password.map(str::to_owned))
+                (Some(user.into()), password.map(SmolStr::new))
             }
         };
         let (rest, headers) = match rest.split_once('?') {

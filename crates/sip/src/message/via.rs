@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use smol_str::{SmolStr, StrExt};
+
 use super::host::Host;
 use super::params::Params;
 use super::scan;
@@ -12,7 +14,7 @@ use super::scan;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
     /// The transport token, upper case: `UDP`, `TCP`, `TLS`, `WS`, `WSS` or an unknown one.
-    pub transport: String,
+    pub transport: SmolStr,
     /// The sent-by host.
     pub host: Host,
     /// The sent-by port, when written.
@@ -30,7 +32,7 @@ impl Via {
     pub fn new(transport: &str, host: Host, port: Option<u16>, branch: &str) -> Self {
         let mut params = Params::new();
         params.set("branch", Some(branch));
-        Self { transport: transport.to_ascii_uppercase(), host, port, params }
+        Self { transport: transport.to_ascii_uppercase_smolstr(), host, port, params }
     }
 
     /// Reads one element of any SIP version, so that a request of another one can be refused. White space is allowed around every separator (§25.1 `LWS`).
@@ -51,7 +53,7 @@ impl Via {
             return None;
         }
         let (host, port) = Host::parse_with_port(scan::trim(sent_by))?;
-        Some(Self { transport: transport.to_ascii_uppercase(), host, port, params: Params::parse(params)? })
+        Some(Self { transport: transport.to_ascii_uppercase_smolstr(), host, port, params: Params::parse(params)? })
     }
 
     /// The `branch` parameter.

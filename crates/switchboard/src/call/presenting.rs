@@ -81,7 +81,7 @@ fn is_in_from(trunk: &Trunk) -> bool {
 
 fn from(numbers: &Numbers, trunk: &Trunk, domain: &Host, address: impl Fn(&str) -> NameAddr) -> NameAddr {
     if numbers.is_anonymous {
-        let nobody = Uri::sip(Some(ANONYMOUS), Host::Name("anonymous.invalid".to_owned()), None);
+        let nobody = Uri::sip(Some(ANONYMOUS), Host::Name("anonymous.invalid".into()), None);
         return NameAddr::new(nobody).with_display("Anonymous");
     }
     if is_in_from(trunk) {

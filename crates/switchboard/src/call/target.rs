@@ -352,5 +352,5 @@ pub(crate) fn own_contact(user: Option<&str>, transport: Transport, config: &Swi
 
 /// A configured host name; one that is none reads as `invalid`.
 pub(super) fn host(text: &str) -> Host {
-    Host::parse(text).unwrap_or_else(|| Host::Name("invalid".to_owned()))
+    Host::parse(text).unwrap_or_else(|| Host::Name("invalid".into()))
 }
