@@ -12,7 +12,7 @@ use super::scan;
 use super::via::Via;
 
 /// Long names of the headers this crate or its users ask for, with their compact forms (RFC 3261 §7.3.3 and the IANA registry).
-const NAMES: &[(&str, Option<u8>)] = &[
+static NAMES: &[(&str, Option<u8>)] = &[
     ("Via", Some(b'v')),
     ("From", Some(b'f')),
     ("To", Some(b't')),
@@ -58,6 +58,24 @@ const NAMES: &[(&str, Option<u8>)] = &[
     ("Date", None),
     ("Warning", None),
 ];
+
+/// The most known names of one length, and the longest.
+const SAME_LENGTH: usize = 6;
+const LONGEST_NAME: usize = 19;
+
+/// Where in [`NAMES`] those of each length are; past its end where there are no more. Every step of a message asks for headers by name.
+#[allow(clippy::indexing_slicing, reason = "the compiler works it out, and refuses what has no place")]
+static BY_LENGTH: [[u8; SAME_LENGTH]; LONGEST_NAME + 1] = {
+    let mut places = [[u8::MAX; SAME_LENGTH]; LONGEST_NAME + 1];
+    let (mut name, mut counts) = (0, [0; LONGEST_NAME + 1]);
+    while name < NAMES.len() {
+        let length = NAMES[name].0.len();
+        places[length][counts[length]] = name as u8;
+        counts[length] += 1;
+        name += 1;
+    }
+    places
+};
 
 /// What a Via grows by when it is told where its message came from.
 const STAMP_ROOM: usize = 80;
@@ -118,12 +136,11 @@ impl Name {
     fn new(name: &str) -> Self {
         let known = match name.as_bytes() {
             [letter] => NAMES.iter().find(|(_, compact)| *compact == Some(letter.to_ascii_lowercase())),
-            [first, ..] => {
-                let first = first.to_ascii_uppercase();
-                let is_near = |long: &str| long.len() == name.len() && long.as_bytes().first() == Some(&first);
-                NAMES.iter().find(|(long, _)| is_near(long) && long.eq_ignore_ascii_case(name))
+            _ => {
+                let places = BY_LENGTH.get(name.len()).map(<[u8; SAME_LENGTH]>::as_slice).unwrap_or_default();
+                let named = places.iter().map_while(|place| NAMES.get(usize::from(*place)));
+                named.into_iter().find(|(long, _)| long.eq_ignore_ascii_case(name))
             }
-            [] => None,
         };
         known.map_or_else(|| Self::Other(name.into()), |(long, _)| Self::Known(long))
     }
