@@ -9,6 +9,8 @@ use crate::sdp::Negotiated;
 /// Samples of 10 ms at 8 kHz, and of 20.
 const TEN: usize = 80;
 const FRAME: usize = 160;
+/// Room for what Opus makes of 20 ms, in octets: 65 of narrowband, 80 of wideband.
+const USUAL_OPUS: usize = 160;
 /// The longest packet sent, 60 ms: what Opus has as one frame.
 const LONGEST_FRAME: usize = 480;
 
@@ -94,7 +96,7 @@ impl Packer {
             pending: Vec::with_capacity(2 * to.frame * (rate.hertz() / RATE) as usize),
             taken: 0,
             front: 0,
-            payload: Vec::with_capacity(if to.codec == Codec::Opus { 1300 } else { to.frame }),
+            payload: Vec::with_capacity(if to.codec == Codec::Opus { USUAL_OPUS } else { to.frame }),
         })
     }
 

@@ -15,14 +15,11 @@ pub(crate) struct Transcoder {
     packer: Packer,
     /// What the last packet lasted, in samples: the length of a lost one.
     duration: usize,
-    /// As much as a packet can hold at this rate.
-    decoded: Box<[i16]>,
 }
 
 impl Transcoder {
     pub(crate) fn new(from: Codec, to: Target) -> Result<Self, CodecError> {
         let rate = from.rate().min(to.rate());
-        let longest = if rate == Rate::Wide { LONGEST_WIDE } else { LONGEST };
         Ok(Self {
             from,
             to,
@@ -30,7 +27,6 @@ impl Transcoder {
             decoder: Decoder::with_rate(from, rate)?,
             packer: Packer::new(to, rate, from.clock_rate())?,
             duration: rate.hertz() as usize / 50,
-            decoded: vec![0; longest].into(),
         })
     }
 
@@ -55,19 +51,28 @@ impl Transcoder {
 
     /// Takes a packet's payload with its timestamp on the source's clock.
     pub(crate) fn packet(&mut self, timestamp: u32, payload: &[u8]) -> Result<(), CodecError> {
-        let count = self.decoder.decode(payload, &mut self.decoded)?;
+        match self.rate {
+            Rate::Narrow => self.decode(timestamp, payload, &mut [0; LONGEST]),
+            Rate::Wide => self.decode(timestamp, payload, &mut [0; LONGEST_WIDE]),
+        }
+    }
+
+    /// `room` is as much as a packet can hold at this rate; nothing of it outlives the packet.
+    fn decode(&mut self, timestamp: u32, payload: &[u8], room: &mut [i16]) -> Result<(), CodecError> {
+        let count = self.decoder.decode(payload, room)?;
         if count > 0 {
             self.duration = count;
         }
-        self.append(timestamp, count);
+        self.packer.push(timestamp, room.get(..count).unwrap_or_default());
         Ok(())
     }
 
     /// Fills in for a lost packet, which stood right before what comes next.
     pub(crate) fn lost(&mut self, following: Option<&[u8]>) -> Result<(), CodecError> {
         let timestamp = self.packer.back();
-        let count = self.decoder.conceal(following, self.duration, &mut self.decoded)?;
-        self.append(timestamp, count);
+        let mut room = [0; LONGEST_WIDE];
+        let count = self.decoder.conceal(following, self.duration, &mut room)?;
+        self.packer.push(timestamp, room.get(..count).unwrap_or_default());
         Ok(())
     }
 
@@ -79,9 +84,5 @@ impl Transcoder {
     /// The next whole packet's payload, with its timestamp on the source's clock.
     pub(crate) fn next_packet(&mut self) -> Option<(u32, &[u8])> {
         self.packer.next_packet()
-    }
-
-    fn append(&mut self, timestamp: u32, count: usize) {
-        self.packer.push(timestamp, self.decoded.get(..count).unwrap_or_default());
     }
 }

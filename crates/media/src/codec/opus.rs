@@ -158,14 +158,12 @@ impl OpusEncoder {
 
     /// Appends one encoded frame; nothing in a silence that needs no packet.
     pub(crate) fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) -> Result<(), CodecError> {
-        let start = payload.len();
-        payload.resize(start + MAX_PAYLOAD, 0);
-        let output = payload.get_mut(start..).unwrap_or_default();
-        let written = self.encoder.encode(samples, output);
+        // Not in the payload itself, which is kept as long as the call and never holds a tenth of this.
+        let mut room = [0; MAX_PAYLOAD];
+        let length = self.encoder.encode(samples, &mut room).map_err(|error| failed(&error))?;
         // One or two bytes say "silence goes on" and need not be sent (libopus, `OPUS_SET_DTX`).
-        let length = *written.as_ref().unwrap_or(&0);
-        payload.truncate(start + if length <= 2 { 0 } else { length });
-        written.map(drop).map_err(|error| failed(&error))
+        payload.extend_from_slice(room.get(..length).filter(|written| written.len() > 2).unwrap_or_default());
+        Ok(())
     }
 }
 

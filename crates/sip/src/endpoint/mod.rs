@@ -54,7 +54,7 @@ pub struct Endpoint {
     config: EndpointConfig,
     rng: ChaCha8Rng,
     next_id: u64,
-    clients: HashMap<TransactionId, ClientTransaction>,
+    clients: HashMap<TransactionId, Box<ClientTransaction>>,
     client_keys: HashMap<ClientKey, TransactionId>,
     servers: HashMap<TransactionId, ServerTransaction>,
     server_keys: HashMap<ServerKey, TransactionId>,
@@ -69,7 +69,7 @@ pub struct Endpoint {
 /// The INVITE sessions, and which dialog names which.
 #[derive(Debug, Default)]
 struct Usages {
-    sessions: HashMap<SessionId, Session>,
+    sessions: HashMap<SessionId, Box<Session>>,
     /// By Call-ID and our tag.
     dialogs: HashMap<(String, String), SessionId>,
     /// When session timers are due. They run for so long that stopped ones are taken out.

@@ -141,7 +141,7 @@ impl Endpoint {
             request = request.with_body(&content_type, body);
         }
         let transaction = self.start_client(now, flow, request, ClientUser::Modify(session));
-        if let Some(ours) = self.usages.sessions.get_mut(&session).and_then(Session::ours) {
+        if let Some(ours) = self.usages.sessions.get_mut(&session).and_then(|usage| usage.ours()) {
             ours.stage = Stage::Sent { transaction, heard: false, cancelled: false };
         }
         if method == Method::Invite {
@@ -160,7 +160,7 @@ impl Endpoint {
     /// Has an INVITE that may proceed for ever end after another 64*T1.
     pub(super) fn abandon_client(&mut self, now: Instant, id: TransactionId) {
         let at = now + self.config.timers.transaction_timeout();
-        let is_endless = |client: &&mut ClientTransaction| {
+        let is_endless = |client: &&mut Box<ClientTransaction>| {
             client.request.method == Method::Invite && !client.timers.is_running(Timer::B)
         };
         if let Some(client) = self.clients.get_mut(&id).filter(is_endless) {
@@ -171,7 +171,7 @@ impl Endpoint {
 
     /// The time after a 491 is over.
     pub(super) fn collision_is_over(&mut self, now: Instant, session: SessionId) {
-        let ours = self.usages.sessions.get_mut(&session).and_then(Session::ours);
+        let ours = self.usages.sessions.get_mut(&session).and_then(|usage| usage.ours());
         if let Some(ours) = ours.filter(|ours| ours.stage == Stage::BackingOff) {
             ours.stage = Stage::Due;
             self.send_due_modification(now, session);
@@ -180,7 +180,7 @@ impl Endpoint {
 
     /// A re-INVITE got provisional responses only: it is cancelled, and if even that brings no final one, the peer is gone.
     pub(super) fn modification_is_overdue(&mut self, now: Instant, session: SessionId) {
-        let Some(ours) = self.usages.sessions.get_mut(&session).and_then(Session::ours) else { return };
+        let Some(ours) = self.usages.sessions.get_mut(&session).and_then(|usage| usage.ours()) else { return };
         let Stage::Sent { transaction, heard, cancelled } = ours.stage else { return };
         let Some(client) = self.clients.get(&transaction) else { return };
         if cancelled || !heard {
@@ -206,7 +206,7 @@ impl Endpoint {
         response: &Response,
     ) {
         if response.status.is_provisional() {
-            let ours = self.usages.sessions.get_mut(&session).and_then(Session::ours);
+            let ours = self.usages.sessions.get_mut(&session).and_then(|usage| usage.ours());
             match ours.map(|ours| &mut ours.stage) {
                 Some(Stage::Sent { transaction, heard, .. }) if *transaction == id => *heard = true,
                 Some(_) | None => self.abandon_client(now, id),

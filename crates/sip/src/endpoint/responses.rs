@@ -231,8 +231,8 @@ impl Endpoint {
 
     /// The INVITE of a session failed.
     pub(super) fn refused(&mut self, now: Instant, session: SessionId, response: Response, local: bool) {
-        let calling = |usage: &crate::session::Session| matches!(usage.state, State::Calling { .. });
-        if self.usages.sessions.get(&session).is_some_and(calling) {
+        let usage = self.usages.sessions.get(&session);
+        if usage.is_some_and(|usage| matches!(usage.state, State::Calling { .. })) {
             self.tell(session, SessionEvent::Refused { response, local });
             self.end_session(now, session);
         }

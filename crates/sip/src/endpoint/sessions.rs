@@ -189,7 +189,7 @@ impl Endpoint {
     pub(super) fn begin_session(&mut self, session: SessionId, usage: Session) {
         self.usages.dialogs.insert((usage.dialog.call_id.clone(), usage.dialog.local_tag()), session);
         self.paths.enter(usage.flow, Part::Session(session));
-        self.usages.sessions.insert(session, usage);
+        self.usages.sessions.insert(session, Box::new(usage));
     }
 
     /// Forgets a session and says so.

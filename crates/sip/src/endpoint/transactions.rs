@@ -212,7 +212,7 @@ impl Endpoint {
             heard_from: None,
             clearance: Clearance::default(),
         };
-        self.clients.insert(id, transaction);
+        self.clients.insert(id, Box::new(transaction));
         self.paths.enter(flow, Part::Client(id));
         self.run_client(now, id, &actions, None);
         if self.paths.is_closed(flow) {
