@@ -23,6 +23,9 @@ use bytes::BytesMut;
 
 use crate::link::LinkTransmit;
 
+/// Room in a buffer at first, in octets: 20 ms of anything with its headers and SRTP's tag. What is longer makes it grow.
+const USUAL_PACKET: usize = 384;
+
 /// Buffers kept for reuse; a burst of more is allocated.
 const MAX_POOLED: usize = 512;
 
@@ -37,7 +40,7 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) fn buffer(&mut self) -> BytesMut {
-        self.pool.pop().unwrap_or_else(|| BytesMut::with_capacity(1500))
+        self.pool.pop().unwrap_or_else(|| BytesMut::with_capacity(USUAL_PACKET))
     }
 
     /// A copy of a packet in a pooled buffer.

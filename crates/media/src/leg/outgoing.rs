@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::feedback::Feedback;
-use super::{Sink, Wire, link_terms};
+use super::{Sink, USUAL_PACKET, Wire, link_terms};
 use crate::codec::{Conditions, RATE, Rate};
 use crate::command::{Codec, Dtmf};
 use crate::dtmf::{DigitSender, TONE_FRAME};
@@ -124,7 +124,7 @@ impl Outgoing {
             marker_due: true,
             tune: None,
             playing: None,
-            packet: Vec::with_capacity(1500),
+            packet: Vec::with_capacity(USUAL_PACKET),
         }
     }
 

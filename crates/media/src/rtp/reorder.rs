@@ -54,11 +54,25 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Reorder {
     expected: Option<u64>,
-    slots: [Slot; SLOTS],
     held: usize,
-    /// The packets last given up, by the remainder of their number, and when they were first missed.
-    given_up: [Option<(u64, Instant)>; SLOTS],
+    /// From the first packet that comes early: most streams have none, and do not carry the room for it.
+    shelf: Option<Box<Shelf>>,
     lateness: Lateness,
+}
+
+/// Packets and what is known of packets, by the remainder of their number.
+#[derive(Debug, Default)]
+struct Shelf {
+    slots: [Slot; SLOTS],
+    /// Those last given up, and when they were first missed.
+    given_up: [Option<(u64, Instant)>; SLOTS],
+}
+
+impl Shelf {
+    /// The packet of this number, when it is held.
+    fn held(&self, index: u64) -> Option<&Slot> {
+        self.slots.get(slot_of(index)).filter(|slot| slot.index == Some(index))
+    }
 }
 
 /// How late those came that others had overtaken, after they were missed.
@@ -94,23 +108,14 @@ impl Lateness {
 
 impl Reorder {
     pub(crate) fn new() -> Self {
-        Self {
-            expected: None,
-            slots: std::array::from_fn(|_| Slot::default()),
-            held: 0,
-            given_up: [None; SLOTS],
-            lateness: Lateness::default(),
-        }
+        Self { expected: None, held: 0, shelf: None, lateness: Lateness::default() }
     }
 
     /// Forgets the source: the next packet begins a stream. The path, and what it taught, is the same.
     pub(crate) fn reset(&mut self) {
         self.expected = None;
         self.held = 0;
-        self.given_up = [None; SLOTS];
-        for slot in &mut self.slots {
-            slot.index = None;
-        }
+        self.shelf = None;
     }
 
     /// Takes a packet with its extended sequence number.
@@ -130,7 +135,7 @@ impl Reorder {
             }
             return Order::Next;
         }
-        let Some(slot) = self.slots.get_mut(slot_of(index)) else { return Order::Late };
+        let Some(slot) = self.shelf.get_or_insert_default().slots.get_mut(slot_of(index)) else { return Order::Late };
         if slot.index == Some(index) {
             return Order::Duplicate;
         }
@@ -153,10 +158,12 @@ impl Reorder {
             return None;
         }
         let expected = self.expected?;
-        if self.slots.get(slot_of(expected)).is_some_and(|slot| slot.index == Some(expected)) {
+        let range = self.held_range();
+        let shelf = self.shelf.as_mut()?;
+        if shelf.held(expected).is_some() {
             self.expected = Some(expected + 1);
             self.held -= 1;
-            let slot = self.slots.get_mut(slot_of(expected))?;
+            let slot = shelf.slots.get_mut(slot_of(expected))?;
             slot.index = None;
             return Some(Step::Packet {
                 timestamp: slot.timestamp,
@@ -165,7 +172,7 @@ impl Reorder {
                 payload: &slot.payload,
             });
         }
-        let (first, newest, oldest_arrival) = self.held_range()?;
+        let (first, newest, oldest_arrival) = range?;
         let full = newest - expected >= SLOTS as u64 - 1;
         if !full && now < oldest_arrival + self.lateness.wait() {
             return None;
@@ -175,11 +182,11 @@ impl Reorder {
             // A jump this large would have been another source's beginning.
             return Some(Step::Gap { missing: u16::try_from(first - expected).unwrap_or(u16::MAX) });
         }
-        if let Some(given_up) = self.given_up.get_mut(slot_of(expected)) {
+        if let Some(given_up) = shelf.given_up.get_mut(slot_of(expected)) {
             *given_up = Some((expected, oldest_arrival));
         }
         self.expected = Some(expected + 1);
-        let following = self.slots.get(slot_of(expected + 1)).filter(|slot| slot.index == Some(expected + 1));
+        let following = shelf.held(expected + 1);
         Some(Step::Lost { following: following.map(|slot| (slot.payload_type, slot.payload.as_slice())) })
     }
 
@@ -194,7 +201,7 @@ impl Reorder {
     /// Lowest held index, highest held index, earliest arrival.
     fn held_range(&self) -> Option<(u64, u64, Instant)> {
         let mut range: Option<(u64, u64, Instant)> = None;
-        for slot in &self.slots {
+        for slot in &self.shelf.as_ref()?.slots {
             if let (Some(index), Some(arrived)) = (slot.index, slot.arrived) {
                 range = Some(match range {
                     None => (index, index, arrived),
@@ -207,7 +214,7 @@ impl Reorder {
 
     /// A packet whose turn is over: one given up, whose lateness teaches how long to wait for the next, or one that came already.
     fn came_behind(&mut self, now: Instant, index: u64) -> Order {
-        let given_up = self.given_up.get_mut(slot_of(index));
+        let given_up = self.shelf.as_mut().and_then(|shelf| shelf.given_up.get_mut(slot_of(index)));
         match given_up.and_then(|given_up| given_up.take_if(|(number, _)| *number == index)) {
             Some((_, missed)) => {
                 self.lateness.note(now.saturating_duration_since(missed));
