@@ -8,21 +8,19 @@ use std::time::Instant;
 use bytes::Bytes;
 use sip::{Flow, Reliability, Request, ResponseDraft, SessionId, StatusCode};
 
-use crate::call::{
-    Actions, Call, CallEvent, CallerOffer, Context, Facts, Failure, Leg, LegId, Occupation, Party, Signal, is_emergency,
-};
+use crate::call::{Call, CallEvent, CallerOffer, Facts, Failure, Leg, LegId, Occupation, Party, Signal, is_emergency};
 use crate::calls::CallKey;
 use crate::dialplan::{Lookup, Origin, Step, Target};
 use crate::directory::Agent;
 use crate::identity::{Identity, Introduction, user_of};
 use crate::number::{e164, with_plus};
-use crate::output::{CallId, Direction, Output, ShardIndex};
+use crate::output::{CallId, Direction, ShardIndex};
 use crate::perform::{SDP, seconds};
 use crate::proven::Authenticated;
 use crate::requests::Challenge;
 use crate::switchboard::Switchboard;
 use crate::tolls::{Bar, Pace};
-use crate::trace::{MediaMoment, Note, RoutingNote, RoutingStep};
+use crate::trace::{RoutingNote, RoutingStep};
 
 /// A caller whom we know.
 struct Caller {
@@ -332,71 +330,6 @@ impl Switchboard {
                 .filter_map(|leg| self.calls.session_of(leg.id))
                 .any(|session| self.endpoint.was_heard(session))
         })
-    }
-
-    /// Gives a call an event, does what it wants, and brings the books up to date.
-    pub(crate) fn call_event(&mut self, now: Instant, key: CallKey, event: CallEvent) {
-        self.with_call(now, key, |call, context, actions| call.on(event, context, actions));
-    }
-
-    /// Has a call do something, does what it wants, and brings the books up to date.
-    pub(crate) fn with_call<T>(
-        &mut self,
-        now: Instant,
-        key: CallKey,
-        act: impl FnOnce(&mut Call, &mut Context<'_>, &mut Actions) -> T,
-    ) -> Option<T> {
-        let mut actions = Actions::new();
-        let (config, directory, ids) = (&self.config, &*self.directory, &mut self.ids);
-        let (registrar, health) = (&self.registrar, &self.health);
-        let tolls = &mut self.tolls;
-        let done = self.calls.with(
-            key,
-            |usage, occupied| Context { now, config, directory, registrar, health, usage, occupied, tolls, ids },
-            |call, context| act(call, context, &mut actions),
-        );
-        for action in actions {
-            self.perform(now, key, action);
-        }
-        self.outputs.extend(self.tolls.alarms.drain(..).map(Output::Alarm));
-        self.show(now, key);
-        done
-    }
-
-    /// Tells what a call has noted down.
-    fn tell_notes(&mut self, now: Instant, key: CallKey) {
-        let Some(facts) = self.calls.facts_mut(key).filter(|facts| !facts.notes.is_empty()) else { return };
-        let (call, notes) = (facts.id.clone(), std::mem::take(&mut facts.notes));
-        let told =
-            notes.into_iter().map(|note| Output::Noted { call: call.clone(), at: now, note: Note::Routing(note) });
-        self.outputs.extend(told);
-    }
-
-    /// Notes down what a shard says of a leg's media.
-    pub(crate) fn note_media(&mut self, now: Instant, key: CallKey, leg: LegId, event: &media::Event) {
-        let Some(moment) = MediaMoment::of(event) else { return };
-        let at = if let media::Event::Milestone { at, .. } = event { *at } else { now };
-        let Some(facts) = self.calls.facts_mut(key) else { return };
-        let call = facts.id.clone();
-        if let Some(leg) = facts.leg_mut(leg) {
-            leg.timeline.note(&moment);
-            let note = Note::Media { leg: leg.name.clone(), moment };
-            self.outputs.push_back(Output::Noted { call, at, note });
-        }
-    }
-
-    /// Brings the books up to date after a call changed, and shows it.
-    pub(crate) fn show(&mut self, now: Instant, key: CallKey) {
-        if let Some(view) = self.calls.settle(key, &self.clock) {
-            self.outputs.push_back(Output::CallChanged(view));
-        }
-        self.tell_notes(now, key);
-        if let Some(record) = self.calls.take_over(key, now, &self.clock) {
-            if record.call.answered_at.is_some() {
-                self.counters.answered += 1;
-            }
-            self.outputs.push_back(Output::CallEnded(Box::new(record)));
-        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the endpoint tells, and the answers to requests outside calls: authentication, REGISTER, OPTIONS, and what is refused.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sip::{Event, Flow, Method, Request, RequestId, ResponseDraft, SessionEvent, SessionId, StatusCode, Verdict};
 
 use crate::call::{CallEvent, Change, LegId, Party};
 use crate::calls::CallKey;
+use crate::output::{BindingView, Output};
 use crate::proven::Authenticated;
 use crate::registration;
 use crate::switchboard::Switchboard;
@@ -75,6 +77,24 @@ impl Switchboard {
             self.welcome_back(now, &extension.number, flow, &before);
         }
         draft
+    }
+
+    /// Shows what is registered for an extension.
+    pub(crate) fn show_bindings(&mut self, extension: &str) {
+        let bindings = self
+            .registrar
+            .bindings(extension)
+            .iter()
+            .map(|binding| BindingView {
+                id: binding.id.clone(),
+                address: Arc::clone(&binding.address),
+                user_agent: binding.user_agent.clone(),
+                flow: binding.flow,
+                registered_at: self.clock.at(binding.registered),
+                expires_at: self.clock.at(binding.expires),
+            })
+            .collect();
+        self.outputs.push_back(Output::BindingsChanged { extension: extension.to_owned(), bindings });
     }
 
     /// The extension a request's credentials are for, with what proves it, or the challenge or refusal to send.

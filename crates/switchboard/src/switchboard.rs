@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::call::{CallEvent, CallTimer, Change, Consult, LegId};
 use crate::calls::{CallKey, Calls};
 use crate::config::{Clock, SwitchboardConfig};
+use crate::counters::Counters;
 use crate::dialplan::Dialplan;
 use crate::directory::Directory;
 use crate::health::Health;
@@ -18,11 +19,11 @@ use crate::ids::Ids;
 use crate::informing::Informing;
 use crate::links::Links;
 use crate::operator::{Granted, Operator, OperatorError};
-use crate::output::{BindingView, CallId, Output, ShardIndex};
+use crate::output::{CallId, Output, ShardIndex};
 use crate::proven::Proven;
 use crate::registering::TrunkRegistrations;
 use crate::registrar::Registrar;
-use crate::tolls::{Barred, Tolls};
+use crate::tolls::Tolls;
 use crate::vouching::Strangers;
 
 /// The longest message, in bytes, from a WebSocket on which nobody has authenticated yet: several times a browser's largest INVITE.
@@ -390,44 +391,4 @@ impl Switchboard {
     pub fn is_draining(&self) -> bool {
         self.draining
     }
-
-    pub(crate) fn show_bindings(&mut self, extension: &str) {
-        let bindings = self
-            .registrar
-            .bindings(extension)
-            .iter()
-            .map(|binding| BindingView {
-                id: binding.id.clone(),
-                address: Arc::clone(&binding.address),
-                user_agent: binding.user_agent.clone(),
-                flow: binding.flow,
-                registered_at: self.clock.at(binding.registered),
-                expires_at: self.clock.at(binding.expires),
-            })
-            .collect();
-        self.outputs.push_back(Output::BindingsChanged { extension: extension.to_owned(), bindings });
-    }
-}
-
-/// What the switchboard has counted since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages over UDP or TCP from addresses of no trunk: dropped.
-    pub strangers: u64,
-    /// Packets that are not SIP.
-    pub malformed: u64,
-    /// Challenges sent (401, 407).
-    pub challenges: u64,
-    /// Credentials that did not verify.
-    pub authentication_failures: u64,
-    /// REGISTERs answered with 200.
-    pub registrations: u64,
-    /// Calls begun.
-    pub calls: u64,
-    /// Calls answered.
-    pub answered: u64,
-    /// Calls not let through.
-    pub barred: Barred,
-    /// Times somebody made suddenly many calls outside.
-    pub bursts: u64,
 }

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::transactions::ClientUser;
+use super::clients::ClientUser;
 use super::{Endpoint, SessionId};
 use crate::digest::{Attempts, Authorizer, Challenger};
 use crate::flow::Flow;

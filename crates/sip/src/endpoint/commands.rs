@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::challenges::Clearance;
+use super::clients::ClientUser;
 use super::requests::remote_tag;
-use super::transactions::ClientUser;
 use super::{Endpoint, Invitation, OutgoingId, OutgoingRequest, RequestId, ResponseDraft, SessionId};
 use crate::dialog::Dialog;
 use crate::digest::Authorizer;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::transactions::ClientUser;
+use super::clients::ClientUser;
 use super::{Endpoint, OutgoingId, SessionId};
 use crate::message::Method;
 use crate::session::State;

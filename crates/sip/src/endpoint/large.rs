@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::transactions::{ClientKey, ClientMachine};
+use super::clients::{ClientKey, ClientMachine};
 use super::{Endpoint, Part};
 use crate::flow::{Flow, Transport};
 use crate::message::{Method, Request};

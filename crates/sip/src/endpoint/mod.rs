@@ -2,6 +2,7 @@
 //! machines, dialogs and INVITE sessions together (RFC 3261 §8, §12-17). Opens no socket, resolves no name.
 
 mod challenges;
+mod clients;
 mod commands;
 mod config;
 mod event;
@@ -16,8 +17,8 @@ mod refresh;
 mod requests;
 mod responses;
 mod roaming;
+mod servers;
 mod sessions;
-mod transactions;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
@@ -36,9 +37,10 @@ use crate::hexadecimal::hexadecimal;
 use crate::message::Message;
 use crate::session::{Session, TransactionId};
 use crate::transaction::TimerQueue;
+use clients::{ClientKey, ClientTransaction};
 use keys::{MergeKey, ServerKey};
 use paths::Paths;
-use transactions::{ClientKey, ClientTransaction, ServerTransaction};
+use servers::ServerTransaction;
 
 /// A part of the endpoint, for its timers and its flow. In the order in which they learn that a flow is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

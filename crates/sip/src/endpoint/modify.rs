@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
+use super::clients::{ClientTransaction, ClientUser};
 use super::requests::remote_tag;
 use super::sessions::cancel_of;
-use super::transactions::{ClientTransaction, ClientUser};
 use super::{Endpoint, Part, RequestId, ResponseDraft, SessionEvent, SessionId};
 use crate::early::Exchange;
 use crate::message::{CSeq, Method, Request, Response, StatusCode};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::transactions::ClientUser;
+use super::clients::ClientUser;
 use super::{Endpoint, SessionEvent, SessionId};
 use crate::early::{Exchange, Heard, Unanswered, is_over};
 use crate::message::{Method, RAck, Reason, Response, StatusCode};

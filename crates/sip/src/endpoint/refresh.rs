@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::challenges::renewed;
-use super::transactions::ClientUser;
+use super::clients::ClientUser;
 use super::{Endpoint, ResponseDraft, SessionEvent, SessionId};
 use crate::message::{Method, Reason, Response, StatusCode};
 use crate::session::{Cancel, Keeping, Modification, Modifying, Stage, State, TransactionId, WantedBy};

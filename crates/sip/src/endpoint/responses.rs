@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::challenges::Clearance;
-use super::transactions::ClientUser;
+use super::clients::ClientUser;
 use super::{Endpoint, Event, ResponseDraft, SessionEvent, SessionId};
 use crate::digest::{Authorizer, copy_credentials};
 use crate::early::{Early, Exchange, Heard, Unanswered};

@@ -3,8 +3,9 @@
 
 use std::time::Instant;
 
+use super::clients::{ClientMachine, ClientUser};
 use super::keys::{MergeKey, ServerKey};
-use super::transactions::{ClientMachine, ClientUser, ServerTransaction};
+use super::servers::ServerTransaction;
 use super::{Endpoint, Part, SessionEvent, SessionId};
 use crate::flow::{ConnectionId, Flow};
 use crate::message::{Method, Response, StatusCode};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::transactions::ClientUser;
+use super::clients::ClientUser;
 use super::{Endpoint, Part, SessionEvent, SessionId};
 use crate::dialog::Dialog;
 use crate::digest::copy_credentials;

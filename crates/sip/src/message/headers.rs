@@ -5,77 +5,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smol_str::SmolStr;
 
+use super::name::Name;
 use super::readings::Readings;
 use super::scan;
 use super::via::Via;
-
-/// Long names of the headers this crate or its users ask for, with their compact forms (RFC 3261 §7.3.3 and the IANA registry).
-static NAMES: &[(&str, Option<u8>)] = &[
-    ("Via", Some(b'v')),
-    ("From", Some(b'f')),
-    ("To", Some(b't')),
-    ("Call-ID", Some(b'i')),
-    ("CSeq", None),
-    ("Contact", Some(b'm')),
-    ("Content-Length", Some(b'l')),
-    ("Content-Type", Some(b'c')),
-    ("Content-Encoding", Some(b'e')),
-    ("Max-Forwards", None),
-    ("Route", None),
-    ("Record-Route", None),
-    ("Path", None),
-    ("Supported", Some(b'k')),
-    ("Allow", None),
-    ("Require", None),
-    ("Proxy-Require", None),
-    ("Unsupported", None),
-    ("Expires", None),
-    ("Min-Expires", None),
-    ("Authorization", None),
-    ("Proxy-Authorization", None),
-    ("WWW-Authenticate", None),
-    ("Proxy-Authenticate", None),
-    ("User-Agent", None),
-    ("Server", None),
-    ("Accept", None),
-    ("Reason", None),
-    ("Subject", Some(b's')),
-    ("Event", Some(b'o')),
-    ("Allow-Events", Some(b'u')),
-    ("Refer-To", Some(b'r')),
-    ("Referred-By", Some(b'b')),
-    ("Session-Expires", Some(b'x')),
-    ("Identity", Some(b'y')),
-    ("Accept-Contact", Some(b'a')),
-    ("Reject-Contact", Some(b'j')),
-    ("Request-Disposition", Some(b'd')),
-    ("P-Asserted-Identity", None),
-    ("RSeq", None),
-    ("RAck", None),
-    ("Retry-After", None),
-    ("Date", None),
-    ("Warning", None),
-];
-
-/// The most known names of one length, and the longest.
-const SAME_LENGTH: usize = 6;
-const LONGEST_NAME: usize = 19;
-
-/// Where in [`NAMES`] those of each length are; past its end where there are no more. Every step of a message asks for headers by name.
-#[allow(clippy::indexing_slicing, reason = "the compiler works it out, and refuses what has no place")]
-static BY_LENGTH: [[u8; SAME_LENGTH]; LONGEST_NAME + 1] = {
-    let mut places = [[u8::MAX; SAME_LENGTH]; LONGEST_NAME + 1];
-    let (mut name, mut counts) = (0, [0; LONGEST_NAME + 1]);
-    while name < NAMES.len() {
-        let length = NAMES[name].0.len();
-        places[length][counts[length]] = name as u8;
-        counts[length] += 1;
-        name += 1;
-    }
-    places
-};
 
 /// What a Via grows by when it is told where its message came from.
 const STAMP_ROOM: usize = 80;
@@ -123,34 +57,6 @@ impl fmt::Debug for HeaderValue {
 pub struct Header {
     name: Name,
     value: HeaderValue,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Name {
-    Known(&'static str),
-    Other(SmolStr),
-}
-
-impl Name {
-    /// Folds compact forms and the letter case of known names.
-    fn new(name: &str) -> Self {
-        let known = match name.as_bytes() {
-            [letter] => NAMES.iter().find(|(_, compact)| *compact == Some(letter.to_ascii_lowercase())),
-            _ => {
-                let places = BY_LENGTH.get(name.len()).map(<[u8; SAME_LENGTH]>::as_slice).unwrap_or_default();
-                let named = places.iter().map_while(|place| NAMES.get(usize::from(*place)));
-                named.into_iter().find(|(long, _)| long.eq_ignore_ascii_case(name))
-            }
-        };
-        known.map_or_else(|| Self::Other(name.into()), |(long, _)| Self::Known(long))
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Known(name) => name,
-            Self::Other(name) => name,
-        }
-    }
 }
 
 impl Header {
@@ -249,7 +155,7 @@ impl Headers {
     /// Every value of a header, one for each line.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let name = Name::new(name);
-        self.list.iter().filter(move |header| same_name(&header.name, &name)).map(|header| header.value.as_str())
+        self.list.iter().filter(move |header| header.name.is(&name)).map(|header| header.value.as_str())
     }
 
     /// Every comma-separated element of a header, over all its lines.
@@ -282,12 +188,12 @@ impl Headers {
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         let made = Header::made(name, value.into());
         self.readings.forget(made.name());
-        match self.list.iter().position(|header| same_name(&header.name, &made.name)) {
+        match self.list.iter().position(|header| header.name.is(&made.name)) {
             Some(first) => {
                 let mut at = 0;
                 self.list.retain(|header| {
                     at += 1;
-                    at - 1 <= first || !same_name(&header.name, &made.name)
+                    at - 1 <= first || !header.name.is(&made.name)
                 });
                 if let Some(slot) = self.list.get_mut(first) {
                     *slot = made;
@@ -302,7 +208,7 @@ impl Headers {
         let name = Name::new(name);
         self.readings.forget(name.as_str());
         let before = self.list.len();
-        self.list.retain(|header| !same_name(&header.name, &name));
+        self.list.retain(|header| !header.name.is(&name));
         before != self.list.len()
     }
 
@@ -340,15 +246,6 @@ impl Header {
         };
         let value = if value.contains(['\r', '\n', '\0']) { value.replace(['\r', '\n', '\0'], " ") } else { value };
         Self { name, value: HeaderValue::new(Bytes::from(value)) }
-    }
-}
-
-fn same_name(a: &Name, b: &Name) -> bool {
-    match (a, b) {
-        // Both are of the table.
-        (Name::Known(a), Name::Known(b)) => std::ptr::eq(*a, *b),
-        (Name::Other(a), Name::Other(b)) => a.eq_ignore_ascii_case(b),
-        (Name::Known(_), Name::Other(_)) | (Name::Other(_), Name::Known(_)) => false,
     }
 }
 

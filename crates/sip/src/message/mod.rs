@@ -8,6 +8,7 @@ mod getters;
 mod headers;
 mod host;
 mod method;
+mod name;
 mod name_addr;
 mod params;
 mod parse;
