@@ -1,18 +1,30 @@
 //! Runs SIPp, a SIP implementation that is not ours, in the place of a carrier.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::process::{Child, Command};
 
 use crate::network::Namespace;
 use crate::support::within;
 
-/// A port nobody uses at the moment, the next three free as well: SIPp cannot choose its own and say which.
+/// Ports of this machine that no socket gets by chance: below those that the system gives out (`ip_local_port_range`).
+const CHOSEN: std::ops::Range<u16> = 20_004..32_000;
+
+/// How many ports a peer takes, from the one it is told: SIPp its audio's and video's, baresip TCP and TLS.
+const TAKEN: u16 = 4;
+
+/// A port nobody uses, the next three free as well, over UDP and TCP: SIPp cannot choose its own and say which. No two tests get the same.
 pub(crate) fn free_ports() -> u16 {
-    let free = |port: u16| (0..4).all(|offset| UdpSocket::bind(("127.0.0.1", port + offset)).is_ok());
-    let any = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    std::iter::repeat_with(any).find(|port| *port < 65_000 && free(*port)).unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let free =
+        |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let places = (CHOSEN.end - CHOSEN.start) / TAKEN;
+    // Test binaries that run at the same time begin in other places.
+    let first = u16::try_from(std::process::id() % u32::from(places)).unwrap();
+    let next = || CHOSEN.start + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % places * TAKEN;
+    std::iter::repeat_with(next).take(places.into()).find(|port| (0..TAKEN).all(|offset| free(port + offset))).unwrap()
 }
 
 /// One running SIPp.
