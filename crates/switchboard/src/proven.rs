@@ -11,7 +11,7 @@ use crate::directory::{Credential, Directory, Extension};
 const MAX_PROOFS: usize = 8;
 
 /// A credential as it was when a request verified with it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proof {
     pub(crate) username: String,
     pub(crate) extension: String,

@@ -73,12 +73,20 @@ pub(crate) enum RegisterError {
     OutOfOrder,
 }
 
+/// What is bound to an extension.
+struct Bound {
+    bindings: Vec<Binding>,
+    /// Its entry in `expiry`: not later than the first binding runs out, and earlier where that was refreshed. A refresh moves no entry, which
+    /// among many is most of its cost; what was refreshed is found when its time has come.
+    looked_at: Instant,
+}
+
 /// Every binding of this process.
 #[derive(Default)]
 pub(crate) struct Registrar {
-    extensions: HashMap<Arc<str>, Vec<Binding>>,
+    extensions: HashMap<Arc<str>, Bound>,
     connections: HashMap<ConnectionId, HashSet<Arc<str>>>,
-    /// When the next binding of each extension runs out.
+    /// When each extension is looked at for what has run out.
     expiry: BTreeSet<(Instant, Arc<str>)>,
     away: Away,
     count: usize,
@@ -87,7 +95,7 @@ pub(crate) struct Registrar {
 impl Registrar {
     /// The bindings of an extension, the one refreshed longest ago first.
     pub(crate) fn bindings(&self, extension: &str) -> &[Binding] {
-        self.extensions.get(extension).map_or(&[], Vec::as_slice)
+        self.extensions.get(extension).map_or(&[], |bound| bound.bindings.as_slice())
     }
 
     /// How many bindings there are.
@@ -95,7 +103,7 @@ impl Registrar {
         self.count
     }
 
-    /// When the next binding runs out.
+    /// When to look for bindings that have run out: as soon as the next one does, or before.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.expiry.first().map(|(at, _)| *at).into_iter().chain(self.away.next_expiry()).min()
     }
@@ -200,18 +208,26 @@ impl Registrar {
     /// Drops what has run out. Gives the extensions concerned.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<String> {
         let mut extensions = self.away.expire(now);
-        while let Some((_, extension)) = self.expiry.first().filter(|(at, _)| *at <= now).cloned() {
-            let mut after = self.bindings(&extension).to_vec();
+        while self.expiry.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, extension)) = self.expiry.pop_first() else { break };
+            let Some(bound) = self.extensions.get_mut(&extension) else { continue };
+            let mut after = bound.bindings.clone();
             after.retain(|binding| binding.expires > now);
-            self.replace(&extension, after);
-            extensions.push(extension.to_string());
+            if let Some(runs_out) = first_expiry(&after) {
+                bound.looked_at = runs_out;
+                self.expiry.insert((runs_out, Arc::clone(&extension)));
+            }
+            if after.len() < bound.bindings.len() {
+                self.replace(&extension, after);
+                extensions.push(extension.to_string());
+            }
         }
         extensions
     }
 
     /// Drops the bindings whose credential does not hold any more. Gives the extensions concerned.
     pub(crate) fn retain(&mut self, holds: impl Fn(&Proof) -> bool) -> Vec<String> {
-        let concerned = self.extensions.iter().filter(|(_, bindings)| !bindings.iter().all(|b| holds(&b.proof)));
+        let concerned = self.extensions.iter().filter(|(_, bound)| !bound.bindings.iter().all(|b| holds(&b.proof)));
         let mut concerned: Vec<String> = concerned.map(|(extension, _)| extension.to_string()).collect();
         for extension in &concerned {
             let mut after = self.bindings(extension).to_vec();
@@ -224,16 +240,17 @@ impl Registrar {
 
     /// Gives an extension these bindings. What did not change in an index is not touched there: a refresh only moves in time.
     fn replace(&mut self, extension: &str, after: Vec<Binding>) {
-        let known = self.extensions.get_key_value(extension).map(|(name, _)| Arc::clone(name));
-        let name = known.unwrap_or_else(|| Arc::from(extension));
-        let before = self.extensions.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let known = self.extensions.get_key_value(extension);
+        let name = known.map_or_else(|| Arc::from(extension), |(name, _)| Arc::clone(name));
+        let before = known.map(|(_, bound)| bound.bindings.as_slice()).unwrap_or_default();
         self.count = self.count + after.len() - before.len();
-        let (ran_out, runs_out) = (first_expiry(before), first_expiry(&after));
-        if ran_out != runs_out {
-            if let Some(at) = ran_out {
+        let looked_at = known.map(|(_, bound)| bound.looked_at);
+        let due = first_expiry(&after).map(|runs_out| looked_at.map_or(runs_out, |at| at.min(runs_out)));
+        if looked_at != due {
+            if let Some(at) = looked_at {
                 self.expiry.remove(&(at, Arc::clone(&name)));
             }
-            self.expiry.extend(runs_out.map(|at| (at, Arc::clone(&name))));
+            self.expiry.extend(due.map(|at| (at, Arc::clone(&name))));
         }
         for gone in connections(before).filter(|had| connections(&after).all(|has| has != *had)) {
             if let Some(set) = self.connections.get_mut(&gone) {
@@ -246,10 +263,9 @@ impl Registrar {
         for new in connections(&after).filter(|has| connections(before).all(|had| had != *has)) {
             self.connections.entry(new).or_default().insert(Arc::clone(&name));
         }
-        if after.is_empty() {
-            self.extensions.remove(&name);
-        } else {
-            self.extensions.insert(name, after);
+        match due {
+            Some(looked_at) => drop(self.extensions.insert(name, Bound { bindings: after, looked_at })),
+            None => drop(self.extensions.remove(&name)),
         }
     }
 }

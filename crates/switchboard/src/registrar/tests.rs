@@ -98,6 +98,23 @@ fn an_older_register_changes_nothing() {
 }
 
 #[test]
+fn what_was_refreshed_is_looked_at_when_it_would_have_run_out_and_stays() {
+    let mut phone = Phone::new();
+    phone.register("100", "<sip:a@x.invalid>", 60, 1, OnLimit::Reject).unwrap();
+    let first = phone.registrar.next_expiry().unwrap();
+    phone.register("100", "<sip:a@x.invalid>", 60, 1, OnLimit::Reject).unwrap();
+    let then = phone.now + Duration::from_secs(60);
+    assert_eq!(phone.registrar.next_expiry(), Some(first));
+    assert!(phone.registrar.expire(first).is_empty());
+    assert_eq!((phone.registrar.len(), phone.registrar.next_expiry()), (1, Some(then)));
+    // One that will run out sooner than it would have is looked at then.
+    phone.register("100", "<sip:a@x.invalid>", 1, 1, OnLimit::Reject).unwrap();
+    assert_eq!(phone.registrar.next_expiry(), Some(phone.now + Duration::from_secs(1)));
+    assert_eq!(phone.registrar.expire(phone.now + Duration::from_secs(1)), ["100"]);
+    assert_eq!((phone.registrar.len(), phone.registrar.next_expiry()), (0, None));
+}
+
+#[test]
 fn bindings_run_out_on_the_clock() {
     let mut phone = Phone::new();
     phone.register("100", "<sip:a@x.invalid>", 60, 1, OnLimit::Reject).unwrap();
@@ -123,9 +140,11 @@ fn a_hundred_thousand_bindings_are_registered_and_closed_without_scanning() {
 
 /// What the indexes must hold, by the bindings.
 fn assert_indexed(registrar: &Registrar) {
-    let all = || registrar.extensions.iter().flat_map(|(name, of)| of.iter().map(move |binding| (name, binding)));
-    let expiry = registrar.extensions.iter().filter_map(|(name, of)| Some((first_expiry(of)?, name.clone())));
+    let all =
+        || registrar.extensions.iter().flat_map(|(name, of)| of.bindings.iter().map(move |binding| (name, binding)));
+    let expiry = registrar.extensions.iter().map(|(name, of)| (of.looked_at, name.clone()));
     assert_eq!(registrar.expiry, expiry.collect());
+    assert!(registrar.extensions.values().all(|of| first_expiry(&of.bindings).is_some_and(|at| of.looked_at <= at)));
     let mut connections: HashMap<ConnectionId, HashSet<Arc<str>>> = HashMap::new();
     for (name, binding) in all() {
         connections.entry(binding.flow.connection.unwrap()).or_default().insert(name.clone());
