@@ -167,11 +167,14 @@ impl Response {
     /// With a tag in To, unless To has one already.
     #[must_use]
     pub fn with_to_tag(mut self, tag: &str) -> Self {
-        // Whatever stands there, the tag is the header's when it comes last (§20).
-        if self.headers.to().is_ok_and(|to| to.is_some_and(|to| to.tag().is_none()))
-            && let Some(to) = self.headers.get("To")
+        if let Ok(Some(to)) = self.headers.to()
+            && to.tag().is_none()
         {
-            let tagged = [to, ";tag=", tag].concat();
+            let tagged = match self.headers.get("To") {
+                // Whatever stands there, a parameter that comes last is the header's (§20).
+                Some(text) if !to.params.contains("tag") => [text, ";tag=", tag].concat(),
+                Some(_) | None => NameAddr::clone(&to).with_tag(tag).to_string(),
+            };
             self.headers.set("To", tagged);
         }
         self
@@ -196,5 +199,24 @@ impl Response {
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         write::response(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_has_our_tag_once_and_the_rest_of_to_as_it_came() {
+        for (to, tagged) in [
+            ("\"A \\\"B\\\"\" <sip:a@b>", "\"A \\\"B\\\"\" <sip:a@b>;tag=x"),
+            ("sip:a@b;user=phone", "sip:a@b;user=phone;tag=x"),
+            ("<sip:a@b>;tag", "<sip:a@b>;tag=x"),
+            ("<sip:a@b>;tag=y", "<sip:a@b>;tag=y"),
+        ] {
+            let request = Request::new(Method::Options, Uri::parse("sip:a@b").unwrap()).with_header("To", to);
+            let response = Response::for_request(&request, StatusCode::OK).with_to_tag("x");
+            assert_eq!(response.headers.get("To"), Some(tagged), "{to}");
+        }
     }
 }
