@@ -77,7 +77,7 @@ pub(crate) enum RegisterError {
 struct Bound {
     bindings: Vec<Binding>,
     /// Its entry in `expiry`: not later than the first binding runs out, and earlier where that was refreshed. A refresh moves no entry, which
-    /// among many is most of its cost; what was refreshed is found when its time has come.
+    /// costs the more the more there are; what was refreshed is found when its time has come.
     looked_at: Instant,
 }
 
